@@ -1,0 +1,95 @@
+//! Progress bars on stderr; plain lines once in a while where stderr is no terminal.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Where long work reports to. Clones share the terminal.
+#[derive(Clone)]
+pub struct Progress {
+    bars: MultiProgress,
+    quiet: bool,
+}
+
+/// One running piece of work; finishes its bar when dropped.
+pub struct Task {
+    bar: ProgressBar,
+    name: String,
+    quiet: bool,
+    started: Instant,
+    spoke: Instant,
+    note: String,
+}
+
+impl Progress {
+    /// Reports to stderr, or nowhere when quiet.
+    pub fn new(quiet: bool) -> Self {
+        Self { bars: MultiProgress::new(), quiet }
+    }
+
+    /// Starts a piece of work of `total` steps.
+    pub fn start(&self, name: &str, total: usize) -> Task {
+        let bar = if self.quiet || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            self.bars.add(ProgressBar::new(total as u64))
+        };
+        bar.set_length(total as u64);
+        let style =
+            ProgressStyle::with_template("{prefix} {pos}/{len} {bar:20.cyan/dim} {percent:>3} % {msg} {elapsed:.dim}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
+        bar.set_prefix(name.to_string());
+        let now = Instant::now();
+        Task { bar, name: name.into(), quiet: self.quiet, started: now, spoke: now, note: String::new() }
+    }
+
+    /// Prints a line of the script's output without garbling the bars.
+    pub fn print(&self, line: &str) {
+        self.bars.suspend(|| {
+            use std::io::Write;
+            // A closed pipe (`| head`) must not end the run in a panic.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        });
+    }
+
+    /// Prints a line about the run itself to stderr, unless quiet.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            self.bars.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    /// Prints a warning to stderr even when quiet.
+    pub fn warn(&self, line: &str) {
+        self.bars.suspend(|| eprintln!("warning: {line}"));
+    }
+}
+
+impl Task {
+    /// One step further; `note` is shown behind the bar.
+    pub fn step(&mut self, note: &str) {
+        self.bar.inc(1);
+        self.note = note.to_string();
+        self.bar.set_message(format!("· {note}"));
+        let plain = self.bar.is_hidden() && !self.quiet && self.spoke.elapsed() > Duration::from_secs(10);
+        if plain {
+            self.spoke = Instant::now();
+            eprintln!("{} {}/{} · {note}", self.name, self.bar.position(), self.bar.length().unwrap_or(0));
+        }
+    }
+
+    /// Ends the bar, leaving one line when the work took long enough to be of interest.
+    pub fn finish(self) {}
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        let seconds = self.started.elapsed().as_secs_f64();
+        if !self.quiet && seconds > 0.5 && self.bar.position() > 0 {
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let note = if self.note.is_empty() { String::new() } else { format!(" · {}", self.note) };
+            eprintln!("{} {done}/{total}{note} · {seconds:.1} s", self.name);
+        }
+    }
+}

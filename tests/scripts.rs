@@ -1,0 +1,31 @@
+//! Runs every script of `tests/scripts`: the language's own tests, golden cases among them.
+
+use std::path::PathBuf;
+
+fn scripts() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .expect("tests/scripts is readable")
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rhai") && path.file_stem().is_some_and(|s| s != "golden"))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_script_of_the_suite_passes() {
+    let mut failures = vec![];
+    for script in scripts() {
+        let run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lethe"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["run", "--quiet", "--device", "cpu", "--threads", "2"])
+            .arg(&script)
+            .output()
+            .expect("lethe starts");
+        if !run.status.success() {
+            failures.push(format!("{}:\n{}", script.display(), String::from_utf8_lossy(&run.stderr)));
+        }
+    }
+    assert!(failures.is_empty(), "{} scripts failed\n\n{}", failures.len(), failures.join("\n\n"));
+}
