@@ -1,4 +1,8 @@
-//! Room `experiment`.
+//! Experiments: tasks, running a method, presets, caches of originals and retrained references.
+
+pub mod rules;
 
 /// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(rhai::exported_module!(rules::script).into());
+}

@@ -1,12 +1,14 @@
 //! What every room needs of the process it runs in: errors, options, randomness, the run's settings, progress, interrupts.
 
 pub mod callback;
+pub mod clock;
 pub mod error;
 pub mod interrupt;
 pub mod options;
 pub mod progress;
 pub mod random;
 pub mod run;
+pub mod sources;
 
 pub use callback::Callback;
 pub use error::{At, Error, Result, Script};
