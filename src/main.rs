@@ -1,10 +1,7 @@
 //! The `lethe` command.
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let host = lethe::host::Host::new(lethe::runtime::run::Settings::default());
-    if let Err(error) = host.run_file(&arguments[2]) {
-        eprintln!("error: {error}");
-        std::process::exit(1);
-    }
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lethe::cli::main()
 }

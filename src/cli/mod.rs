@@ -1,1 +1,111 @@
-//! The command line.
+//! The command line: reads it, dispatches, and turns what happened into an exit code.
+
+mod run;
+mod start;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command ended: the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All went well.
+    Success = 0,
+    /// The script raised an error.
+    ScriptError = 1,
+    /// The command line or a check was at fault; nothing has run.
+    Usage = 2,
+    /// Ctrl-C or a termination signal; rows recorded so far are on disk.
+    Interrupted = 130,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(ending as u8)
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lethe run examples/quickstart.rhai            forget a fifth of the digits, five ways
+  lethe run exp.rhai --set epochs=20 --seed 3   override arg(\"epochs\", ..), choose the seed
+  lethe repl                                    try things out
+  lethe check my_method.rhai                    find mistakes before anything runs
+  lethe doc mmd                                 what a function does, with an example
+  lethe list unlearners                         which methods there are
+  lethe doctor                                  is everything in place, is CUDA usable
+
+Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted.";
+
+/// An embedded scripting host for machine unlearning.
+#[derive(Debug, Parser)]
+#[command(name = "lethe", version, about, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a script, then run it
+    Run(RunOptions),
+}
+
+/// What scripts run on.
+#[derive(Debug, clap::Args)]
+struct Machine {
+    /// Every random draw derives from it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    seed: u64,
+    /// Threads of libtorch [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// auto, cpu, cuda or cuda:N; auto takes CUDA where there is an NVIDIA driver
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe run examples/quickstart.rhai
+  lethe run exp.rhai --set epochs=20 --set 'widths=[16, 32]' --seed 3 --out results/first
+  echo 'print(randn([2, 3]));' | lethe run -")]
+struct RunOptions {
+    /// The script; - reads it from standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Override arg("KEY", default) of the script; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = start::key_value)]
+    set: Vec<(String, String)>,
+    #[command(flatten)]
+    machine: Machine,
+    /// The run folder [default: a new one below runs/, opened by the first recorded row]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command the arguments of the process ask for.
+pub fn main() -> ExitCode {
+    start::prepare_process();
+    let cli = Cli::parse();
+    start::prepare_colors(cli.color);
+    let ending = match &cli.command {
+        Command::Run(options) => run::run(options, cli.quiet),
+    };
+    ending.into()
+}

@@ -2,6 +2,7 @@
 
 pub mod callback;
 pub mod clock;
+pub mod cuda;
 pub mod error;
 pub mod interrupt;
 pub mod options;
