@@ -1,13 +1,11 @@
 //! `lethe run`: check a script, run it, complete its run folder.
 
 use super::{Ending, RunOptions, start};
-use crate::host::{Host, arguments::Arguments};
+use crate::host::Host;
 use crate::report::{folder, recorder};
-use crate::runtime::sources::{self, SourceMap};
-use crate::runtime::{Result, interrupt, versions};
+use crate::runtime::{Result, interrupt};
 use rhai::EvalAltResult;
-use serde_json::json;
-use std::cell::OnceCell;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Runs the script; what went wrong is on stderr.
@@ -38,9 +36,7 @@ fn plan(host: &Host, options: &RunOptions) {
     let settings = host.run.settings().clone();
     let file = options.file.clone();
     let started = folder::now();
-    let git = OnceCell::new();
-    let arguments = host.run.slot::<Arguments>();
-    let sources = host.run.slot::<SourceMap>();
+    let git = folder::git_state(file.parent().unwrap_or(Path::new(".")));
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name,
         out: options.out.clone(),
@@ -52,17 +48,12 @@ fn plan(host: &Host, options: &RunOptions) {
                 "seed": settings.seed,
                 "device": crate::runtime::run::device_name(settings.device),
                 "threads": settings.threads,
-                "arguments": arguments.values(),
-                "versions": versions::all(),
-                "git": git.get_or_init(|| folder::git_state(file.parent().unwrap_or(Path::new(".")))),
-                "command": std::env::args().collect::<Vec<_>>(),
+                "arguments": Value::Null,
+                "versions": { "lethe": env!("CARGO_PKG_VERSION") },
+                "git": git,
             })
         }),
-        sources: Box::new(move || {
-            // The embedded library is named by the version.
-            let own = |name: &str| sources::embedded(name).is_none();
-            sources.all().into_iter().filter(|(name, _)| own(name)).collect()
-        }),
+        sources: Box::new(Vec::new),
     });
 }
 
@@ -78,10 +69,6 @@ fn conclude(host: &Host, outcome: std::result::Result<(), Box<EvalAltResult>>) -
     if let Some(problem) = &problem {
         eprintln!("error: {problem}");
     }
-    let ending = match host.run.slot::<Arguments>().refuse_unused(&host.run) {
-        Err(error) if ending == Ending::Success => start::complain(&error),
-        _ => ending,
-    };
     let recorder = host.run.slot::<recorder::Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);

@@ -1,4 +1,27 @@
-//! Room `data`.
+//! Datasets, batches, and the requests that divide them.
 
-/// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+pub mod batch;
+pub mod dataset;
+pub mod dataset_api;
+pub mod folders;
+pub mod formats;
+pub mod parts;
+pub mod request;
+pub mod sources;
+pub mod storage;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Batches};
+pub use dataset::Dataset;
+pub use parts::Data;
+pub use sources::{Listing, list};
+pub use storage::DatasetInfo;
+
+/// Adds this room's types and functions to the engine.
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(rhai::exported_module!(dataset_api::script).into());
+    engine.register_global_module(rhai::exported_module!(batch::script).into());
+    engine.register_global_module(rhai::exported_module!(parts::script).into());
+    engine.register_iterator_result::<batch::ScriptBatches, std::rc::Rc<Batch>>();
+}

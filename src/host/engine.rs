@@ -31,7 +31,6 @@ impl Host {
             crate::eval::register,
             crate::experiment::register,
             crate::report::register,
-            super::arguments::register,
         ] {
             register(&mut engine);
         }

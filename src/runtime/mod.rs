@@ -10,7 +10,6 @@ pub mod progress;
 pub mod random;
 pub mod run;
 pub mod sources;
-pub mod versions;
 
 pub use callback::Callback;
 pub use error::{At, Error, Result, Script};

@@ -1,0 +1,357 @@
+//! A dataset is a list of samples of one or more storages: picking, sampling and joining copy no pixels.
+
+use super::batch::{Batch, Batches, Plan};
+use super::storage::{DatasetInfo, Storage, short_hash};
+use crate::nn::Shape;
+use crate::runtime::{At, Error, Result, Stream};
+use sha2::{Digest, Sha256};
+use std::rc::Rc;
+use tch::{Device, Kind, Tensor};
+
+/// A list of samples.
+#[derive(Clone)]
+pub struct Dataset {
+    pub(super) parts: Rc<Vec<Part>>,
+    pub(super) samples: Rc<Vec<Sample>>,
+}
+
+/// A storage, and the logits that belong to (some of) its rows.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) storage: Rc<Storage>,
+    pub(super) logits: Option<Rc<Tensor>>,
+}
+
+impl Part {
+    fn same(&self, other: &Self) -> bool {
+        let logits = match (&self.logits, &other.logits) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        };
+        logits && Rc::ptr_eq(&self.storage, &other.storage)
+    }
+}
+
+/// A row of a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) part: u32,
+    pub(super) row: u32,
+}
+
+/// Distinct values, ascending.
+pub fn distinct(values: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut seen: Vec<i64> = values.collect();
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
+impl Dataset {
+    /// All rows of a storage.
+    pub fn new(storage: Storage) -> Self {
+        let samples = (0..storage.len() as u32).map(|row| Sample { part: 0, row }).collect();
+        Self { parts: Rc::new(vec![Part { storage: Rc::new(storage), logits: None }]), samples: Rc::new(samples) }
+    }
+
+    /// Images and labels, kept on the device the images are on.
+    ///
+    /// # Errors
+    /// Wrong ranks or dtypes, unequal counts, labels outside 0..classes.
+    pub fn from_tensors(images: &Tensor, labels: &Tensor, info: DatasetInfo) -> Result<Self> {
+        Ok(Self::new(Storage::new(images, labels, info, images.device())?))
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// How many classes the labels are drawn from (whether they occur here or not).
+    pub fn classes(&self) -> usize {
+        self.parts.iter().map(|part| part.storage.classes()).max().unwrap_or(0)
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> Shape {
+        self.parts.first().map_or(Shape { channels: 1, height: 1, width: 1 }, |part| part.storage.shape())
+    }
+
+    /// Where the images live.
+    pub fn device(&self) -> Device {
+        self.parts.first().map_or(Device::Cpu, |part| part.storage.device())
+    }
+
+    /// Name, classes and normalisation of the first storage.
+    pub fn info(&self) -> DatasetInfo {
+        let info = self.parts.first().map(|part| part.storage.info()).unwrap_or_default();
+        DatasetInfo { classes: Some(self.classes()), ..info }
+    }
+
+    /// The labels, on the host.
+    pub fn labels(&self) -> Vec<i64> {
+        (0..self.len()).map(|position| self.label(position)).collect()
+    }
+
+    /// The classes that occur, ascending.
+    pub fn present(&self) -> Vec<i64> {
+        let mut seen = vec![false; self.classes()];
+        for position in 0..self.len() {
+            if let Some(flag) = seen.get_mut(self.label(position) as usize) {
+                *flag = true;
+            }
+        }
+        seen.iter().enumerate().filter(|(_, flag)| **flag).map(|(class, _)| class as i64).collect()
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    pub(super) fn sample_at(&self, position: usize) -> Sample {
+        self.samples.get(position).copied().unwrap_or(Sample { part: 0, row: 0 })
+    }
+
+    pub(super) fn label(&self, position: usize) -> i64 {
+        let sample = self.sample_at(position);
+        let labels = self.parts.get(sample.part as usize).map(|part| part.storage.labels());
+        labels.and_then(|l| l.get(sample.row as usize)).copied().unwrap_or(0)
+    }
+
+    /// Whether every sample has cached logits.
+    pub fn has_logits(&self) -> bool {
+        self.parts.iter().all(|part| part.logits.is_some())
+    }
+
+    /// Identity of each sample: the storage it lies in and its row there.
+    pub fn keys(&self) -> Vec<(u64, usize)> {
+        let storages: Vec<u64> = self.parts.iter().map(|part| Rc::as_ptr(&part.storage) as usize as u64).collect();
+        let key = |s: &Sample| (storages.get(s.part as usize).copied().unwrap_or(0), s.row as usize);
+        self.samples.iter().map(key).collect()
+    }
+
+    /// A hash of content, preparation and the samples listed: the same in every process.
+    ///
+    /// # Errors
+    /// Those of torch, when a storage on a device is read back for hashing.
+    pub fn id(&self) -> Result<String> {
+        let mut hasher = Sha256::new();
+        for part in self.parts.iter() {
+            hasher.update(part.storage.content_id()?);
+        }
+        for sample in self.samples.iter() {
+            hasher.update(sample.part.to_le_bytes());
+            hasher.update(sample.row.to_le_bytes());
+        }
+        Ok(short_hash(hasher))
+    }
+
+    fn with_samples(&self, samples: Vec<Sample>) -> Self {
+        Self { parts: Rc::clone(&self.parts), samples: Rc::new(samples) }
+    }
+
+    /// The samples at these positions, in this order; positions beyond the end are left out.
+    #[must_use]
+    pub fn subset(&self, positions: &[usize]) -> Self {
+        self.with_samples(positions.iter().filter_map(|p| self.samples.get(*p)).copied().collect())
+    }
+
+    /// The samples of these classes.
+    #[must_use]
+    pub fn of(&self, classes: &[i64]) -> Self {
+        let mut wanted = vec![false; self.classes()];
+        for class in classes {
+            if let Some(flag) = usize::try_from(*class).ok().and_then(|c| wanted.get_mut(c)) {
+                *flag = true;
+            }
+        }
+        if wanted.iter().all(|flag| *flag) {
+            return self.clone();
+        }
+        let keep = |position: &usize| wanted.get(self.label(*position) as usize).copied().unwrap_or(false);
+        let positions: Vec<usize> = (0..self.len()).filter(keep).collect();
+        self.subset(&positions)
+    }
+
+    /// The first `n` samples, or all when there are fewer.
+    #[must_use]
+    pub fn take(&self, n: usize) -> Self {
+        self.with_samples(self.samples.iter().take(n).copied().collect())
+    }
+
+    /// All samples in a random order.
+    #[must_use]
+    pub fn shuffle(&self, stream: &mut Stream) -> Self {
+        self.subset(&stream.permutation(self.len()))
+    }
+
+    /// `n` samples without replacement.
+    ///
+    /// # Errors
+    /// When there are fewer than `n`.
+    pub fn sample(&self, n: usize, stream: &mut Stream) -> Result<Self> {
+        if n > self.len() {
+            let message = format!("{n} samples asked for, the dataset has {}", self.len());
+            return Err(Error::new("sample", message).hint("sample_up_to(n) takes what there is"));
+        }
+        Ok(self.sample_up_to(n, stream))
+    }
+
+    /// `n` samples without replacement, or all in a random order when there are fewer.
+    #[must_use]
+    pub fn sample_up_to(&self, n: usize, stream: &mut Stream) -> Self {
+        self.subset(&stream.sample(self.len(), n))
+    }
+
+    /// The samples of both, this one's first.
+    ///
+    /// # Errors
+    /// When images or devices differ.
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        if self.is_empty() || other.is_empty() {
+            return Ok(if self.is_empty() { other.clone() } else { self.clone() });
+        }
+        for (what, ours, theirs) in [
+            ("image shapes", format!("{:?}", self.dims()), format!("{:?}", other.dims())),
+            ("devices", format!("{:?}", self.device()), format!("{:?}", other.device())),
+        ] {
+            if ours != theirs {
+                return Err(Error::new("+", format!("datasets of different {what}: {ours} and {theirs}")));
+            }
+        }
+        let mut parts = self.parts.as_ref().clone();
+        let numbers: Vec<u32> = other
+            .parts
+            .iter()
+            .map(|part| match parts.iter().position(|known| known.same(part)) {
+                Some(number) => number as u32,
+                None => {
+                    parts.push(part.clone());
+                    parts.len() as u32 - 1
+                }
+            })
+            .collect();
+        let mut samples = self.samples.as_ref().clone();
+        let moved = |s: &Sample| Sample { part: numbers.get(s.part as usize).copied().unwrap_or(0), row: s.row };
+        samples.extend(other.samples.iter().map(moved));
+        Ok(Self { parts: Rc::new(parts), samples: Rc::new(samples) })
+    }
+
+    /// The dimensions of one image as networks get it.
+    pub fn dims(&self) -> Vec<i64> {
+        self.parts.first().map(|part| part.storage.dims()).unwrap_or_default()
+    }
+
+    /// The samples at these positions as one batch, in their order.
+    ///
+    /// # Errors
+    /// A position beyond the end; those of torch.
+    pub fn gather(&self, positions: &[usize]) -> Result<Batch> {
+        if let Some(position) = positions.iter().find(|p| **p >= self.len()) {
+            return Err(Error::new("gather", format!("position {position} of a dataset of {}", self.len())));
+        }
+        match Plan::new(self, positions, positions.len())?.batch(self, 0)? {
+            Some(batch) => Ok(batch),
+            None => self.no_batch(),
+        }
+    }
+
+    /// A batch without samples, of the right shapes.
+    fn no_batch(&self) -> Result<Batch> {
+        let mut size = vec![0];
+        size.extend(self.dims());
+        Ok(Batch {
+            x: Tensor::f_zeros(size.as_slice(), (Kind::Float, self.device())).at("gather")?,
+            y: Tensor::f_zeros([0], (Kind::Int64, self.device())).at("gather")?,
+            logits: None,
+            len: 0,
+            index: vec![],
+            labels: vec![],
+        })
+    }
+
+    /// All samples as one batch.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn all(&self) -> Result<Batch> {
+        self.gather(&(0..self.len()).collect::<Vec<_>>())
+    }
+
+    /// All images, normalised f32.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn images(&self) -> Result<Tensor> {
+        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
+            .read(self, 0, |part, rows| part.storage.images(rows))?
+        {
+            Some(images) => Ok(images),
+            None => Ok(self.no_batch()?.x),
+        }
+    }
+
+    /// The images as stored, when all of them are u8 with one normalisation.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn stored_images(&self) -> Result<Option<Tensor>> {
+        let plain = |part: &Part| part.storage.stored().kind() == Kind::Uint8 && part.storage.info() == self.info();
+        if !self.parts.iter().all(plain) || self.is_empty() {
+            return Ok(None);
+        }
+        let plan = Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?;
+        plan.read(self, 0, |part, rows| part.storage.stored().f_index_select(0, rows).at("images"))
+    }
+
+    /// All labels on the device, i64.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn targets(&self) -> Result<Tensor> {
+        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
+            .read(self, 0, |part, rows| part.storage.targets(rows))?
+        {
+            Some(labels) => Ok(labels),
+            None => Ok(self.no_batch()?.y),
+        }
+    }
+
+    /// The samples in order, `size` at a time.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn in_order(&self, size: usize) -> Result<Batches> {
+        Batches::new(self, &(0..self.len()).collect::<Vec<_>>(), size)
+    }
+
+    /// As `in_order`, with a failure to start as the first item.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Result<Batch>> + use<> {
+        let (batches, failure) = match self.in_order(size) {
+            Ok(batches) => (Some(batches), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        failure.into_iter().chain(batches.into_iter().flatten())
+    }
+
+    /// The samples in a random order, `size` at a time, the last short batch kept.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn batches(&self, size: usize, stream: &mut Stream) -> Result<Batches> {
+        Batches::new(self, &stream.permutation(self.len()), size)
+    }
+
+    /// One line about it: `500 images · [1, 8, 8] · 10 classes`.
+    pub fn describe(&self) -> String {
+        let name = self.info().name;
+        let name = if name.is_empty() { name } else { format!("{name}: ") };
+        format!("{name}{} samples · {:?} · {} classes", self.len(), self.dims(), self.present().len())
+    }
+}

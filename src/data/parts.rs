@@ -1,0 +1,196 @@
+//! A data set with its parts.
+
+use super::dataset::Dataset;
+use crate::nn::Shape;
+
+/// A data set: disjoint parts to train on, to choose with and to test on, and what is known about it.
+#[derive(Clone)]
+pub struct Data {
+    /// The name it was asked for by.
+    pub name: String,
+    /// Samples to train on.
+    pub train: Dataset,
+    /// Samples to choose by; the unseen part of tasks.
+    pub validation: Dataset,
+    /// Samples to report on.
+    pub test: Dataset,
+    /// How many classes there are.
+    pub classes: usize,
+    /// Channels, height and width of an image.
+    pub shape: Shape,
+    /// What was subtracted from each channel.
+    pub mean: Vec<f64>,
+    /// What each channel was divided by.
+    pub std: Vec<f64>,
+    /// A hash of the decompressed content and of how it was prepared.
+    pub id: String,
+}
+
+impl Data {
+    /// One line about it.
+    pub fn describe(&self) -> String {
+        let Shape { channels, height, width } = self.shape;
+        format!(
+            "Dataset {}: train {} · validation {} · test {} · [{channels}, {height}, {width}] · {} classes",
+            self.name,
+            self.train.len(),
+            self.validation.len(),
+            self.test.len(),
+            self.classes
+        )
+    }
+}
+
+/// What scripts see of a data set.
+#[rhai::export_module]
+pub mod script {
+    use crate::data::Dataset;
+    use crate::data::sources;
+    use crate::runtime::{Run, Script};
+    use rhai::{Array, Dynamic, Map, NativeCallContext};
+
+    /// A data set with disjoint parts `train`, `validation` and `test`.
+    pub type Data = super::Data;
+
+    /// A data set by name, with disjoint parts `train`, `validation` and `test`: `"digits"` is built in;
+    /// `"fashion-mnist"` and `"mnist"` are read from IDX files where they are installed (`lethe list datasets`).
+    ///
+    /// The same call gives the same parts in every run, whatever the run's seed. Where a data set has no validation
+    /// part, a tenth of every class of its training part becomes one.
+    ///
+    /// # Options
+    /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`
+    /// - `seed` (int, 0): what the validation part and the `per_class` choice are drawn from
+    ///
+    /// # Signature
+    /// dataset(name: string, #{ per_class: int, seed: int = 0 }) -> Data
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits", #{ per_class: 20 });
+    /// assert(d.train.len == 200 && d.validation.len == 500 && d.test.len == 500);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn dataset(context: NativeCallContext, name: &str, options: Map) -> Script<Data> {
+        Ok(sources::load(name, options, &Run::of(&context))?)
+    }
+
+    #[rhai_fn(name = "dataset", return_raw)]
+    pub fn dataset_plain(context: NativeCallContext, name: &str) -> Script<Data> {
+        Ok(sources::load(name, Map::new(), &Run::of(&context))?)
+    }
+
+    /// The samples to train on.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").train.len == 797);
+    /// ```
+    #[rhai_fn(get = "train", pure)]
+    pub fn train(data: &mut Data) -> Dataset {
+        data.train.clone()
+    }
+
+    /// The samples to choose hyper-parameters by; in tasks, the unseen part.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").validation.len == 500);
+    /// ```
+    #[rhai_fn(get = "validation", pure)]
+    pub fn validation(data: &mut Data) -> Dataset {
+        data.validation.clone()
+    }
+
+    /// The samples to report on.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").test.len == 500);
+    /// ```
+    #[rhai_fn(get = "test", pure)]
+    pub fn test(data: &mut Data) -> Dataset {
+        data.test.clone()
+    }
+
+    /// The name a data set was asked for by.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").name == "digits");
+    /// ```
+    #[rhai_fn(get = "name", pure)]
+    pub fn name(data: &mut Data) -> String {
+        data.name.clone()
+    }
+
+    /// How many classes a data set has.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").classes == 10);
+    /// ```
+    #[rhai_fn(get = "classes", pure)]
+    pub fn classes(data: &mut Data) -> i64 {
+        data.classes as i64
+    }
+
+    /// The shape of one image: `[channels, height, width]`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").shape == [1, 8, 8]);
+    /// ```
+    #[rhai_fn(get = "shape", pure)]
+    pub fn shape(data: &mut Data) -> Array {
+        [data.shape.channels, data.shape.height, data.shape.width].into_iter().map(Dynamic::from).collect()
+    }
+
+    /// What was subtracted from each channel, after scaling to 0..1.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").mean == [0.3053]);
+    /// ```
+    #[rhai_fn(get = "mean", pure)]
+    pub fn mean(data: &mut Data) -> Array {
+        data.mean.iter().copied().map(Dynamic::from).collect()
+    }
+
+    /// What each channel was divided by.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").std == [0.3760]);
+    /// ```
+    #[rhai_fn(get = "std", pure)]
+    pub fn std(data: &mut Data) -> Array {
+        data.std.iter().copied().map(Dynamic::from).collect()
+    }
+
+    /// A hash of the decompressed content of a data set and of how it was prepared.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").id == dataset("digits").id);
+    /// ```
+    #[rhai_fn(get = "id", pure)]
+    pub fn id(data: &mut Data) -> String {
+        data.id.clone()
+    }
+
+    #[rhai_fn(name = "==", pure)]
+    pub fn equal(a: &mut Data, b: Data) -> bool {
+        a.id == b.id
+    }
+
+    #[rhai_fn(name = "!=", pure)]
+    pub fn unequal(a: &mut Data, b: Data) -> bool {
+        a.id != b.id
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn data_to_string(data: &mut Data) -> String {
+        data.describe()
+    }
+}
