@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    lethe::runtime::allocator::prepare();
     lethe::cli::main()
 }

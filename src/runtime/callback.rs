@@ -18,6 +18,11 @@ impl Callback {
         Self { function, context: context.store_data(), run: Run::of(context) }
     }
 
+    /// The function's name; of a closure, one that its text and place decide.
+    pub fn name(&self) -> &str {
+        self.function.fn_name()
+    }
+
     /// Calls the function.
     ///
     /// # Errors

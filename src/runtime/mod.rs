@@ -1,5 +1,6 @@
 //! What every room needs of the process it runs in: errors, options, randomness, the run's settings, progress, interrupts.
 
+pub mod allocator;
 pub mod callback;
 pub mod clock;
 pub mod cuda;

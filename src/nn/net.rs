@@ -1,0 +1,313 @@
+//! `Net`: a network as scripts and the other rooms hold it.
+
+use super::layer::{Layer, Pass};
+use super::parameter::{Parameter, settle};
+use super::tree::Named;
+use crate::runtime::{At, Error, Result, Stream};
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use tch::{Device, Tensor};
+
+/// A shared handle to a network: layers, parameters, and the mode they run in. Cloning aliases; `copy` copies.
+#[derive(Clone)]
+pub struct Net(Rc<Inner>);
+
+struct Inner {
+    root: Rc<Layer>,
+    training: Rc<Cell<bool>>,
+    card: Card,
+    description: OnceCell<String>,
+}
+
+/// What a network says about itself.
+#[derive(Clone, Default)]
+pub struct Card {
+    /// `ConvNet`, `ResNet-18`, `Sequential`, ...
+    pub title: String,
+    /// A clause between the title and the number of parameters.
+    pub detail: String,
+    /// Everything that decides the architecture, in one line; empty to have it derived from the layers.
+    pub architecture: String,
+    /// The images it was built for.
+    pub input: Option<super::Shape>,
+}
+
+/// Images of a wide batch that go through a convolutional network at a time on the CPU, so that activations stay in cache.
+const CHUNK: i64 = 32;
+
+/// Puts the mode back, also when the work fails.
+struct Mode(Rc<Cell<bool>>, bool);
+
+impl Drop for Mode {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+impl Net {
+    /// A network of these layers, in training mode, its parameters laid into one buffer.
+    pub fn new(root: Rc<Layer>, card: Card) -> Result<Self> {
+        let net = Self::made_of(root, Rc::new(Cell::new(true)), card);
+        settle(&net.trained())?;
+        Ok(net)
+    }
+
+    /// A handle to a part of a network that shares the whole's mode.
+    pub fn part(root: Rc<Layer>, training: Rc<Cell<bool>>) -> Self {
+        let card = Card { title: root.title().into(), ..Card::default() };
+        Self::made_of(root, training, card)
+    }
+
+    fn made_of(root: Rc<Layer>, training: Rc<Cell<bool>>, card: Card) -> Self {
+        Self(Rc::new(Inner { root, training, card, description: OnceCell::new() }))
+    }
+
+    /// A single layer or container as a network of its own; its parameters stay where they are.
+    pub fn layer(root: Rc<Layer>) -> Self {
+        Self::part(root, Rc::new(Cell::new(true)))
+    }
+
+    /// The layers.
+    pub fn root(&self) -> &Rc<Layer> {
+        &self.0.root
+    }
+
+    /// What the network says about itself.
+    pub fn card(&self) -> &Card {
+        &self.0.card
+    }
+
+    /// The mode, shared with the children handed to closures.
+    pub(super) fn mode(&self) -> &Rc<Cell<bool>> {
+        &self.0.training
+    }
+
+    fn pass(&self) -> Pass<'_> {
+        Pass { training: self.is_training(), mode: &self.0.training, capture: None }
+    }
+
+    /// The network's output for a batch, e.g. logits [n, classes]. On the CPU wide batches of images go through in chunks
+    /// that fit the cache, when samples do not influence each other: the result is the same.
+    ///
+    /// # Errors
+    /// Inputs that do not fit, named after the first layer they do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let pass = self.pass();
+        match self.pieces(x)? {
+            None => self.0.root.forward(x, &pass),
+            Some(pieces) => {
+                let outputs: Result<Vec<_>> = pieces.iter().map(|piece| self.0.root.forward(piece, &pass)).collect();
+                Tensor::f_cat(&outputs?, 0).at("forward")
+            }
+        }
+    }
+
+    /// The penultimate features [n, d]: what the last linear layer sees.
+    ///
+    /// # Errors
+    /// As `forward`; also when the network does not end in a linear layer.
+    pub fn embed(&self, x: &Tensor) -> Result<Tensor> {
+        let pass = self.pass();
+        match self.pieces(x)? {
+            None => self.0.root.embed(x, &pass),
+            Some(pieces) => {
+                let outputs: Result<Vec<_>> = pieces.iter().map(|piece| self.0.root.embed(piece, &pass)).collect();
+                Tensor::f_cat(&outputs?, 0).at("embed")
+            }
+        }
+    }
+
+    /// Embedding and output of one pass.
+    ///
+    /// # Errors
+    /// As `embed`.
+    pub fn forward_with_embedding(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let pass = self.pass();
+        let Some(pieces) = self.pieces(x)? else { return self.0.root.forward_with_embedding(x, &pass) };
+        let both: Result<Vec<_>> = pieces.iter().map(|p| self.0.root.forward_with_embedding(p, &pass)).collect();
+        let (embeddings, outputs): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
+        Ok((Tensor::f_cat(&embeddings, 0).at("embed")?, Tensor::f_cat(&outputs, 0).at("forward")?))
+    }
+
+    /// The batch in cache-sized chunks; `None` when it is to go through whole.
+    fn pieces(&self, x: &Tensor) -> Result<Option<Vec<Tensor>>> {
+        let n = x.size().first().copied().unwrap_or(0);
+        let wide = n > CHUNK && x.dim() == 4 && x.device() == Device::Cpu;
+        if !wide || !self.is_per_sample() || !self.0.root.convolves() {
+            return Ok(None);
+        }
+        let count = (n + CHUNK - 1) / CHUNK;
+        x.f_split((n + count - 1) / count, 0).map(Some).at("forward")
+    }
+
+    fn named(&self, buffers: bool) -> Vec<Named> {
+        let mut all = self.0.root.tensors();
+        all.retain(|named| buffers || !named.buffer);
+        all
+    }
+
+    /// The parameters themselves, in order.
+    pub(super) fn trained(&self) -> Vec<Rc<Parameter>> {
+        self.named(false).into_iter().map(|named| named.parameter).collect()
+    }
+
+    /// Names and parameters, in order.
+    pub(super) fn named_parameters(&self) -> Vec<(String, Rc<Parameter>)> {
+        self.named(false).into_iter().map(|named| (named.name, named.parameter)).collect()
+    }
+
+    /// Names and tensors of parameters and buffers, as they are saved.
+    pub(super) fn named_state(&self) -> Vec<(String, Rc<Parameter>)> {
+        self.named(true).into_iter().map(|named| (named.name, named.parameter)).collect()
+    }
+
+    /// All parameters with PyTorch's names, in PyTorch's order. The tensors are handles, not copies.
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        self.named_parameters().into_iter().map(|(name, p)| (name, p.handle())).collect()
+    }
+
+    /// The parameters that are not frozen.
+    pub fn trainable(&self) -> Vec<(String, Tensor)> {
+        self.parameters().into_iter().filter(|(_, t)| t.requires_grad()).collect()
+    }
+
+    /// Parameters and buffers with PyTorch's names, in a state dict's order. The tensors are handles, not copies.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.named_state().into_iter().map(|(name, p)| (name, p.handle())).collect()
+    }
+
+    /// A network of its own with equal values, everything trainable.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn copy(&self) -> Result<Self> {
+        let root = self.0.root.duplicate()?;
+        let (training, card) = (Rc::new(Cell::new(self.is_training())), self.0.card.clone());
+        let net = Self::made_of(root, training, card);
+        for parameter in net.trained() {
+            let _ = parameter.get().f_set_requires_grad(true).at("copy")?;
+        }
+        settle(&net.trained())?;
+        Ok(net)
+    }
+
+    /// The same architecture newly initialised.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn renewed(&self, stream: &mut Stream) -> Result<Self> {
+        let net = self.copy()?;
+        net.reset(stream)?;
+        Ok(net)
+    }
+
+    /// Initialises all parameters and buffers anew, in place.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn reset(&self, stream: &mut Stream) -> Result<()> {
+        self.0.root.initialise(stream)
+    }
+
+    /// Training or evaluation mode: what batch norm and dropout do.
+    pub fn set_training(&self, on: bool) {
+        self.0.training.set(on);
+    }
+
+    /// Whether the network is in training mode.
+    pub fn is_training(&self) -> bool {
+        self.0.training.get()
+    }
+
+    /// Runs `work` in evaluation mode without gradients and restores the mode, also when the work fails.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn evaluating<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _mode = Mode(self.0.training.clone(), self.is_training());
+        let _guard = tch::no_grad_guard();
+        self.set_training(false);
+        work()
+    }
+
+    /// Whether, in the present mode, the outputs of a batch are those of its samples alone. Batch norm and dropout are so in
+    /// evaluation mode only; of closures it is not known.
+    pub fn is_per_sample(&self) -> bool {
+        self.0.root.per_sample(self.is_training())
+    }
+
+    /// Where the parameters live; the CPU for a network without any.
+    pub fn device(&self) -> Device {
+        self.named(true).first().map_or(Device::Cpu, |named| named.parameter.get().device())
+    }
+
+    /// The outputs of the last linear layer, if the network ends in one.
+    pub fn classes(&self) -> Option<i64> {
+        self.0.root.classes()
+    }
+
+    /// Everything that decides the architecture, in one line: part of cache keys.
+    pub fn architecture(&self) -> &str {
+        self.0.description.get_or_init(|| match self.0.card.architecture.as_str() {
+            "" => self.0.root.describe(),
+            known => known.to_string(),
+        })
+    }
+
+    /// The number of trainable and frozen parameters together.
+    pub fn count(&self) -> i64 {
+        self.trained().iter().map(|p| p.count()).sum()
+    }
+
+    /// Freezes (or unfreezes) the parameters whose names begin with `prefix`, the empty prefix meaning all; says how many.
+    ///
+    /// # Errors
+    /// When no parameter has such a name.
+    pub fn freeze(&self, prefix: &str, frozen: bool) -> Result<usize> {
+        let operation = if frozen { "freeze" } else { "unfreeze" };
+        let all = self.named_parameters();
+        let whole = |name: &str| prefix.is_empty() || name == prefix || name.starts_with(&format!("{prefix}."));
+        let mut chosen: Vec<_> = all.iter().filter(|(name, _)| whole(name)).collect();
+        if chosen.is_empty() {
+            chosen = all.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
+        }
+        if chosen.is_empty() {
+            let mut tops: Vec<&str> = all.iter().filter_map(|(name, _)| name.split('.').next()).collect();
+            tops.dedup();
+            let error = Error::new(operation, format!("no parameter's name begins with {prefix:?}"));
+            return Err(error.word(prefix).note(format!("they begin with: {}", tops.join(", "))));
+        }
+        for (_, parameter) in &chosen {
+            let _ = parameter.get().f_set_requires_grad(!frozen).at(operation)?;
+        }
+        Ok(chosen.len())
+    }
+}
+
+impl std::fmt::Display for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let card = self.card();
+        write!(f, "{}", card.title)?;
+        if let Some(s) = card.input {
+            write!(f, "({s}{})", self.classes().map(|c| format!(" -> {c}")).unwrap_or_default())?;
+        }
+        if !card.detail.is_empty() {
+            write!(f, " · {}", card.detail)?;
+        }
+        let count = self.count();
+        write!(f, " · {} parameter{}", grouped(count), if count == 1 { "" } else { "s" })
+    }
+}
+
+/// `5066` as `5,066`.
+fn grouped(n: i64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,380 @@
+//! The architectures of the field: ConvNet, MLP, ResNet-18 and ResNet-50 in their forms for small images.
+
+use super::Shape;
+use super::layer::{Activation, BatchNorm, Child, Conv2d, GroupNorm, Layer, Linear, Residual};
+use super::net::{Card, Net};
+use super::parameter::Parameter;
+use crate::runtime::{At, Error, Result, Stream};
+use std::rc::Rc;
+use tch::{Device, Kind, Tensor};
+
+/// The normalisation of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// Each channel of each image by itself, no running statistics.
+    Instance,
+    /// Over the batch, with running statistics.
+    Batch,
+    /// None.
+    None,
+}
+
+/// The pooling of a ConvNet's blocks, 2 x 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Average pooling.
+    Avg,
+    /// Max pooling.
+    Max,
+    /// None.
+    None,
+}
+
+impl Norm {
+    /// The names scripts use.
+    pub const NAMES: [&'static str; 3] = ["instance", "batch", "none"];
+
+    /// The normalisation of this name; instance norm for a name that is none.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "batch" => Self::Batch,
+            "none" => Self::None,
+            _ => Self::Instance,
+        }
+    }
+
+    /// The name scripts use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Batch => "batch",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Pool {
+    /// The names scripts use.
+    pub const NAMES: [&'static str; 3] = ["avg", "max", "none"];
+
+    /// The pooling of this name; average pooling for a name that is none.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "max" => Self::Max,
+            "none" => Self::None,
+            _ => Self::Avg,
+        }
+    }
+
+    /// The name scripts use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avg => "avg",
+            Self::Max => "max",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What a ConvNet can be asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvNetOptions {
+    /// Channels of every block.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Normalisation.
+    pub norm: Norm,
+    /// Pooling.
+    pub pool: Pool,
+}
+
+impl Default for ConvNetOptions {
+    fn default() -> Self {
+        Self { width: 128, depth: 3, norm: Norm::Instance, pool: Pool::Avg }
+    }
+}
+
+/// What an MLP can be asked for.
+#[derive(Debug, Clone)]
+pub struct MlpOptions {
+    /// Units of each hidden layer.
+    pub hidden: Vec<usize>,
+}
+
+impl Default for MlpOptions {
+    fn default() -> Self {
+        Self { hidden: vec![128, 128] }
+    }
+}
+
+/// What a ResNet can be asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct ResNetOptions {
+    /// Channels of the first stage; the others have two, four and eight times as many.
+    pub width: usize,
+    /// Normalisation: instance or batch.
+    pub norm: Norm,
+}
+
+impl Default for ResNetOptions {
+    fn default() -> Self {
+        Self { width: 64, norm: Norm::Instance }
+    }
+}
+
+/// Makes layers with uninitialised parameters on a device.
+#[derive(Clone, Copy)]
+pub struct Maker {
+    device: Device,
+}
+
+impl Maker {
+    /// A maker of layers on `device`.
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+
+    fn tensor(self, size: &[i64], kind: Kind) -> Result<Tensor> {
+        Tensor::f_zeros(size, (kind, self.device)).at("network")
+    }
+
+    /// A parameter of zeros.
+    pub fn parameter(self, size: &[i64]) -> Result<Rc<Parameter>> {
+        Ok(Parameter::new(self.tensor(size, Kind::Float)?.f_set_requires_grad(true).at("network")?))
+    }
+
+    fn buffer(self, size: &[i64], kind: Kind) -> Result<Rc<Parameter>> {
+        Ok(Parameter::new(self.tensor(size, kind)?))
+    }
+
+    /// A convolution with square kernels.
+    pub fn conv(self, input: i64, output: i64, kernel: i64, stride: i64, padding: i64, bias: bool) -> Result<Conv2d> {
+        let weight = self.parameter(&[output, input, kernel, kernel])?;
+        let bias = if bias { Some(self.parameter(&[output])?) } else { None };
+        Ok(Conv2d { weight, bias, stride, padding, dilation: 1, groups: 1 })
+    }
+
+    /// A linear layer.
+    pub fn linear(self, input: i64, output: i64, bias: bool) -> Result<Linear> {
+        let bias = if bias { Some(self.parameter(&[output])?) } else { None };
+        Ok(Linear { weight: self.parameter(&[output, input])?, bias })
+    }
+
+    /// Batch norm with affine parameters.
+    pub fn batch_norm(self, channels: i64) -> Result<BatchNorm> {
+        Ok(BatchNorm {
+            weight: Some(self.parameter(&[channels])?),
+            bias: Some(self.parameter(&[channels])?),
+            mean: self.buffer(&[channels], Kind::Float)?,
+            variance: self.buffer(&[channels], Kind::Float)?,
+            batches: self.buffer(&[], Kind::Int64)?,
+            momentum: 0.1,
+            eps: 1e-5,
+        })
+    }
+
+    /// Group norm with affine parameters; `groups == channels` is instance norm.
+    pub fn group_norm(self, groups: i64, channels: i64) -> Result<GroupNorm> {
+        let (weight, bias) = (Some(self.parameter(&[channels])?), Some(self.parameter(&[channels])?));
+        Ok(GroupNorm { weight, bias, channels, groups, eps: 1e-5 })
+    }
+
+    fn norm(self, norm: Norm, channels: i64) -> Result<Option<Layer>> {
+        Ok(match norm {
+            Norm::Instance => Some(Layer::GroupNorm(self.group_norm(channels, channels)?)),
+            Norm::Batch => Some(Layer::BatchNorm(self.batch_norm(channels)?)),
+            Norm::None => None,
+        })
+    }
+}
+
+fn child(name: &str, layer: Layer) -> Child {
+    Child { name: name.into(), layer: Rc::new(layer) }
+}
+
+/// Children named by their position, as in PyTorch's `Sequential`.
+fn numbered(layers: Vec<Layer>) -> Layer {
+    Layer::Sequential(layers.into_iter().enumerate().map(|(i, layer)| child(&i.to_string(), layer)).collect())
+}
+
+fn finish(children: Vec<Child>, card: Card, stream: &mut Stream) -> Result<Net> {
+    let net = Net::new(Rc::new(Layer::Sequential(children)), card)?;
+    net.reset(stream)?;
+    Ok(net)
+}
+
+fn signature(shape: Shape, classes: usize) -> String {
+    format!("in={}x{}x{},classes={classes}", shape.channels, shape.height, shape.width)
+}
+
+/// ConvNet of the condensation literature: `depth` blocks of 3x3 convolution, normalisation, ReLU, 2x2 pooling, then a linear
+/// classifier. Inputs of 28 x 28 are padded to 32 x 32 by the first convolution.
+///
+/// # Errors
+/// When the images are too small to be halved `depth` times.
+pub fn convnet(shape: Shape, classes: usize, o: &ConvNetOptions, stream: &mut Stream, device: Device) -> Result<Net> {
+    let maker = Maker::new(device);
+    let padded = shape.height == 28 && shape.width == 28;
+    let (mut height, mut width) = if padded { (32, 32) } else { (shape.height, shape.width) };
+    let channels = o.width as i64;
+    let mut layers = vec![];
+    for block in 0..o.depth {
+        let input = if block == 0 { shape.channels } else { channels };
+        let padding = if block == 0 && padded { 3 } else { 1 };
+        layers.push(Layer::Conv2d(maker.conv(input, channels, 3, 1, padding, true)?));
+        layers.extend(maker.norm(o.norm, channels)?);
+        layers.push(Layer::Activation(Activation::Relu));
+        match o.pool {
+            Pool::Avg => layers.push(Layer::AvgPool { kernel: 2, stride: 2, padding: 0 }),
+            Pool::Max => layers.push(Layer::MaxPool { kernel: 2, stride: 2, padding: 0 }),
+            Pool::None => continue,
+        }
+        (height, width) = (height / 2, width / 2);
+    }
+    if height == 0 || width == 0 {
+        let given = format!("images of {} x {} cannot be halved {} times", shape.height, shape.width, o.depth);
+        return Err(Error::new("convnet", given).hint("lower depth, or use pool: \"none\"").word("depth"));
+    }
+    let classifier = maker.linear(channels * height * width, classes as i64, true)?;
+    let (norm, pool) = (o.norm.name(), o.pool.name());
+    let options = format!("width={},depth={},norm={norm},pool={pool}", o.width, o.depth);
+    let extras = [(o.norm == Norm::Batch).then_some(" · batch norm"), (o.norm == Norm::None).then_some(" · no norm")];
+    let plural = if o.depth == 1 { "block" } else { "blocks" };
+    let card = Card {
+        title: "ConvNet".into(),
+        detail: format!("{} {plural} of {}{}", o.depth, o.width, extras.into_iter().flatten().collect::<String>()),
+        architecture: format!("convnet({options},{})", signature(shape, classes)),
+        input: Some(shape),
+    };
+    let parts = vec![
+        child("features", numbered(layers)),
+        child("flatten", Layer::Flatten),
+        child("classifier", Layer::Linear(classifier)),
+    ];
+    finish(parts, card, stream)
+}
+
+/// A multilayer perceptron with ReLU on flattened images.
+///
+/// # Errors
+/// Those of torch.
+pub fn mlp(shape: Shape, classes: usize, o: &MlpOptions, stream: &mut Stream, device: Device) -> Result<Net> {
+    let maker = Maker::new(device);
+    let mut size = shape.channels * shape.height * shape.width;
+    let mut layers = vec![];
+    for units in &o.hidden {
+        layers.push(Layer::Linear(maker.linear(size, *units as i64, true)?));
+        layers.push(Layer::Activation(Activation::Relu));
+        size = *units as i64;
+    }
+    let hidden: Vec<String> = o.hidden.iter().map(ToString::to_string).collect();
+    let card = Card {
+        title: "MLP".into(),
+        detail: if hidden.is_empty() { "no hidden layer".into() } else { format!("hidden {}", hidden.join(", ")) },
+        architecture: format!("mlp(hidden={},{})", hidden.join("-"), signature(shape, classes)),
+        input: Some(shape),
+    };
+    let parts = vec![
+        child("flatten", Layer::Flatten),
+        child("features", numbered(layers)),
+        child("classifier", Layer::Linear(maker.linear(size, classes as i64, true)?)),
+    ];
+    finish(parts, card, stream)
+}
+
+/// ResNet-18 with the stem for 32 x 32 images: no max-pooling, a 3x3 first convolution.
+///
+/// # Errors
+/// Images below 32 x 32; a ResNet without normalisation.
+pub fn resnet18(shape: Shape, classes: usize, o: &ResNetOptions, stream: &mut Stream, device: Device) -> Result<Net> {
+    resnet("resnet18", [2, 2, 2, 2], false, shape, classes, o, stream, device)
+}
+
+/// ResNet-50 with the stem for 32 x 32 images; the stride of a block sits on its 3x3 convolution.
+///
+/// # Errors
+/// Images below 32 x 32; a ResNet without normalisation.
+pub fn resnet50(shape: Shape, classes: usize, o: &ResNetOptions, stream: &mut Stream, device: Device) -> Result<Net> {
+    resnet("resnet50", [3, 4, 6, 3], true, shape, classes, o, stream, device)
+}
+
+/// The convolutions of one residual block: input, output, kernel, stride.
+fn convolutions(bottleneck: bool, input: i64, width: i64, stride: i64) -> Vec<[i64; 4]> {
+    if bottleneck {
+        vec![[input, width, 1, 1], [width, width, 3, stride], [width, 4 * width, 1, 1]]
+    } else {
+        vec![[input, width, 3, stride], [width, width, 3, 1]]
+    }
+}
+
+fn block(maker: Maker, norm: Norm, bottleneck: bool, input: i64, width: i64, stride: i64) -> Result<Layer> {
+    let convolutions = convolutions(bottleneck, input, width, stride);
+    let output = if bottleneck { 4 * width } else { width };
+    let last = convolutions.len();
+    let mut body = vec![];
+    for (j, [from, to, kernel, step]) in convolutions.into_iter().enumerate() {
+        let number = j + 1;
+        let conv = maker.conv(from, to, kernel, step, kernel / 2, false)?;
+        body.push(child(&format!("conv{number}"), Layer::Conv2d(conv)));
+        body.extend(maker.norm(norm, to)?.map(|layer| child(&format!("bn{number}"), layer)));
+        if number < last {
+            body.push(child(&format!("relu{number}"), Layer::Activation(Activation::Relu)));
+        }
+    }
+    let shortcut = if stride != 1 || input != output {
+        let mut layers = vec![Layer::Conv2d(maker.conv(input, output, 1, stride, 0, false)?)];
+        layers.extend(maker.norm(norm, output)?);
+        Some(child("shortcut", numbered(layers)))
+    } else {
+        None
+    };
+    Ok(Layer::Residual(Residual { body, shortcut, relu: true }))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn resnet(
+    name: &str,
+    blocks: [usize; 4],
+    bottleneck: bool,
+    shape: Shape,
+    classes: usize,
+    o: &ResNetOptions,
+    stream: &mut Stream,
+    device: Device,
+) -> Result<Net> {
+    if shape.height < 32 || shape.width < 32 {
+        let given = format!("needs images of at least 32 x 32, got {} x {}", shape.height, shape.width);
+        return Err(Error::new(name, given).hint("pad or resize the images to 32 x 32, or use convnet"));
+    }
+    if o.norm == Norm::None {
+        return Err(Error::new(name, "needs a normalisation, got \"none\"").hint("use \"instance\" or \"batch\""));
+    }
+    let maker = Maker::new(device);
+    let base = o.width as i64;
+    let mut parts = vec![child("conv1", Layer::Conv2d(maker.conv(shape.channels, base, 3, 1, 1, false)?))];
+    parts.extend(maker.norm(o.norm, base)?.map(|layer| child("bn1", layer)));
+    parts.push(child("relu", Layer::Activation(Activation::Relu)));
+    let mut input = base;
+    for (stage, count) in blocks.into_iter().enumerate() {
+        let width = base << stage;
+        let mut layers = vec![];
+        for index in 0..count {
+            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            layers.push(block(maker, o.norm, bottleneck, input, width, stride)?);
+            input = if bottleneck { 4 * width } else { width };
+        }
+        parts.push(child(&format!("layer{}", stage + 1), numbered(layers)));
+    }
+    // Images of 32 x 32 arrive here as 4 x 4: the mean over all positions is the 4 x 4 average pooling of the definition.
+    parts.push(child("pool", Layer::AdaptiveAvgPool(1)));
+    parts.push(child("flatten", Layer::Flatten));
+    parts.push(child("classifier", Layer::Linear(maker.linear(input, classes as i64, true)?)));
+    let card = Card {
+        title: if bottleneck { "ResNet-50".into() } else { "ResNet-18".into() },
+        detail: format!("width {} · {} norm", o.width, o.norm.name()),
+        architecture: format!("{name}(width={},norm={},{})", o.width, o.norm.name(), signature(shape, classes)),
+        input: Some(shape),
+    };
+    finish(parts, card, stream)
+}
