@@ -1,11 +1,13 @@
 //! `lethe run`: check a script, run it, complete its run folder.
 
 use super::{Ending, RunOptions, start};
-use crate::host::Host;
+use crate::host::{Host, arguments::Arguments};
 use crate::report::{folder, recorder};
-use crate::runtime::{Result, interrupt};
+use crate::runtime::sources::{self, SourceMap};
+use crate::runtime::{Result, interrupt, versions};
 use rhai::EvalAltResult;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::cell::OnceCell;
 use std::path::Path;
 
 /// Runs the script; what went wrong is on stderr.
@@ -36,7 +38,9 @@ fn plan(host: &Host, options: &RunOptions) {
     let settings = host.run.settings().clone();
     let file = options.file.clone();
     let started = folder::now();
-    let git = folder::git_state(file.parent().unwrap_or(Path::new(".")));
+    let git = OnceCell::new();
+    let arguments = host.run.slot::<Arguments>();
+    let sources = host.run.slot::<SourceMap>();
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name,
         out: options.out.clone(),
@@ -48,12 +52,17 @@ fn plan(host: &Host, options: &RunOptions) {
                 "seed": settings.seed,
                 "device": crate::runtime::run::device_name(settings.device),
                 "threads": settings.threads,
-                "arguments": Value::Null,
-                "versions": { "lethe": env!("CARGO_PKG_VERSION") },
-                "git": git,
+                "arguments": arguments.values(),
+                "versions": versions::all(),
+                "git": git.get_or_init(|| folder::git_state(file.parent().unwrap_or(Path::new(".")))),
+                "command": std::env::args().collect::<Vec<_>>(),
             })
         }),
-        sources: Box::new(Vec::new),
+        sources: Box::new(move || {
+            // The embedded library is named by the version.
+            let own = |name: &str| sources::embedded(name).is_none();
+            sources.all().into_iter().filter(|(name, _)| own(name)).collect()
+        }),
     });
 }
 
@@ -69,6 +78,10 @@ fn conclude(host: &Host, outcome: std::result::Result<(), Box<EvalAltResult>>) -
     if let Some(problem) = &problem {
         eprintln!("error: {problem}");
     }
+    let ending = match host.run.slot::<Arguments>().refuse_unused(&host.run) {
+        Err(error) if ending == Ending::Success => start::complain(&error),
+        _ => ending,
+    };
     let recorder = host.run.slot::<recorder::Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);

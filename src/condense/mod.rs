@@ -1,4 +1,10 @@
-//! Room `condense`.
+//! Making a retain set small: clusters inside each class, the ones a request leaves alone, one image for each of those.
+
+pub mod clusters;
+pub mod kmeans;
 
 /// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(rhai::exported_module!(kmeans::script).into());
+    engine.register_global_module(rhai::exported_module!(clusters::script).into());
+}

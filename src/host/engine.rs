@@ -31,6 +31,7 @@ impl Host {
             crate::eval::register,
             crate::experiment::register,
             crate::report::register,
+            super::arguments::register,
         ] {
             register(&mut engine);
         }

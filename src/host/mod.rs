@@ -1,5 +1,6 @@
 //! The shell around the rooms that knows Rhai.
 
+pub mod arguments;
 pub mod engine;
 
 pub use engine::Host;

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod random;
 pub mod run;
 pub mod sources;
+pub mod versions;
 
 pub use callback::Callback;
 pub use error::{At, Error, Result, Script};

@@ -1,4 +1,8 @@
-//! Room `unlearn`.
+//! What unlearners need from Rust: loss transforms, distances between losses, importances.
+
+pub mod transform;
 
 /// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(rhai::exported_module!(transform::script).into());
+}

@@ -1,0 +1,241 @@
+//! What logits and labels say sample by sample: loss, correctness, confidence, phi.
+
+use crate::runtime::{At, Error, Result};
+use tch::{Device, Kind, Tensor};
+
+/// Per-sample figures on the host, read from the device at once.
+#[derive(Debug, Clone, Default)]
+pub struct Scores {
+    /// The labels.
+    pub labels: Vec<i64>,
+    /// The class with the highest logit.
+    pub predicted: Vec<i64>,
+    /// Cross-entropy.
+    pub loss: Vec<f64>,
+    /// Probability of the true class.
+    pub confidence: Vec<f64>,
+    /// z_y - logsumexp of the other logits.
+    pub phi: Vec<f64>,
+    /// The reference's clamped phi.
+    pub phi_ref: Vec<f64>,
+}
+
+/// The elements of a tensor as a flat array on the host.
+pub fn to_host(operation: &str, tensor: &Tensor) -> Result<Vec<f64>> {
+    let flat = tensor.f_detach().and_then(|t| t.f_to_kind(Kind::Double)).and_then(|t| t.f_to_device(Device::Cpu));
+    let flat = flat.and_then(|t| t.f_reshape([-1])).and_then(|t| t.f_contiguous()).at(operation)?;
+    if flat.numel() == 0 {
+        return Ok(vec![]);
+    }
+    Vec::try_from(&flat).at(operation)
+}
+
+/// Refuses anything but logits [n, classes] and n labels of those classes; returns the logits in f64 and the labels as [n, 1].
+fn checked(operation: &str, logits: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    let shapes = || format!("needs logits [n, classes] and labels [n], got {:?} and {:?}", logits.size(), y.size());
+    let (n, classes) = match logits.size().as_slice() {
+        [n, classes] if *classes > 0 && y.size() == [*n] => (*n, *classes),
+        _ => return Err(Error::new(operation, shapes())),
+    };
+    let whole = [Kind::Int64, Kind::Int, Kind::Int16, Kind::Int8, Kind::Uint8];
+    if !matches!(y.f_kind(), Ok(kind) if whole.contains(&kind)) {
+        return Err(Error::new(operation, "labels must be integers").hint("convert them, e.g. y.to(\"i64\")"));
+    }
+    let y = y.f_to_device(logits.device()).and_then(|y| y.f_to_kind(Kind::Int64)).at(operation)?;
+    if n > 0 {
+        // One read for both ends: gathering with a label out of range would end a CUDA context.
+        let ends = y.f_min().and_then(|low| Tensor::f_stack(&[low, y.f_max()?], 0)).at(operation)?;
+        let ends = to_host(operation, &ends)?;
+        if let Some(bad) = ends.iter().find(|label| !(0.0..classes as f64).contains(*label)) {
+            let message = format!("label {bad} is out of range for logits of {classes} classes");
+            return Err(Error::new(operation, message).hint(format!("labels run from 0 to {}", classes - 1)));
+        }
+    }
+    let logits = logits.f_detach().and_then(|z| z.f_to_kind(Kind::Double)).at(operation)?;
+    Ok((logits, y.f_unsqueeze(1).at(operation)?))
+}
+
+fn phi_of(logits: &Tensor, y: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    let others = logits.f_scatter_value(1, y, f64::NEG_INFINITY)?.f_logsumexp(1, false)?;
+    logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)
+}
+
+fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    let p = log_p.f_neg()?.f_clamp(0.0, 50.0)?.f_neg()?.f_exp()?;
+    let floored = |p: Tensor| p.f_clamp_min(1e-15)?.f_log();
+    let own = floored(p.f_gather(1, y, false)?.f_squeeze_dim(1)?)?;
+    let others = p.f_scatter_value(1, y, 0.0)?.f_sum_dim_intlist(1, false, None::<Kind>)?;
+    own.f_sub(&floored(others)?)
+}
+
+/// phi = z_y - logsumexp of the other logits, the logit of the true class's probability, `[n]` in f64.
+pub fn phi(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (logits, y) = checked("phi", logits, y)?;
+    phi_of(&logits, &y).on("phi", &[&logits, &y])
+}
+
+/// The reference's phi: losses clamped to [0, 50], probabilities floored at 1e-15, `[n]` in f64.
+pub fn phi_ref(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (logits, y) = checked("phi_ref", logits, y)?;
+    let log_p = logits.f_log_softmax(1, None::<Kind>).at("phi_ref")?;
+    phi_ref_of(&log_p, &y).on("phi_ref", &[&logits, &y])
+}
+
+impl Scores {
+    /// Scores logits `[n, classes]` against labels `[n]`: everything is computed where the logits are, and read once.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, labels out of range.
+    pub fn of(operation: &str, logits: &Tensor, labels: &Tensor) -> Result<Self> {
+        let (logits, y) = checked(operation, logits, labels)?;
+        let columns = || {
+            let log_p = logits.f_log_softmax(1, None::<Kind>)?;
+            let own = log_p.f_gather(1, &y, false)?.f_squeeze_dim(1)?;
+            let predicted = logits.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
+            let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
+            Tensor::f_stack(
+                &[label, predicted, own.f_neg()?, own.f_exp()?, phi_of(&logits, &y)?, phi_ref_of(&log_p, &y)?],
+                0,
+            )
+        };
+        let values = to_host(operation, &columns().on(operation, &[&logits, &y])?)?;
+        let n = values.len() / 6;
+        let column = |i: usize| values.get(i * n..(i + 1) * n).unwrap_or_default().to_vec();
+        let whole = |i: usize| column(i).into_iter().map(|x| x as i64).collect();
+        Ok(Self {
+            labels: whole(0),
+            predicted: whole(1),
+            loss: column(2),
+            confidence: column(3),
+            phi: column(4),
+            phi_ref: column(5),
+        })
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The share predicted rightly; NaN of nothing. A network whose outputs are NaN predicts nothing.
+    pub fn accuracy(&self) -> f64 {
+        let right = self.labels.iter().zip(&self.predicted).zip(&self.loss).filter(|((y, p), l)| y == p && !l.is_nan());
+        right.count() as f64 / self.len() as f64
+    }
+
+    /// The mean cross-entropy; NaN of nothing.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss.iter().sum::<f64>() / self.len() as f64
+    }
+
+    /// Only the samples whose label passes.
+    #[must_use]
+    pub fn keep(&self, passes: impl Fn(i64) -> bool) -> Self {
+        fn pick<T: Copy>(values: &[T], chosen: &[usize]) -> Vec<T> {
+            chosen.iter().filter_map(|i| values.get(*i).copied()).collect()
+        }
+        let chosen: Vec<usize> = (0..self.len()).filter(|i| passes(self.labels[*i])).collect();
+        Self {
+            labels: pick(&self.labels, &chosen),
+            predicted: pick(&self.predicted, &chosen),
+            loss: pick(&self.loss, &chosen),
+            confidence: pick(&self.confidence, &chosen),
+            phi: pick(&self.phi, &chosen),
+            phi_ref: pick(&self.phi_ref, &chosen),
+        }
+    }
+
+    /// The accuracy on each of `classes` classes; NaN where a class has no sample.
+    pub fn per_class(&self, classes: usize) -> Vec<f64> {
+        (0..classes as i64).map(|class| self.keep(|label| label == class).accuracy()).collect()
+    }
+
+    /// Counts of (true class, predicted class), rows being true classes.
+    pub fn confusion(&self, classes: usize) -> Vec<Vec<i64>> {
+        let mut counts = vec![vec![0; classes]; classes];
+        for (y, p) in self.labels.iter().zip(&self.predicted) {
+            if let Some(cell) = counts.get_mut(*y as usize).and_then(|row| row.get_mut(*p as usize)) {
+                *cell += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// What scripts see of per-sample scores.
+#[rhai::export_module]
+pub mod script {
+    use crate::runtime::Script;
+    use crate::tensor::Tensor;
+
+    /// Logit-scaled confidence of logits `[n, classes]` in labels `[n]`: `z_y - logsumexp(z_j, j != y)`, per sample, f64.
+    /// Unclamped, computed from the logits (Carlini et al. 2022).
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(phi(tensor([[2.0, 0.5]]), tensor([0])).item(), 1.5, 1e-6);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn phi(logits: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::phi(&logits, &y)?.into())
+    }
+
+    /// The reference's phi, for `mia_ref` alone: losses are clamped to [0, 50] and probabilities floored at 1e-15, so it
+    /// ends at about ±34.5.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(phi_ref(tensor([[100.0, 0.0, 0.0, 0.0]]), tensor([0])).item(), 34.538776, 1e-4);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn phi_ref(logits: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::phi_ref(&logits, &y)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(values: &[f32], columns: i64) -> Tensor {
+        Tensor::from_slice(values).reshape([-1, columns])
+    }
+
+    #[test]
+    fn phi_keeps_growing_where_the_reference_stops() {
+        let z = matrix(&[100.0, 0.0, 0.0, 0.0, 100.0, 0.0, 0.0, 0.0], 4);
+        let y = Tensor::from_slice(&[0_i64, 1]);
+        let reference = to_host("t", &phi_ref(&z, &y).unwrap()).unwrap();
+        assert!((reference[0] - 34.538_776).abs() < 1e-5 && (reference[1] + 34.538_776).abs() < 1e-5);
+        let open = to_host("t", &phi(&z, &y).unwrap()).unwrap();
+        assert!((open[0] - (100.0 - 3_f64.ln())).abs() < 1e-5 && (open[1] + 100.0).abs() < 1e-5, "{open:?}");
+    }
+
+    #[test]
+    fn empty_sets_give_nan_and_bad_labels_a_message() {
+        let none = Scores::of(
+            "t",
+            &Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)),
+            &Tensor::zeros([0], (Kind::Int64, Device::Cpu)),
+        );
+        let none = none.unwrap();
+        assert!(none.accuracy().is_nan() && none.mean_loss().is_nan() && none.per_class(3).iter().all(|a| a.is_nan()));
+        let error = Scores::of("accuracy", &matrix(&[0.0; 6], 3), &Tensor::from_slice(&[0_i64, 3])).unwrap_err();
+        assert_eq!(error.to_string(), "accuracy: label 3 is out of range for logits of 3 classes");
+        let error = Scores::of("accuracy", &matrix(&[0.0; 6], 3), &Tensor::from_slice(&[0_i64])).unwrap_err();
+        assert!(error.to_string().contains("[2, 3] and [1]"), "{error}");
+        assert!(Scores::of("accuracy", &matrix(&[0.0; 6], 3), &Tensor::from_slice(&[0.5, 1.0])).is_err());
+    }
+
+    #[test]
+    fn nan_logits_count_as_wrong() {
+        let scores = Scores::of("t", &matrix(&[f32::NAN, 0.0, 1.0, 0.0], 2), &Tensor::from_slice(&[0_i64, 0])).unwrap();
+        assert_eq!(scores.accuracy(), 0.5);
+        assert!(scores.mean_loss().is_nan());
+    }
+}

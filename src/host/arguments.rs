@@ -1,0 +1,221 @@
+//! Script arguments: `arg("epochs", 10)` in a script, `--set epochs=20` on the command line.
+
+use crate::runtime::options::{describe, nearest, type_name};
+use crate::runtime::{Error, Result, Run};
+use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Stmt};
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+
+/// The arguments a run has asked for so far, with the values they had. A run slot.
+#[derive(Default)]
+pub struct Arguments(RefCell<Map<String, Value>>);
+
+/// The arguments a script declares, as far as its text tells.
+#[derive(Debug, Default, PartialEq)]
+pub struct Declared {
+    /// Names in calls of `arg` with a literal name.
+    pub names: Vec<String>,
+    /// Whether there may be others: computed names, or imports of files.
+    pub open: bool,
+}
+
+impl Arguments {
+    /// Names and values, for the run folder.
+    pub fn values(&self) -> Value {
+        Value::Object(self.0.borrow().clone())
+    }
+
+    /// The value of an argument: the one given on the command line, typed by the default, else the default.
+    ///
+    /// # Errors
+    /// When the text given is no value of the default's type.
+    pub fn read(&self, run: &Run, name: &str, default: Dynamic) -> Result<Dynamic> {
+        let given = run.settings().arguments.iter().rev().find(|(key, _)| key == name);
+        let value = match given {
+            Some((_, text)) => typed(name, text, &default)?,
+            None => default,
+        };
+        let json = serde_json::to_value(&value).unwrap_or_else(|_| Value::String(value.to_string()));
+        self.0.borrow_mut().insert(name.into(), json);
+        Ok(value)
+    }
+
+    /// An error for a `--set` that the run, now ended, never asked for.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn refuse_unused(&self, run: &Run) -> Result<()> {
+        let used = self.0.borrow();
+        refuse_unknown(&run.settings().arguments, &used.keys().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+impl Declared {
+    /// Adds what a script declares.
+    pub fn scan(&mut self, ast: &AST) {
+        ast.walk(&mut |path| {
+            match path.last() {
+                Some(ASTNode::Stmt(Stmt::Import(what, _))) => self.open |= !is_std(&what.0),
+                Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)))
+                    if call.name == "arg" && call.args.len() == 2 =>
+                {
+                    match call.args.first() {
+                        Some(Expr::StringConstant(name, _)) => self.names.push(name.to_string()),
+                        _ => self.open = true,
+                    }
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+
+    /// An error for a `--set` that the script cannot ask for.
+    ///
+    /// # Errors
+    /// When there is one, and the script's text tells all its arguments.
+    pub fn refuse_unknown(&self, given: &[(String, String)]) -> Result<()> {
+        if self.open {
+            return Ok(());
+        }
+        refuse_unknown(given, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+/// Whether an import names the embedded library, which declares no arguments.
+fn is_std(path: &Expr) -> bool {
+    matches!(path, Expr::StringConstant(text, _) if text.starts_with("std/"))
+}
+
+fn refuse_unknown(given: &[(String, String)], known: &[&str]) -> Result<()> {
+    let Some((key, _)) = given.iter().find(|(key, _)| !known.contains(&key.as_str())) else { return Ok(()) };
+    let error = Error::new("--set", format!("the script has no argument `{key}`")).word(key);
+    let error = match nearest(key, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    };
+    Err(if known.is_empty() {
+        error.note("it calls arg(\"name\", default) nowhere")
+    } else {
+        error.note(format!("its arguments: {}", known.join(", ")))
+    })
+}
+
+/// Reads a text as a value of the default's type.
+fn typed(name: &str, text: &str, default: &Dynamic) -> Result<Dynamic> {
+    let wrong = |expected: &str| {
+        let kind = format!("{expected} (the default is {})", brief(default));
+        Err(Error::new("--set", format!("{name}={text} is not {kind}")).word(name))
+    };
+    let trimmed = text.trim();
+    if default.is_string() {
+        return Ok(text.into());
+    }
+    if default.is_int() {
+        let whole = trimmed.replace('_', "").parse::<i64>().ok();
+        let whole = whole.or_else(|| crate::runtime::options::as_integer(&trimmed.parse::<f64>().ok()?.into()));
+        return whole.map_or_else(|| wrong("an integer"), |n| Ok(n.into()));
+    }
+    if default.is_float() {
+        return trimmed.parse::<f64>().ok().map_or_else(|| wrong("a number"), |x| Ok(x.into()));
+    }
+    if default.is_bool() {
+        return trimmed.parse::<bool>().map_or_else(|_| wrong("true or false"), |flag| Ok(flag.into()));
+    }
+    let literal = Engine::new_raw().eval_expression::<Dynamic>(text);
+    match literal {
+        Ok(value) if default.is_unit() => Ok(value),
+        // A word without quotes where any value will do is meant as text.
+        Err(_) if default.is_unit() => Ok(text.into()),
+        Ok(value) if value.type_name() == default.type_name() => Ok(value),
+        _ if default.is_array() => wrong("an array such as [1, 2]"),
+        _ if default.is_map() => wrong("a map such as #{ a: 1 }"),
+        _ => Err(Error::new("arg", format!("the default of `{name}` is of type {}", type_name(default)))
+            .hint("use an integer, a float, a string, true or false, an array, a map or ()")),
+    }
+}
+
+/// The default as a message shows it.
+fn brief(value: &Dynamic) -> String {
+    if value.is_array() || value.is_map() { value.to_string() } else { describe(value) }
+}
+
+/// Adds `arg` to the engine.
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(script).into());
+}
+
+/// What scripts see of their arguments.
+#[rhai::export_module]
+#[allow(clippy::unwrap_used)]
+pub mod script {
+    use super::Arguments;
+    use crate::runtime::{Run, Script};
+    use rhai::{Dynamic, NativeCallContext};
+
+    /// An argument of the script: what `--set name=value` gave on the command line, else the default.
+    ///
+    /// The default fixes the type: `--set epochs=20` is an integer where the default is one, and an error where it does
+    /// not read as one. Arrays and maps are given as in a script, `--set 'widths=[16, 32]'`. A `--set` that the script
+    /// does not ask for is an error. Names and values are kept in the run folder's `settings.json`.
+    ///
+    /// # Signature
+    /// arg(name: string, default: any) -> any
+    ///
+    /// # Example
+    /// ```rhai
+    /// let epochs = arg("epochs", 10);
+    /// assert(epochs == 10);
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn arg(context: NativeCallContext, name: &str, default: Dynamic) -> Script<Dynamic> {
+        let run = Run::of(&context);
+        Ok(run.slot::<Arguments>().read(&run, name, default)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::run::Settings;
+
+    fn read(text: &str, default: impl Into<Dynamic>) -> Result<Dynamic> {
+        let arguments = vec![("key".to_string(), text.to_string())];
+        let run = Run::new(Settings { arguments, ..Settings::default() });
+        run.slot::<Arguments>().read(&run, "key", default.into())
+    }
+
+    #[test]
+    fn the_default_fixes_the_type() {
+        assert_eq!(read("20", 10_i64).unwrap().as_int(), Ok(20));
+        assert_eq!(read("1e3", 10_i64).unwrap().as_int(), Ok(1000));
+        assert_eq!(read("1", 0.5).unwrap().as_float(), Ok(1.0));
+        assert_eq!(read("20", "text").unwrap().into_string().unwrap(), "20");
+        assert_eq!(read("true", false).unwrap().as_bool(), Ok(true));
+        assert_eq!(read("[1, 2]", rhai::Array::new()).unwrap().into_array().unwrap().len(), 2);
+        assert_eq!(read("3", ()).unwrap().as_int(), Ok(3));
+        assert_eq!(read("word", ()).unwrap().into_string().unwrap(), "word");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_an_error_that_shows_the_default() {
+        let message = read("ten", 10_i64).unwrap_err().to_string();
+        assert_eq!(message, "--set: key=ten is not an integer (the default is 10)");
+        assert!(read("1.5", 10_i64).is_err() && read("yes", true).is_err() && read("3", rhai::Array::new()).is_err());
+    }
+
+    #[test]
+    fn declared_arguments_are_read_off_the_text() {
+        let engine = Engine::new();
+        let ast =
+            engine.compile("let a = arg(\"epochs\", 1); fn f() { arg(\"lr\", 0.1) } import \"std/unlearn\" as u;");
+        let mut declared = Declared::default();
+        declared.scan(&ast.unwrap());
+        declared.names.sort();
+        assert_eq!(declared, Declared { names: vec!["epochs".into(), "lr".into()], open: false });
+        let Err(Error::Fault(fault)) = declared.refuse_unknown(&[("epoch".into(), "1".into())]) else { panic!() };
+        assert_eq!(fault.hint, "did you mean `epochs`?");
+        declared.scan(&engine.compile("import \"other\" as o;").unwrap());
+        assert!(declared.refuse_unknown(&[("epoch".into(), "1".into())]).is_ok());
+    }
+}
