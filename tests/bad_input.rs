@@ -18,7 +18,11 @@ fn fails(code: i32, script: &str, words: &[&str]) {
 fn wrong_shapes_name_the_operation_and_both_shapes() {
     fails(1, "let a = ones([64, 128]) @ ones([64, 10]);", &["matmul", "[64, 128]", "[64, 10]", "script.rhai:1:"]);
     fails(1, "let x = ones([2, 3]) + ones([4]);", &["[2, 3]", "[4]", "script.rhai:1:"]);
-    fails(1, "let d = dataset(\"digits\");\nconvnet(d, #{ width: 8 }).forward(randn([4, 3, 8, 8]));", &["1 input channel", "3", ":2:"]);
+    fails(
+        1,
+        "let d = dataset(\"digits\");\nconvnet(d, #{ width: 8 }).forward(randn([4, 3, 8, 8]));",
+        &["1 input channel", "3", ":2:"],
+    );
     fails(1, "tensor([[1, 2], [3]]);", &["tensor"]);
     fails(1, "zeros([2, -3]);", &["zeros", "-3"]);
     fails(1, "ones([3])[5];", &["5", "3"]);
@@ -63,13 +67,17 @@ fn missing_truncated_and_corrupt_files_are_named() {
     fails(1, "load_safetensors(\"nowhere.safetensors\");", &["nowhere.safetensors"]);
     let place = Place::new();
     place.write("half.safetensors", [8u8, 0, 0, 0, 0, 0, 0, 0, b'{', b'"']);
-    place.write("huge.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 9999999), }");
+    place.write(
+        "huge.npy",
+        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 9999999), }",
+    );
     for (call, file) in [("load_safetensors", "half.safetensors"), ("load_npy", "huge.npy")] {
         let ended = place.run(&format!("{call}(\"{file}\");"));
         assert_eq!(ended.code, 1, "{}", ended.stderr);
         assert!(ended.stderr.contains(file), "{}", ended.stderr);
     }
-    let ended = place.run("let d = dataset(\"digits\"); let n = convnet(d, #{ width: 8 }); load(n, \"half.safetensors\");");
+    let ended =
+        place.run("let d = dataset(\"digits\"); let n = convnet(d, #{ width: 8 }); load(n, \"half.safetensors\");");
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("half.safetensors"), "{}", ended.stderr);
 }
@@ -88,7 +96,11 @@ fn an_output_path_below_a_file_is_refused_before_anything_runs() {
     let ended = place.run_with("print(\"it ran\");\nrecord(\"x\", #{ a: 1 });", &["--out", "plain/out"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert!(ended.stderr.contains("plain") && !ended.stdout.contains("it ran"), "{}", ended.stderr);
-    fails(1, "write_text(\"f\", \"x\"); save_safetensors(\"f/g.safetensors\", #{ a: ones([2]) });", &["f/g.safetensors"]);
+    fails(
+        1,
+        "write_text(\"f\", \"x\"); save_safetensors(\"f/g.safetensors\", #{ a: ones([2]) });",
+        &["f/g.safetensors"],
+    );
 }
 
 #[test]
@@ -112,14 +124,23 @@ fn a_full_disk_leaves_the_good_file_in_place() {
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("good.safetensors"), "{}", ended.stderr);
     assert_eq!(std::fs::read(place.path("good.safetensors")).expect("still there"), before);
-    let left: Vec<_> = std::fs::read_dir(place.folder.path()).expect("folder").flatten().map(|e| e.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(place.folder.path()).expect("folder").flatten().map(|e| e.file_name()).collect();
     assert_eq!(left.len(), 2, "temporary files remain: {left:?}");
 }
 
 #[test]
 fn unknown_names_are_answered_with_the_nearest() {
-    fails(1, "let d = dataset(\"digits\");\nconvnet(d, #{ widht: 16 });", &["widht", "did you mean `width`", "^^^^^", ":2:14"]);
-    fails(1, "let t = load_task(\"digits/convnet\", #{ fraction: 0.1 });\nunlearn::run(\"finetun\", t);", &["finetun", "finetune"]);
+    fails(
+        1,
+        "let d = dataset(\"digits\");\nconvnet(d, #{ widht: 16 });",
+        &["widht", "did you mean `width`", "^^^^^", ":2:14"],
+    );
+    fails(
+        1,
+        "let t = load_task(\"digits/convnet\", #{ fraction: 0.1 });\nunlearn::run(\"finetun\", t);",
+        &["finetun", "finetune"],
+    );
     fails(2, "let x = ones([2]);\nx.summ();", &["summ", "sum", ":2:"]);
     fails(2, "sofmax(ones([2]), 0);", &["softmax"]);
     fails(1, "dataset(\"digitz\");", &["digits"]);

@@ -99,7 +99,7 @@ pub fn expected_ratio(fraction: f64, size: f64) -> f64 {
     1.0 - free + free / size
 }
 
-fn integers(operation: &str, tensor: &Tensor) -> Result<Vec<i64>> {
+pub(super) fn integers(operation: &str, tensor: &Tensor) -> Result<Vec<i64>> {
     let flat = tensor.f_reshape([-1]).at(operation)?.f_to_kind(tch::Kind::Int64).at(operation)?;
     Vec::<i64>::try_from(&flat).at(operation)
 }
