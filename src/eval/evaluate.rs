@@ -1,10 +1,10 @@
 //! The metrics of one network on the parts of a forget request: each part is forwarded once, everything else is arithmetic.
 
+use super::attacks;
 use super::confidence::{self, Separator};
 use super::metrics::{Basis, Metrics};
 use super::predict::predict;
 use super::scores::Scores;
-use super::attacks;
 use crate::data::Dataset;
 use crate::nn::Net;
 use crate::runtime::{Result, Stream};
@@ -48,7 +48,8 @@ fn distinct(labels: &[i64]) -> Vec<i64> {
 fn accuracies(forget: &Scores, retain: &Scores, test: &Scores, unseen: Option<&Scores>) -> Metrics {
     let kept = distinct(&retain.labels);
     // A request that forgets everything removes no class in particular.
-    let gone: Vec<i64> = distinct(&forget.labels).into_iter().filter(|c| !kept.is_empty() && !kept.contains(c)).collect();
+    let gone: Vec<i64> =
+        distinct(&forget.labels).into_iter().filter(|c| !kept.is_empty() && !kept.contains(c)).collect();
     let remaining = test.keep(|label| !gone.contains(&label));
     let mut metrics = Metrics::default();
     metrics.set("retain_accuracy", retain.accuracy());
@@ -83,7 +84,8 @@ fn attack(metrics: &mut Metrics, forget: &Scores, retain: &Scores, test: &Scores
     // The reference reads its sets in shuffled order and keeps the first of the larger; its second try filters nothing.
     let mut draw = stream.child("mia_ref");
     let mut shuffled = |values: &[f64]| pick(values, values.len(), &mut draw);
-    let (members, nonmembers, everyone) = (shuffled(&forget.phi_ref), shuffled(&alike.phi_ref), shuffled(&test.phi_ref));
+    let (members, nonmembers, everyone) =
+        (shuffled(&forget.phi_ref), shuffled(&alike.phi_ref), shuffled(&test.phi_ref));
     metrics.set("mia_ref", attacks::reference(&members, &nonmembers, (&everyone, &members)).score);
 
     let mut draw = stream.child("mia_salun");
@@ -143,5 +145,75 @@ pub mod script {
         o.finish()?;
         let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: unseen.as_ref() };
         Ok(super::evaluate(&net, &parts, seed)?.to_map())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DatasetInfo;
+    use crate::nn::zoo::{MlpOptions, mlp};
+    use tch::{Device, Tensor};
+
+    /// 600 images of 2 x 2 whose class (of 3) shows in the first pixels.
+    fn images() -> Dataset {
+        let mut stream = Stream::new(4, "images");
+        let labels: Vec<i64> = (0..600).map(|i| i % 3).collect();
+        let mut pixels = stream.normals(2400);
+        labels.iter().enumerate().for_each(|(i, label)| pixels[4 * i + *label as usize] += 4.0);
+        let info = DatasetInfo { name: "toy".into(), classes: Some(3), ..DatasetInfo::default() };
+        let x = Tensor::from_slice(&pixels).reshape([600, 1, 2, 2]);
+        Dataset::from_tensors(&x, &Tensor::from_slice(&labels), info).unwrap()
+    }
+
+    fn net(dataset: &Dataset) -> Net {
+        let options = MlpOptions { hidden: vec![] };
+        mlp(dataset.shape(), 3, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap()
+    }
+
+    fn range(dataset: &Dataset, from: usize, to: usize) -> Dataset {
+        dataset.subset(&(from..to).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_network_without_training_gives_itself_away_to_no_attack() {
+        let all = images();
+        let (forget, retain, test) = (range(&all, 0, 100), range(&all, 100, 350), range(&all, 350, 600));
+        let net = net(&all);
+        let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: Some(&test) };
+        let metrics = evaluate(&net, &parts, 1).unwrap();
+        assert!((metrics.get("mia_auc") - 0.5).abs() < 3.0 * metrics.get("mia_auc_se"));
+        assert_eq!(metrics.get("unseen_accuracy"), metrics.get("test_accuracy"));
+        assert!(metrics.get("mia_tpr_at_1").is_nan() && metrics.get("forgotten_test_accuracy").is_nan());
+        assert_eq!(metrics.basis, Basis { forget: 100, test: 250, attacked: 250, classes: vec![] });
+        assert_eq!(metrics.to_json(), evaluate(&net, &parts, 1).unwrap().to_json(), "it repeats");
+        assert!(net.is_training(), "the mode is restored");
+    }
+
+    #[test]
+    fn class_requests_split_the_test_set_by_class() {
+        let all = images();
+        let train = range(&all, 0, 300);
+        let (forget, retain, test) = (train.of(&[1]), train.of(&[0, 2]), range(&all, 300, 600));
+        let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: None };
+        let metrics = evaluate(&net(&all), &parts, 1).unwrap();
+        assert_eq!(metrics.basis, Basis { forget: 100, test: 200, attacked: 100, classes: vec![1] });
+        let whole = predict(&net(&all), &test).unwrap().scores.accuracy();
+        let parts = 2.0 / 3.0 * metrics.get("test_accuracy") + metrics.get("forgotten_test_accuracy") / 3.0;
+        assert!((whole - parts).abs() < 1e-12);
+    }
+
+    #[test]
+    fn empty_parts_give_nan_and_never_fail() {
+        let all = images();
+        let (none, some) = (range(&all, 0, 0), range(&all, 0, 60));
+        for (forget, retain, test) in
+            [(&none, &some, &some), (&some, &none, &some), (&some, &some, &none), (&none, &none, &none)]
+        {
+            let metrics = evaluate(&net(&all), &Parts { forget, retain, test, unseen: Some(&none) }, 0).unwrap();
+            assert_eq!(metrics.get("forget_accuracy").is_nan(), forget.is_empty());
+            assert_eq!(metrics.get("test_accuracy").is_nan(), test.is_empty());
+            assert!(metrics.get("unseen_accuracy").is_nan());
+        }
     }
 }
