@@ -9,6 +9,7 @@ pub mod parts;
 pub mod request;
 pub mod sources;
 pub mod storage;
+pub mod teacher;
 #[cfg(test)]
 mod tests;
 
@@ -23,5 +24,6 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(dataset_api::script).into());
     engine.register_global_module(rhai::exported_module!(batch::script).into());
     engine.register_global_module(rhai::exported_module!(parts::script).into());
+    engine.register_global_module(rhai::exported_module!(teacher::script).into());
     engine.register_iterator_result::<batch::ScriptBatches, std::rc::Rc<Batch>>();
 }
