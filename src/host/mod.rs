@@ -1,6 +1,10 @@
 //! The shell around the rooms that knows Rhai.
 
 pub mod arguments;
+pub mod catalog;
+pub mod constructs;
+pub mod docs;
 pub mod engine;
+pub mod rooms;
 
 pub use engine::Host;
