@@ -32,7 +32,7 @@ pub struct Entry {
     pub name: String,
     /// What it is.
     pub kind: Kind,
-    /// The type it belongs to, for methods and properties; empty otherwise.
+    /// The type of its first argument when that is one of ours: then `x.f()` means `f(x)`. Empty otherwise.
     pub of: String,
     /// The room or the file of the embedded library it comes from.
     pub module: String,
@@ -77,7 +77,10 @@ impl Catalog {
         }
         for (file, text) in STDLIB {
             if let Ok(ast) = engine.compile(text) {
-                entries.extend(read_script(&ast, file));
+                // Methods are also registered natively (`unlearn::finetune`), with the same comment.
+                let scripts = read_script(&ast, file);
+                entries.retain(|entry| !scripts.iter().any(|s| s.name == entry.name && s.doc == entry.doc));
+                entries.extend(scripts);
             }
         }
         Self { entries }
@@ -112,7 +115,7 @@ impl Catalog {
     /// The names nearest to a word that is none, best first.
     pub fn nearest(&self, word: &str) -> Vec<&str> {
         let word = word.rsplit([':', '.']).next().unwrap_or(word);
-        let limit = 2.max(word.chars().count() / 3);
+        let limit = if word.chars().count() < 5 { 1 } else { 2.max(word.chars().count() / 3) };
         let mut near: Vec<(usize, &str)> = self
             .entries
             .iter()
@@ -120,7 +123,9 @@ impl Catalog {
             .filter(|(distance, name)| *distance <= limit && *distance < name.len().max(word.len()))
             .collect();
         let inside = |name: &str| word.len() >= 3 && name.contains(word);
-        near.extend(self.entries.iter().filter(|entry| inside(&entry.name)).map(|entry| (limit + 1, entry.name.as_str())));
+        near.extend(
+            self.entries.iter().filter(|entry| inside(&entry.name)).map(|entry| (limit + 1, entry.name.as_str())),
+        );
         near.sort_unstable();
         near.dedup_by_key(|(_, name)| *name);
         near.into_iter().map(|(_, name)| name).take(5).collect()
@@ -134,7 +139,14 @@ fn read_module(value: &Value, namespace: &str, room: &str, overloads: &mut Vec<O
         let doc = parse(&texts(&custom, "docComments"));
         if !doc.summary.is_empty() {
             let name = text_of(&custom, "displayName");
-            types.push(Entry { signatures: vec![name.clone()], name, kind: Kind::Type, of: String::new(), module: room.into(), doc });
+            types.push(Entry {
+                signatures: vec![name.clone()],
+                name,
+                kind: Kind::Type,
+                of: String::new(),
+                module: room.into(),
+                doc,
+            });
         }
     }
     overloads.extend(list("functions").iter().filter_map(|function| overload(function, namespace, room)));
@@ -165,7 +177,9 @@ fn overload(function: &Value, namespace: &str, room: &str) -> Option<Overload> {
         .collect();
     let first = params.first().map(|(_, kind)| kind.trim_start_matches("&mut ").to_string()).unwrap_or_default();
     let by_reference = params.first().is_some_and(|(_, kind)| kind.starts_with("&mut"));
-    let of = if by_reference { script_type(&first) } else { String::new() };
+    let of = script_type(&first);
+    // Values of our own types are spelled with a capital letter.
+    let of = if of.starts_with(|c: char| c.is_uppercase()) { of } else { String::new() };
     let result = script_type(&text_of(function, "returnType"));
     let shown: Vec<String> = params.iter().map(|(name, kind)| parameter(name, kind)).collect();
     let arrow = if result == "()" || result.is_empty() { String::new() } else { format!(" -> {result}") };
@@ -195,7 +209,6 @@ fn overload(function: &Value, namespace: &str, room: &str) -> Option<Overload> {
     if EVERYWHERE.contains(&name.as_str()) && doc.summary.is_empty() {
         return None;
     }
-    let of = if kind == Kind::Function { String::new() } else { of };
     Some(Overload { name, kind, of, module: room.into(), signature, doc })
 }
 
@@ -239,14 +252,28 @@ fn fold(overloads: Vec<Overload>) -> Vec<Entry> {
         if entries.iter().any(|e| e.name == one.name && e.of == one.of && e.doc == one.doc) {
             continue;
         }
-        entries.push(Entry { name: one.name, kind: one.kind, of: one.of, module: one.module, signatures, doc: one.doc });
+        entries.push(Entry {
+            name: one.name,
+            kind: one.kind,
+            of: one.of,
+            module: one.module,
+            signatures,
+            doc: one.doc,
+        });
     }
     for one in bare {
         if entries.iter().any(|entry| entry.name == one.name) {
             continue;
         }
         let signatures = vec![one.signature];
-        entries.push(Entry { name: one.name, kind: one.kind, of: one.of, module: one.module, signatures, doc: one.doc });
+        entries.push(Entry {
+            name: one.name,
+            kind: one.kind,
+            of: one.of,
+            module: one.module,
+            signatures,
+            doc: one.doc,
+        });
     }
     entries.sort_by(|a, b| (a.kind, a.name.to_lowercase(), &a.of).cmp(&(b.kind, b.name.to_lowercase(), &b.of)));
     entries

@@ -37,12 +37,7 @@ pub fn entries() -> Vec<Entry> {
         of: String::new(),
         module: "language".into(),
         signatures: vec![(*signature).into()],
-        doc: Doc {
-            summary: (*summary).into(),
-            text: (*text).into(),
-            example: (*example).into(),
-            ..Doc::default()
-        },
+        doc: Doc { summary: (*summary).into(), text: (*text).into(), example: (*example).into(), ..Doc::default() },
     };
     CONSTRUCTS.iter().map(entry).collect()
 }

@@ -74,7 +74,12 @@ impl Doc {
             "example" | "examples" => self.example = code(body),
             other => {
                 let text = format!("{}: {}", capital(other), paragraphs(body));
-                self.text = [self.text.as_str(), &text].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("\n\n");
+                self.text = [self.text.as_str(), &text]
+                    .iter()
+                    .filter(|t| !t.is_empty())
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join("\n\n");
             }
         }
     }

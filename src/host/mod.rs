@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod constructs;
 pub mod docs;
 pub mod engine;
+pub mod reference;
 pub mod rooms;
 
 pub use engine::Host;
