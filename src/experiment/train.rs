@@ -366,3 +366,85 @@ pub mod script {
         train(context, net, dataset, Map::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Data, sources};
+    use crate::experiment::models;
+    use crate::runtime::Stream;
+    use crate::runtime::run::Settings;
+
+    fn setting(width: i64) -> (Run, Data, Net) {
+        let run = Run::new(Settings { seed: 7, ..Settings::default() });
+        let data = sources::load("digits", Map::new(), &run).unwrap();
+        let options = Map::from([("width".into(), width.into())]);
+        let (mut stream, device) = (Stream::new(1, "init"), run.device());
+        let net = models::build("convnet", data.shape, data.classes, options, &mut stream, device).unwrap();
+        (run, data, net)
+    }
+
+    fn brief(epochs: usize) -> TrainOptions {
+        TrainOptions { epochs, schedule: Schedule::WarmupCosine { epochs, warmup: 1 }, ..TrainOptions::default() }
+    }
+
+    #[test]
+    fn digits_are_learned_in_seconds() {
+        let (run, data, net) = setting(16);
+        let result = train(&net, &data.train, &brief(30), &run).unwrap();
+        assert_eq!(result.losses.len(), 30);
+        let accuracy = accuracy(&net, &data.test).unwrap();
+        assert!(accuracy > 0.95, "test accuracy {accuracy} after {:.1} s", result.seconds);
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_weights_to_the_last_bit_and_others_do_not() {
+        let trained = |seed: Option<u64>, drawn_before: usize| {
+            let (run, data, net) = setting(8);
+            (0..drawn_before).for_each(|_| drop(run.stream("sample")));
+            let result = train(&net, &data.train, &TrainOptions { seed, ..brief(2) }, &run).unwrap();
+            (net.weights_hash().unwrap(), result.losses)
+        };
+        assert_eq!(trained(None, 0), trained(None, 3));
+        assert_ne!(trained(None, 0), trained(Some(1), 0));
+    }
+
+    #[test]
+    fn the_best_weights_are_those_of_the_first_epoch_with_the_highest_accuracy() {
+        let (run, data, net) = setting(8);
+        let validation = data.validation.take(60);
+        let o = TrainOptions {
+            validation: Some(validation.clone()),
+            keep_best: true,
+            schedule: Schedule::Constant,
+            ..brief(6)
+        };
+        let result = train(&net, &data.train, &o, &run).unwrap();
+        let highest = result.accuracies.iter().copied().fold(0.0, f64::max);
+        assert_eq!(result.accuracies.iter().position(|a| *a == highest), Some(result.epoch - 1));
+        assert_eq!(accuracy(&net, &validation).unwrap(), highest);
+        assert_eq!(result.accuracy, highest);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_number_ends_the_training() {
+        let (run, data, net) = setting(8);
+        let o = TrainOptions { lr: 1e20, schedule: Schedule::Constant, ..brief(5) };
+        let Err(Error::Fault(fault)) = train(&net, &data.train, &o, &run) else { panic!("accepted") };
+        assert!(fault.message.starts_with("the loss became NaN in epoch "), "{}", fault.message);
+        assert!(fault.hint.contains("smaller `lr`"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_the_first_step() {
+        let (run, data, net) = setting(8);
+        let message = |dataset: &Dataset, o: &TrainOptions| train(&net, dataset, o, &run).unwrap_err().to_string();
+        assert_eq!(message(&data.train.take(0), &brief(1)), "train: the dataset is empty");
+        let best = TrainOptions { keep_best: true, ..brief(1) };
+        assert!(message(&data.train, &best).contains("needs a `validation` dataset"));
+        let images = Tensor::f_zeros([12, 1, 8, 8], (Kind::Float, tch::Device::Cpu)).unwrap();
+        let labels = Tensor::f_arange(12, (Kind::Int64, tch::Device::Cpu)).unwrap();
+        let more = Dataset::from_tensors(&images, &labels, crate::data::DatasetInfo::default()).unwrap();
+        assert_eq!(message(&more, &brief(1)), "train: the dataset has labels up to 11, the network 10 outputs");
+    }
+}
