@@ -55,6 +55,7 @@ impl Dataset {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)]
 pub mod script {
     use crate::runtime::Script;
 

@@ -131,6 +131,7 @@ fn made(context: &NativeCallContext, name: &str, data: Dynamic, options: Map) ->
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)]
 pub mod script {
     type Net = crate::nn::Net;
 

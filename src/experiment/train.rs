@@ -314,6 +314,7 @@ impl Training {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)]
 pub mod script {
     use crate::runtime::Script;
     use rhai::NativeCallContext;
@@ -401,7 +402,7 @@ mod tests {
     fn equal_seeds_give_equal_weights_to_the_last_bit_and_others_do_not() {
         let trained = |seed: Option<u64>, drawn_before: usize| {
             let (run, data, net) = setting(8);
-            (0..drawn_before).for_each(|_| drop(run.stream("sample")));
+            (0..drawn_before).for_each(|_| _ = run.stream("sample").bits());
             let result = train(&net, &data.train, &TrainOptions { seed, ..brief(2) }, &run).unwrap();
             (net.weights_hash().unwrap(), result.losses)
         };
