@@ -21,6 +21,10 @@ pub fn frozen(net: &Net) -> Result<Net> {
 /// How far a step goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
+    /// So much of the longest step that is safe on the cluster's own loss: the loss of a combination of `n` images curves at
+    /// most `2 n V` along the weights, `V` being the variance of the images' embeddings, so the step is a share of `1/(n V)`.
+    /// The same for bright and dark images, wide and narrow embedders, where a fixed step suits one of them (ours).
+    Share(f64),
     /// On the loss of each cluster, however many clusters there are.
     PerCluster(f64),
     /// The learning rate of the joint loss, the mean over clusters: each cluster moves by its share, as in the reference.
@@ -42,7 +46,7 @@ pub struct BlendOptions {
 
 impl Default for BlendOptions {
     fn default() -> Self {
-        Self { step: Step::PerCluster(1.7), iterations: 12, momentum: 0.5, chunk: None }
+        Self { step: Step::Share(0.5), iterations: 12, momentum: 0.5, chunk: None }
     }
 }
 
@@ -102,16 +106,6 @@ pub fn reference_rate(per_class: usize) -> Result<f64> {
     Err(Error::new("blend", message).hint("use at most 5257 clusters per class, or the default step"))
 }
 
-impl Step {
-    /// The step on each cluster's own loss when `clusters` share the joint one.
-    fn on_each(self, clusters: usize) -> f64 {
-        match self {
-            Self::PerCluster(step) => step,
-            Self::Joint(rate) => rate / clusters.max(1) as f64,
-        }
-    }
-}
-
 /// Blends each cluster (a list of positions) into one image. A cluster of one image is that image.
 ///
 /// # Errors
@@ -126,7 +120,6 @@ pub fn blend(
         return Err(Error::new("blend", "needs at least one cluster, and at least one image in each"));
     }
     let size = options.chunk.unwrap_or(if source.device == Device::Cpu { 16 } else { 256 }).max(1);
-    let step = options.step.on_each(clusters.len());
     // Single images have nothing to optimise: they go through apart, and only their number counts.
     let (single, several): (Vec<usize>, Vec<usize>) =
         (0..clusters.len()).partition(|i| members(clusters, *i).len() == 1);
@@ -136,7 +129,7 @@ pub fn blend(
     for chunk in chunks {
         interrupt::check()?;
         let lists: Vec<&[usize]> = chunk.iter().map(|i| members(clusters, *i)).collect();
-        parts.push(Chunk::new(&lists, source)?.optimise(source, step, options)?);
+        parts.push(Chunk::new(&lists, source)?.optimise(source, options, clusters.len())?);
         if let Some(bar) = &mut bar {
             bar.step(&format!("{} clusters", clusters.len()));
         }
@@ -205,6 +198,8 @@ struct Chunk {
     mask: Tensor,
     /// Images of each cluster, `[k]`.
     counts: Tensor,
+    /// Sum over the images of each cluster of their embedding's mean squared distance from the target, `[k]`.
+    spread: Tensor,
     /// `[k, d]`.
     targets: Tensor,
     /// Whether some cluster has more than one image: the others have nothing to optimise.
@@ -230,11 +225,16 @@ impl Chunk {
         let embedded = tch::no_grad(|| (source.embed)(&gathered))?;
         let embedded = embedded.f_reshape([positions.len() as i64, -1]).at(at)?;
         let targets = mask.f_matmul(&embedded).at(at)?.f_div(&counts.f_unsqueeze(1).at(at)?).at(at)?;
-        Ok(Self { images, shape, owner, mask, counts, targets, varied: members.iter().any(|m| m.len() > 1) })
+        let apart = embedded.f_sub(&targets.f_index_select(0, &owner).at(at)?).at(at)?.f_square().at(at)?;
+        let spread = mask.f_mv(&apart.f_mean_dim(&[1_i64][..], false, Kind::Float).at(at)?).at(at)?;
+        let varied = members.iter().any(|m| m.len() > 1);
+        Ok(Self { images, shape, owner, mask, counts, spread, targets, varied })
     }
 
-    fn optimise(self, source: &Source, step: f64, options: &BlendOptions) -> Result<Blended> {
+    /// Runs all iterations; `clusters` is how many share the joint loss.
+    fn optimise(self, source: &Source, options: &BlendOptions, clusters: usize) -> Result<Blended> {
         let at = "blend";
+        let step = self.step(options.step, clusters)?;
         let mut raw = self.counts.f_reciprocal().at(at)?.f_index_select(0, &self.owner).at(at)?;
         let mut momentum: Option<Tensor> = None;
         let mut losses = Vec::with_capacity(options.iterations + 1);
@@ -251,7 +251,7 @@ impl Chunk {
                 Some(before) => before.f_mul_scalar(options.momentum).at(at)?.f_add(&gradient).at(at)?,
                 None => gradient,
             };
-            raw = raw.f_sub(&moved.f_mul_scalar(step).at(at)?).at(at)?;
+            raw = raw.f_sub(&moved.f_mul(&step).at(at)?).at(at)?;
             momentum = Some(moved);
         }
         let weights = raw.f_div(&self.sums(&raw)?.f_index_select(0, &self.owner).at(at)?).at(at)?;
@@ -264,6 +264,25 @@ impl Chunk {
             losses.push(last.f_detach().at(at)?);
         }
         Ok(Blended { images, weights: raw, losses: Tensor::f_stack(&losses, 0).at(at)?, targets: self.targets })
+    }
+
+    /// The step of every raw weight on its cluster's own loss, `[m]`.
+    fn step(&self, step: Step, clusters: usize) -> Result<Tensor> {
+        let at = "blend";
+        let each = match step {
+            // Images that embed alike have no gradient either: no step for them, rather than an endless one.
+            Step::Share(share) => {
+                let longest = self.spread.f_reciprocal().at(at)?.f_mul_scalar(share).at(at)?;
+                longest
+                    .f_mul(&self.spread.f_gt(1e-12).at(at)?.f_to_kind(Kind::Float).at(at)?)
+                    .at(at)?
+                    .f_nan_to_num(0.0, 0.0, 0.0)
+                    .at(at)?
+            }
+            Step::PerCluster(step) => self.counts.f_full_like(step).at(at)?,
+            Step::Joint(rate) => self.counts.f_full_like(rate / clusters.max(1) as f64).at(at)?,
+        };
+        each.f_index_select(0, &self.owner).at(at)
     }
 
     /// Sum of the raw weights of each cluster, `[k]`.
@@ -305,4 +324,114 @@ fn pixel_gradient(losses: &Tensor, image: &Tensor) -> Result<Tensor> {
         .pop()
         .filter(Tensor::defined)
         .ok_or_else(|| Error::new("blend", "the embedding does not depend on the images"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Stream;
+
+    fn wave(n: i64, f: fn(f64) -> f64) -> Tensor {
+        let values: Vec<f32> = (0..n * 4).map(|i| 2.0 * f(i as f64) as f32).collect();
+        Tensor::from_slice(&values).reshape([n, 1, 2, 2])
+    }
+
+    fn run(images: &Tensor, clusters: &[Vec<usize>], options: BlendOptions) -> Result<Blended> {
+        let gather = |positions: &[usize]| {
+            let index: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
+            Ok(images.index_select(0, &Tensor::from_slice(&index)))
+        };
+        let embed = |x: &Tensor| Ok(x.flatten(1, -1).tanh());
+        blend(clusters, &Source { device: Device::Cpu, gather: &gather, embed: &embed }, &options, None)
+    }
+
+    fn close(got: &Tensor, want: &[f64]) {
+        let got: Vec<f64> = Vec::try_from(got.to_kind(Kind::Double).reshape([-1])).unwrap();
+        assert!(
+            got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-5),
+            "{got:?}, {want:?}"
+        );
+    }
+
+    #[test]
+    fn the_numbers_of_the_reference_come_out() {
+        let images = Tensor::cat(&[wave(3, f64::sin), wave(2, f64::cos)], 0);
+        let clusters = [vec![0, 1, 2], vec![3, 4]];
+        for (lr, pictures, losses) in [
+            (
+                0.2,
+                [0.01578343, 0.03817013, 0.02546340, -0.01065427, 0.18910396, 0.79955947, 0.67490363, -0.07025540],
+                [0.04212208, 0.03551298, 0.03474137],
+            ),
+            (
+                2.0,
+                [0.92196238, 0.87616706, 0.02482772, -0.84933811, 0.88035452, 0.90683919, 0.09958011, -0.79923248],
+                [0.04212208, 0.23753709, 0.38054779],
+            ),
+        ] {
+            let options = BlendOptions { step: Step::Joint(lr), iterations: 3, ..BlendOptions::default() };
+            for chunk in [1, 2] {
+                let got = run(&images, &clusters, BlendOptions { chunk: Some(chunk), ..options }).unwrap();
+                close(&got.images, &pictures);
+                close(&got.losses.narrow(0, 0, 3).mean_dim(1, false, Kind::Float), &losses);
+            }
+        }
+    }
+
+    #[test]
+    fn single_images_stay_as_they_are_and_results_keep_the_order_of_the_clusters() {
+        let images = wave(5, f64::sin);
+        let got = run(&images, &[vec![4], vec![1, 3], vec![0], vec![2]], BlendOptions::default()).unwrap();
+        for (cluster, position) in [(0, 4), (2, 0), (3, 2)] {
+            assert_eq!(got.images.get(cluster), images.get(position));
+        }
+        assert_eq!(got.losses.size(), [13, 4]);
+        assert!(got.after().unwrap() <= got.before().unwrap());
+        let weights: Vec<f32> = Vec::try_from(&got.weights).unwrap();
+        assert_eq!((weights[0], weights[3], weights[4]), (1.0, 1.0, 1.0));
+    }
+
+    #[test]
+    fn zero_iterations_leave_the_mean() {
+        let images = wave(4, f64::cos);
+        let got = run(&images, &[vec![0, 1, 2, 3]], BlendOptions { iterations: 0, ..BlendOptions::default() }).unwrap();
+        assert!(got.images.get(0).allclose(&images.mean_dim(0, false, Kind::Float), 1e-5, 1e-6, false));
+    }
+
+    #[test]
+    fn images_do_not_depend_on_the_scale_of_raw_weights_and_neither_does_the_loss() {
+        let images = Tensor::from_slice(&Stream::new(1, "images").normals(24)).reshape([6, 4]);
+        let gather = |_: &[usize]| Ok(images.reshape([6, 1, 2, 2]));
+        let embed = |x: &Tensor| Ok(x.flatten(1, -1).tanh());
+        let source = Source { device: Device::Cpu, gather: &gather, embed: &embed };
+        let chunk = Chunk::new(&[&[0, 1, 2, 3], &[4, 5]], &source).unwrap();
+        let raw = Tensor::from_slice(&Stream::new(2, "raw").uniforms(6, 0.2, 1.0));
+        let at = |raw: &Tensor| {
+            let sums = chunk.sums(raw).unwrap();
+            let weights = raw / sums.index_select(0, &chunk.owner);
+            let image = chunk.images_of(&weights).unwrap().set_requires_grad(true);
+            let pixels = pixel_gradient(&chunk.losses(&source, &image).unwrap(), &image).unwrap();
+            (image.detach(), chunk.gradient(&weights, &sums, &pixels).unwrap())
+        };
+        let ((one, gradient), (scaled, smaller)) = (at(&raw), at(&(&raw * 3.0)));
+        assert!(one.allclose(&scaled, 1e-5, 1e-6, false));
+        // So the gradient shrinks by the scale, and is at right angles to the weights.
+        assert!(gradient.allclose(&(smaller * 3.0), 1e-4, 1e-7, false));
+        assert!((gradient * raw).sum(Kind::Float).double_value(&[]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_reference_has_no_rate_for_too_many_clusters() {
+        for (n, rate) in [(1, 1.21785), (2, 0.99998), (10, 0.16560), (100, 99.984), (1000, 9998.661)] {
+            assert!((reference_rate(n).unwrap() - rate).abs() < 1e-3 * rate);
+        }
+        assert!(reference_rate(5257).is_ok() && reference_rate(5258).is_err());
+    }
+
+    #[test]
+    fn weights_that_diverge_are_an_error_that_says_what_to_do() {
+        let options = BlendOptions { step: Step::PerCluster(1e30), ..BlendOptions::default() };
+        let error = run(&wave(3, f64::sin), &[vec![0, 1, 2]], options).err().unwrap();
+        assert!(error.to_string().contains("diverged"), "{error}");
+    }
 }

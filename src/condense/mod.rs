@@ -3,7 +3,14 @@
 pub mod blend;
 mod blend_api;
 pub mod clusters;
+pub mod controls;
 pub mod kmeans;
+pub mod reduce;
+
+#[cfg(test)]
+mod tests;
+
+pub use reduce::{ReduceOptions, Reduced, reduce};
 
 /// Adds this room's functions to the engine.
 pub fn register(engine: &mut rhai::Engine) {
