@@ -7,6 +7,8 @@ mod layer;
 mod net;
 mod parameter;
 mod per_sample;
+mod pickle;
+pub mod pth;
 mod scripted;
 mod state;
 mod tree;
