@@ -1,6 +1,6 @@
 //! Losses of classifiers.
 
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Options, Result};
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Label that `ignore_index` names: none that occurs.
@@ -201,4 +201,142 @@ pub fn l1_norm(net: &super::Net) -> Result<Tensor> {
         return Err(Error::new("l1_norm", "the network has no parameters"));
     }
     Tensor::f_stack(&sums, 0).and_then(|s| s.f_sum(None::<Kind>)).at("l1_norm")
+}
+
+/// Reads the option `reduction`.
+fn reduction(o: &mut Options) -> Result<Reduce> {
+    Ok(match o.choice("reduction", "mean", &["mean", "sum", "none"])?.as_str() {
+        "sum" => Reduce::Sum,
+        "none" => Reduce::Each,
+        _ => Reduce::Mean,
+    })
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use super::{cross_entropy_with, reduction};
+    use crate::runtime::{Error, Options, Script, options};
+    use crate::tensor::Tensor;
+    use rhai::{Dynamic, Map};
+
+    type Net = crate::nn::Net;
+
+    /// Cross-entropy of logits [n, classes] and labels i64 [n] (or probabilities [n, classes]), by default the mean.
+    ///
+    /// A label out of range is an error on the CPU; on CUDA, where looking would wait for the device, its loss is NaN.
+    ///
+    /// # Signature
+    /// cross_entropy(logits: Tensor[n, classes], y: Tensor[n], #{ reduction: string = "mean", label_smoothing: float = 0.0 }) -> Tensor[]
+    ///
+    /// # Options
+    /// - `reduction` ("mean" | "sum" | "none", "mean"): how the losses of the batch become one; "none" gives [n]
+    /// - `label_smoothing` (float, 0.0): share of the target spread over all classes
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(cross_entropy(zeros([2, 4]), tensor([0, 3])), tensor(1.3863), 1e-4);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn cross_entropy(logits: Tensor, y: Tensor, options: Map) -> Script<Tensor> {
+        let mut o = Options::new("cross_entropy", options);
+        let reduce = reduction(&mut o)?;
+        let smoothing = o.between("label_smoothing", 0.0, 0.0, 1.0)?;
+        o.finish()?;
+        Ok(cross_entropy_with(&logits, &y, reduce, smoothing)?.into())
+    }
+
+    #[rhai_fn(name = "cross_entropy", return_raw)]
+    pub fn cross_entropy_mean(logits: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::cross_entropy(&logits, &y)?.into())
+    }
+
+    /// Negative log-likelihood of log-probabilities [n, classes] and labels i64 [n], by default the mean.
+    ///
+    /// # Signature
+    /// nll(log_probabilities: Tensor[n, classes], y: Tensor[n], #{ reduction: string = "mean" }) -> Tensor[]
+    ///
+    /// # Options
+    /// - `reduction` ("mean" | "sum" | "none", "mean"): how the losses of the batch become one; "none" gives [n]
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(nll(tensor([[-1.0, -2.0]]), tensor([1])), tensor(2.0), 1e-6);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn nll(log_probabilities: Tensor, y: Tensor, options: Map) -> Script<Tensor> {
+        let mut o = Options::new("nll", options);
+        let reduce = reduction(&mut o)?;
+        o.finish()?;
+        Ok(super::nll(&log_probabilities, &y, reduce)?.into())
+    }
+
+    #[rhai_fn(name = "nll", return_raw)]
+    pub fn nll_mean(log_probabilities: Tensor, y: Tensor) -> Script<Tensor> {
+        nll(log_probabilities, y, Map::new())
+    }
+
+    /// Mean squared error of two tensors.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(mse(tensor([1.0, 3.0]), tensor([1.0, 1.0])).item() == 2.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn mse(x: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::mse(&x, &y)?.into())
+    }
+
+    /// Kullback-Leibler divergence KL(softmax(target) || softmax(logits)) of logits [n, classes], mean over the batch.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(kl(zeros([2, 3]), ones([2, 3])), tensor(0.0), 1e-6);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn kl(logits: Tensor, target: Tensor) -> Script<Tensor> {
+        Ok(super::kl(&logits, &target)?.into())
+    }
+
+    /// Distillation loss T² KL(softmax(teacher / T) || softmax(student / T)), mean over the batch. Source: Hinton et al.,
+    /// 2015.
+    ///
+    /// # Signature
+    /// distill_kl(student: Tensor[n, classes], teacher: Tensor[n, classes], temperature: float) -> Tensor[]
+    ///
+    /// # Example
+    /// ```rhai
+    /// let z = randn([4, 10]);
+    /// assert_close(distill_kl(z, z, 2), tensor(0.0), 1e-5);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn distill_kl(student: Tensor, teacher: Tensor, temperature: Dynamic) -> Script<Tensor> {
+        let t = options::as_number(&temperature).ok_or_else(|| {
+            let given = options::describe(&temperature);
+            Error::new("distill_kl", format!("the temperature must be a number, got {given}"))
+        })?;
+        Ok(super::distill_kl(&student, &teacher, t)?.into())
+    }
+
+    /// Entropy [n] of the softmax of each row of logits [n, classes], in nats.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(entropy(zeros([1, 4])), tensor([1.3863]), 1e-4);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn entropy(logits: Tensor) -> Script<Tensor> {
+        Ok(super::entropy(&logits)?.into())
+    }
+
+    /// Sum of the absolute values of all parameters of a network, differentiable.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(l1_norm(nn::instance_norm(3)).item() == 3.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn l1_norm(net: Net) -> Script<Tensor> {
+        Ok(super::l1_norm(&net)?.into())
+    }
 }

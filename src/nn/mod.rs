@@ -3,19 +3,23 @@
 //! A `Net` is a shared handle to a tree of layers. Parameters have PyTorch's names and order and live in flat buffers.
 
 mod describe;
+mod face;
 mod layer;
+mod make;
 mod net;
 mod parameter;
 mod per_sample;
 mod pickle;
 pub mod pth;
 mod scripted;
+mod simple;
 mod state;
 mod tree;
 mod update;
 
 pub mod loss;
 pub mod optim;
+mod optim_face;
 pub mod schedule;
 pub mod zoo;
 
@@ -41,5 +45,20 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+/// Adds this room's functions to the engine: layers in the namespace `nn`, everything else globally.
+pub fn register(engine: &mut rhai::Engine) {
+    let mut layers = rhai::Module::new();
+    let namespace = &mut layers;
+    rhai::combine_with_exported_module!(namespace, "make", make::script);
+    rhai::combine_with_exported_module!(namespace, "simple", simple::script);
+    engine.register_static_module("nn", layers.into());
+    for module in [
+        rhai::exported_module!(face::script),
+        rhai::exported_module!(loss::script),
+        rhai::exported_module!(optim_face::script),
+        rhai::exported_module!(schedule::script),
+        rhai::exported_module!(scripted::script),
+    ] {
+        engine.register_global_module(module.into());
+    }
+}

@@ -1,5 +1,8 @@
 //! Learning rate schedules: factors of the base rate, by epoch.
 
+use crate::runtime::{Error, Result, options};
+use rhai::Dynamic;
+
 /// A rule that gives each epoch, counted from 0, a factor of the base learning rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
@@ -29,5 +32,120 @@ impl Schedule {
             }
             Self::Step { size, gamma } => gamma.powi((epoch / (*size).max(1)) as i32),
         }
+    }
+}
+
+/// An epoch, counted from 0.
+fn epoch(operation: &str, value: &Dynamic) -> Result<usize> {
+    options::as_integer(value).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+        Error::new(operation, format!("expects an epoch of at least 0, got {}", options::describe(value)))
+    })
+}
+
+/// What scripts see: factors of the base learning rate.
+#[rhai::export_module]
+pub mod script {
+    use super::{Schedule, epoch as nth};
+    use crate::runtime::{Error, Options, Script};
+    use rhai::{Dynamic, Map};
+
+    /// Factor of the learning rate in an epoch (from 0): rises linearly over `warmup` epochs, then falls as a half cosine
+    /// towards 0 at `epochs`.
+    ///
+    /// `(epoch + 1) / warmup` while `epoch < warmup`, then `(1 + cos(pi (epoch - warmup) / (epochs - warmup))) / 2`.
+    ///
+    /// # Signature
+    /// warmup_cosine(epoch: int, #{ epochs: int, warmup: int = 0 }) -> float
+    ///
+    /// # Options
+    /// - `epochs` (int, required): length of the whole schedule
+    /// - `warmup` (int, 0): epochs of the rise
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(warmup_cosine(0, #{ epochs: 100, warmup: 5 }), 0.2, 1e-6);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn warmup_cosine(epoch: Dynamic, options: Map) -> Script<f64> {
+        let epoch = nth("warmup_cosine", &epoch)?;
+        let mut o = Options::new("warmup_cosine", options);
+        let epochs = o.maybe_integer("epochs", 1)?;
+        let warmup = o.integer("warmup", 0, 0)? as usize;
+        o.finish()?;
+        let missing = || Error::new("warmup_cosine", "needs the option `epochs`, the length of the schedule");
+        let epochs = epochs.ok_or_else(missing)? as usize;
+        Ok(Schedule::WarmupCosine { epochs, warmup }.factor(epoch))
+    }
+
+    /// Factor of the learning rate in an epoch (from 0): multiplied by `gamma` at each milestone.
+    ///
+    /// # Signature
+    /// multistep(epoch: int, #{ milestones: array of int, gamma: float = 0.1 }) -> float
+    ///
+    /// # Options
+    /// - `milestones` (array of int, required): epochs from which another factor applies
+    /// - `gamma` (float, 0.1): the factor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(multistep(60, #{ milestones: [50, 75] }), 0.1, 1e-9);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn multistep(epoch: Dynamic, options: Map) -> Script<f64> {
+        let epoch = nth("multistep", &epoch)?;
+        let mut o = Options::new("multistep", options);
+        let milestones = o.maybe_integers("milestones")?;
+        let gamma = o.non_negative("gamma", 0.1)?;
+        o.finish()?;
+        let missing = || Error::new("multistep", "needs the option `milestones`, an array of epochs");
+        let milestones = milestones.ok_or_else(missing)?.into_iter().map(|m| m.max(0) as usize).collect();
+        Ok(Schedule::MultiStep { milestones, gamma }.factor(epoch))
+    }
+
+    /// Factor of the learning rate in an epoch (from 0): multiplied by `gamma` every `every` epochs.
+    ///
+    /// # Signature
+    /// step_decay(epoch: int, #{ every: int = 30, gamma: float = 0.1 }) -> float
+    ///
+    /// # Options
+    /// - `every` (int, 30): epochs between two reductions
+    /// - `gamma` (float, 0.1): the factor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(step_decay(7, #{ every: 3, gamma: 0.5 }), 0.25, 1e-9);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn step_decay(epoch: Dynamic, options: Map) -> Script<f64> {
+        let epoch = nth("step_decay", &epoch)?;
+        let mut o = Options::new("step_decay", options);
+        let (size, gamma) = (o.count("every", 30)?, o.non_negative("gamma", 0.1)?);
+        o.finish()?;
+        Ok(Schedule::Step { size, gamma }.factor(epoch))
+    }
+
+    /// Factor of a constant learning rate: 1 in every epoch. For a script that takes its schedule as a function.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(constant(12) == 1.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn constant(epoch: Dynamic) -> Script<f64> {
+        Ok(Schedule::Constant.factor(nth("constant", &epoch)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+
+    #[test]
+    fn warm_up_rises_to_one_and_the_cosine_falls_from_it() {
+        let schedule = Schedule::WarmupCosine { epochs: 10, warmup: 2 };
+        let factors: Vec<f64> = (0..12).map(|epoch| schedule.factor(epoch)).collect();
+        assert_eq!(factors[..3], [0.5, 1.0, 1.0]);
+        assert!((factors[6] - 0.5).abs() < 1e-12 && factors[10].abs() < 1e-12 && factors[11].abs() < 1e-12);
+        assert_eq!(Schedule::WarmupCosine { epochs: 1, warmup: 5 }.factor(0), 0.2);
     }
 }

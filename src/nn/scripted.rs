@@ -4,7 +4,7 @@ use super::layer::{Child, Layer, Pass};
 use super::net::Net;
 use crate::runtime::{Callback, Error, Result, options};
 use crate::tensor;
-use rhai::Dynamic;
+use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
 use tch::Tensor;
 
@@ -41,5 +41,85 @@ fn call(operation: &str, closure: &Callback, layer: &Rc<Layer>, x: &Tensor, pass
         None => {
             Err(Error::new(operation, format!("the closure must return a tensor, got {}", options::describe(&output))))
         }
+    }
+}
+
+/// The layers of a container, from what a script put there.
+fn child(operation: &str, name: &str, value: &Dynamic) -> Result<Child> {
+    match value.clone().try_cast::<Net>() {
+        Some(net) => Ok(Child { name: name.into(), layer: net.root().clone() }),
+        None => {
+            let given = format!("{name} must be a layer or network, got {}", options::describe(value));
+            Err(Error::new(operation, given)
+                .hint("layers are made with nn::linear(..), nn::conv2d(..), nn::relu(), .."))
+        }
+    }
+}
+
+/// A module of these layers.
+fn build(context: &NativeCallContext, layers: &Map, forward: FnPtr, embed: Option<FnPtr>) -> Result<Net> {
+    let mut children = vec![];
+    for (name, layer) in layers {
+        if name.contains('.') {
+            return Err(Error::new("module", format!("a layer's name must not hold a dot, got {name:?}")));
+        }
+        children.push(child("module", name, layer)?);
+    }
+    let keep = |function| Callback::new(context, function);
+    let layer = Scripted { children, forward: keep(forward), embed: embed.map(keep) };
+    Ok(Net::layer(Rc::new(Layer::Scripted(layer))))
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use crate::nn::layer::Layer;
+    use crate::nn::scripted::{build, child};
+    use crate::runtime::{Result, Script};
+    use rhai::{Array, FnPtr, Map, NativeCallContext};
+    use std::rc::Rc;
+
+    type Net = crate::nn::Net;
+
+    /// A network that runs layers one after the other. Parameters are named by position: `0.weight`, `2.bias`.
+    ///
+    /// The layers are shared, not copied. When the last one is linear, `embed` gives its input.
+    ///
+    /// # Signature
+    /// sequential(layers: array of Net) -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = sequential([nn::linear(4, 8), nn::relu(), nn::linear(8, 3)]);
+    /// assert(net.forward(zeros([2, 4])).shape == [2, 3] && net.embed(zeros([2, 4])).shape == [2, 8]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn sequential(layers: Array) -> Script<Net> {
+        let named = layers.iter().enumerate().map(|(i, layer)| child("sequential", &i.to_string(), layer));
+        Ok(Net::layer(Rc::new(Layer::Sequential(named.collect::<Result<_>>()?))))
+    }
+
+    /// A network of named layers whose forward pass is a closure `|m, x|` that gets the module and the input.
+    ///
+    /// Inside, `m.name` is the layer of that name: a copy of the module computes with its own layers, so use `m`, not the
+    /// variables the layers came from. A second closure computes what `embed` returns. Parameters are named
+    /// `name.weight` and so on, in alphabetical order of the layers.
+    ///
+    /// # Signature
+    /// module(layers: #{ name: Net, .. }, forward: |m, x|, embed: |m, x|) -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = module(#{ a: nn::linear(4, 8), b: nn::linear(4, 8) }, |m, x| m.a.forward(x) * m.b.forward(x));
+    /// assert(net.copy().forward(zeros([2, 4])).shape == [2, 8]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn module(context: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr) -> Script<Net> {
+        Ok(build(&context, &layers, forward, Some(embed))?)
+    }
+
+    #[rhai_fn(name = "module", return_raw)]
+    pub fn module_plain(context: NativeCallContext, layers: Map, forward: FnPtr) -> Script<Net> {
+        Ok(build(&context, &layers, forward, None)?)
     }
 }

@@ -1,12 +1,12 @@
 //! The architectures of the field: ConvNet, MLP, ResNet-18 and ResNet-50 in their forms for small images.
 
 use super::Shape;
-use super::layer::{Activation, BatchNorm, Child, Conv2d, GroupNorm, Layer, Linear, Residual};
+use super::layer::{Activation, Child, Layer, Residual};
+use super::make::Maker;
 use super::net::{Card, Net};
-use super::parameter::Parameter;
-use crate::runtime::{At, Error, Result, Stream};
+use crate::runtime::{Error, Result, Stream};
 use std::rc::Rc;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 /// The normalisation of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,70 +123,13 @@ impl Default for ResNetOptions {
     }
 }
 
-/// Makes layers with uninitialised parameters on a device.
-#[derive(Clone, Copy)]
-pub struct Maker {
-    device: Device,
-}
-
-impl Maker {
-    /// A maker of layers on `device`.
-    pub fn new(device: Device) -> Self {
-        Self { device }
-    }
-
-    fn tensor(self, size: &[i64], kind: Kind) -> Result<Tensor> {
-        Tensor::f_zeros(size, (kind, self.device)).at("network")
-    }
-
-    /// A parameter of zeros.
-    pub fn parameter(self, size: &[i64]) -> Result<Rc<Parameter>> {
-        Ok(Parameter::new(self.tensor(size, Kind::Float)?.f_set_requires_grad(true).at("network")?))
-    }
-
-    fn buffer(self, size: &[i64], kind: Kind) -> Result<Rc<Parameter>> {
-        Ok(Parameter::new(self.tensor(size, kind)?))
-    }
-
-    /// A convolution with square kernels.
-    pub fn conv(self, input: i64, output: i64, kernel: i64, stride: i64, padding: i64, bias: bool) -> Result<Conv2d> {
-        let weight = self.parameter(&[output, input, kernel, kernel])?;
-        let bias = if bias { Some(self.parameter(&[output])?) } else { None };
-        Ok(Conv2d { weight, bias, stride, padding, dilation: 1, groups: 1 })
-    }
-
-    /// A linear layer.
-    pub fn linear(self, input: i64, output: i64, bias: bool) -> Result<Linear> {
-        let bias = if bias { Some(self.parameter(&[output])?) } else { None };
-        Ok(Linear { weight: self.parameter(&[output, input])?, bias })
-    }
-
-    /// Batch norm with affine parameters.
-    pub fn batch_norm(self, channels: i64) -> Result<BatchNorm> {
-        Ok(BatchNorm {
-            weight: Some(self.parameter(&[channels])?),
-            bias: Some(self.parameter(&[channels])?),
-            mean: self.buffer(&[channels], Kind::Float)?,
-            variance: self.buffer(&[channels], Kind::Float)?,
-            batches: self.buffer(&[], Kind::Int64)?,
-            momentum: 0.1,
-            eps: 1e-5,
-        })
-    }
-
-    /// Group norm with affine parameters; `groups == channels` is instance norm.
-    pub fn group_norm(self, groups: i64, channels: i64) -> Result<GroupNorm> {
-        let (weight, bias) = (Some(self.parameter(&[channels])?), Some(self.parameter(&[channels])?));
-        Ok(GroupNorm { weight, bias, channels, groups, eps: 1e-5 })
-    }
-
-    fn norm(self, norm: Norm, channels: i64) -> Result<Option<Layer>> {
-        Ok(match norm {
-            Norm::Instance => Some(Layer::GroupNorm(self.group_norm(channels, channels)?)),
-            Norm::Batch => Some(Layer::BatchNorm(self.batch_norm(channels)?)),
-            Norm::None => None,
-        })
-    }
+/// The normalisation of a network's blocks, or nothing.
+fn normalisation(maker: Maker, norm: Norm, channels: i64) -> Result<Option<Layer>> {
+    Ok(match norm {
+        Norm::Instance => Some(Layer::GroupNorm(maker.group_norm(channels, channels, true)?)),
+        Norm::Batch => Some(Layer::BatchNorm(maker.batch_norm(channels, true)?)),
+        Norm::None => None,
+    })
 }
 
 fn child(name: &str, layer: Layer) -> Child {
@@ -223,7 +166,7 @@ pub fn convnet(shape: Shape, classes: usize, o: &ConvNetOptions, stream: &mut St
         let input = if block == 0 { shape.channels } else { channels };
         let padding = if block == 0 && padded { 3 } else { 1 };
         layers.push(Layer::Conv2d(maker.conv(input, channels, 3, 1, padding, true)?));
-        layers.extend(maker.norm(o.norm, channels)?);
+        layers.extend(normalisation(maker, o.norm, channels)?);
         layers.push(Layer::Activation(Activation::Relu));
         match o.pool {
             Pool::Avg => layers.push(Layer::AvgPool { kernel: 2, stride: 2, padding: 0 }),
@@ -317,14 +260,14 @@ fn block(maker: Maker, norm: Norm, bottleneck: bool, input: i64, width: i64, str
         let number = j + 1;
         let conv = maker.conv(from, to, kernel, step, kernel / 2, false)?;
         body.push(child(&format!("conv{number}"), Layer::Conv2d(conv)));
-        body.extend(maker.norm(norm, to)?.map(|layer| child(&format!("bn{number}"), layer)));
+        body.extend(normalisation(maker, norm, to)?.map(|layer| child(&format!("bn{number}"), layer)));
         if number < last {
             body.push(child(&format!("relu{number}"), Layer::Activation(Activation::Relu)));
         }
     }
     let shortcut = if stride != 1 || input != output {
         let mut layers = vec![Layer::Conv2d(maker.conv(input, output, 1, stride, 0, false)?)];
-        layers.extend(maker.norm(norm, output)?);
+        layers.extend(normalisation(maker, norm, output)?);
         Some(child("shortcut", numbered(layers)))
     } else {
         None
@@ -353,7 +296,7 @@ fn resnet(
     let maker = Maker::new(device);
     let base = o.width as i64;
     let mut parts = vec![child("conv1", Layer::Conv2d(maker.conv(shape.channels, base, 3, 1, 1, false)?))];
-    parts.extend(maker.norm(o.norm, base)?.map(|layer| child("bn1", layer)));
+    parts.extend(normalisation(maker, o.norm, base)?.map(|layer| child("bn1", layer)));
     parts.push(child("relu", Layer::Activation(Activation::Relu)));
     let mut input = base;
     for (stage, count) in blocks.into_iter().enumerate() {
