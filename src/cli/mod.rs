@@ -1,5 +1,8 @@
 //! The command line: reads it, dispatches, and turns what happened into an exit code.
 
+mod doc;
+mod doctor;
+mod list;
 mod run;
 mod start;
 
@@ -63,6 +66,12 @@ enum Color {
 enum Command {
     /// Check a script, then run it
     Run(RunOptions),
+    /// What a function does, with its options and an example; without a name, everything there is
+    Doc(DocOptions),
+    /// What there is: unlearners, datasets, models, condensers or metrics
+    List(ListOptions),
+    /// Versions, libtorch, devices, folders, datasets: is everything in place
+    Doctor,
 }
 
 /// What scripts run on.
@@ -99,13 +108,57 @@ struct RunOptions {
     out: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe doc mmd
+  lethe doc Tensor.item
+  lethe doc --json | jq '.[].name'
+  lethe doc --markdown > stdlib/REFERENCE.md")]
+struct DocOptions {
+    /// A function, method, property, operator or type
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    /// The whole manual
+    #[arg(long, conflicts_with_all = ["json", "name"])]
+    markdown: bool,
+    /// Whether this manual is current: exit code 2 when it is not
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "name", "markdown"])]
+    check: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ListOptions {
+    /// What to list
+    what: Listed,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Listed {
+    Unlearners,
+    Datasets,
+    Models,
+    Condensers,
+    Metrics,
+}
+
 /// Runs the command the arguments of the process ask for.
 pub fn main() -> ExitCode {
+    crate::runtime::allocator::prepare();
     start::prepare_process();
     let cli = Cli::parse();
     start::prepare_colors(cli.color);
     let ending = match &cli.command {
         Command::Run(options) => run::run(options, cli.quiet),
+        Command::Doc(options) => doc::doc(options),
+        Command::List(options) => list::list(options),
+        Command::Doctor => doctor::doctor(),
     };
     ending.into()
 }

@@ -85,7 +85,7 @@ pub fn settings(machine: &Machine, arguments: Vec<(String, String)>, quiet: bool
 }
 
 /// As many threads as libtorch would take (one per core, or OMP_NUM_THREADS), within what the process may use.
-fn default_threads() -> usize {
+pub fn default_threads() -> usize {
     let torch = tch::get_num_threads().max(1) as usize;
     std::thread::available_parallelism().map_or(torch, |available| torch.min(available.get()))
 }

@@ -205,6 +205,7 @@ impl IntoIterator for ScriptBatches {
 
 /// What scripts see of batches.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)]
 pub mod script {
     use crate::runtime::{Error, Script};
     use crate::tensor::Tensor;

@@ -30,6 +30,7 @@ fn range(dataset: &Dataset, start: i64, end: i64) -> Result<Dataset> {
 }
 
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)]
 pub mod script {
     use crate::data::batch::{Batches as Pass, ScriptBatches};
     use crate::runtime::{Options, Run, Script};

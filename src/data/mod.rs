@@ -5,10 +5,12 @@ pub mod dataset;
 pub mod dataset_api;
 pub mod folders;
 pub mod formats;
+pub mod own;
 pub mod parts;
 pub mod request;
 pub mod sources;
 pub mod storage;
+pub mod teacher;
 #[cfg(test)]
 mod tests;
 
@@ -23,5 +25,7 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(dataset_api::script).into());
     engine.register_global_module(rhai::exported_module!(batch::script).into());
     engine.register_global_module(rhai::exported_module!(parts::script).into());
+    engine.register_global_module(rhai::exported_module!(own::script).into());
+    engine.register_global_module(rhai::exported_module!(teacher::script).into());
     engine.register_iterator_result::<batch::ScriptBatches, std::rc::Rc<Batch>>();
 }

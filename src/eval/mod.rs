@@ -3,6 +3,7 @@
 pub mod attacks;
 pub mod confidence;
 pub mod distance;
+pub mod evaluate;
 pub mod folds;
 pub mod gaps;
 pub mod logistic;
@@ -11,11 +12,14 @@ pub mod predict;
 pub mod rank;
 pub mod scores;
 
+pub use evaluate::{Parts, evaluate};
 pub use metrics::{Basis, Metrics};
+pub use predict::{Predictions, predict};
 pub use scores::Scores;
 
 /// Adds this room's functions to the engine.
 pub fn register(engine: &mut rhai::Engine) {
+    engine.register_type_with_name::<Predictions>("Predictions");
     for module in [
         rhai::exported_module!(rank::script),
         rhai::exported_module!(scores::script),
@@ -24,6 +28,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(confidence::script),
         rhai::exported_module!(gaps::script),
         rhai::exported_module!(predict::script),
+        rhai::exported_module!(evaluate::script),
     ] {
         engine.register_global_module(module.into());
     }

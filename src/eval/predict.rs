@@ -1,20 +1,122 @@
 //! What a network makes of a data set: one pass in eval mode, everything else read off its logits.
 
+use super::scores::Scores;
+use crate::data::Dataset;
+use crate::nn::Net;
+use crate::runtime::{At, Result, interrupt};
+use tch::{Kind, Tensor};
+
+/// Images of one forward; networks split them further where that is faster.
+const CHUNK: usize = 1024;
+
+/// A network's logits on a data set, in the data set's order.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    /// Logits `[n, classes]` on the device.
+    pub logits: crate::tensor::Tensor,
+    /// Labels `[n]` on the device.
+    pub y: crate::tensor::Tensor,
+    /// Per-sample figures on the host.
+    pub scores: Scores,
+    /// Classes of the whole data set, present here or not.
+    pub classes: usize,
+}
+
+/// Runs the network over the data set in eval mode, without gradients; its mode is restored.
+///
+/// # Errors
+/// Images the network does not take, labels it has no logit for, an interrupt.
+pub fn predict(net: &Net, dataset: &Dataset) -> Result<Predictions> {
+    let (mut logits, mut labels) = (vec![], vec![]);
+    net.evaluating(|| {
+        for batch in dataset.chunks(CHUNK) {
+            interrupt::check()?;
+            let batch = batch?;
+            logits.push(net.forward(&batch.x)?);
+            labels.push(batch.y);
+        }
+        Ok(())
+    })?;
+    let classes = dataset.classes();
+    let (logits, y) = if logits.is_empty() {
+        let wide = net.classes().unwrap_or(classes as i64).max(1);
+        let empty = |shape: &[i64], kind| Tensor::f_zeros(shape, (kind, net.device())).at("predict");
+        (empty(&[0, wide], Kind::Float)?, empty(&[0], Kind::Int64)?)
+    } else {
+        (Tensor::f_cat(&logits, 0).at("predict")?, Tensor::f_cat(&labels, 0).at("predict")?)
+    };
+    let scores = Scores::of("predict", &logits, &y)?;
+    Ok(Predictions { logits: logits.into(), y: y.into(), scores, classes })
+}
+
 /// What scripts see of accuracies and losses.
 #[rhai::export_module]
 pub mod script {
     use super::super::scores::Scores;
+    use crate::data::Dataset;
+    use crate::nn::Net;
     use crate::runtime::{At, Script};
     use crate::tensor::Tensor;
+    use rhai::{Array, Dynamic};
+
+    /// A network's logits on a data set, with the labels: `logits`, `y`, `classes` (predicted), `phi`, `losses`,
+    /// `confidence` (of the true class), `accuracy`, `loss`, `per_class`.
+    pub type Predictions = super::Predictions;
+
+    /// Share of a data set that a network classifies rightly, in eval mode; also of logits `[n, classes]` and labels `[n]`.
+    /// NaN for an empty set.
+    ///
+    /// # Signature
+    /// accuracy(net: Net, dataset: Dataset) -> float
+    /// accuracy(logits: Tensor[n, classes], y: Tensor[n]) -> float
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(accuracy(tensor([[2.0, 1.0], [0.0, 3.0]]), tensor([0, 0])) == 0.5);
+    /// ```
+    #[rhai_fn(return_raw, name = "accuracy")]
+    pub fn accuracy(net: Net, dataset: Dataset) -> Script<f64> {
+        Ok(super::predict(&net, &dataset)?.scores.accuracy())
+    }
 
     #[rhai_fn(return_raw, name = "accuracy")]
     pub fn accuracy_of(logits: Tensor, y: Tensor) -> Script<f64> {
         Ok(Scores::of("accuracy", &logits, &y)?.accuracy())
     }
 
+    /// Mean cross-entropy of a network on a data set, in eval mode; also of logits `[n, classes]` and labels `[n]`. A number
+    /// without gradient: for training there is `cross_entropy`. NaN for an empty set.
+    ///
+    /// # Signature
+    /// loss(net: Net, dataset: Dataset) -> float
+    /// loss(logits: Tensor[n, classes], y: Tensor[n]) -> float
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert_close(loss(tensor([[0.0, 0.0]]), tensor([1])), 0.693147, 1e-5);
+    /// ```
+    #[rhai_fn(return_raw, name = "loss")]
+    pub fn loss(net: Net, dataset: Dataset) -> Script<f64> {
+        Ok(super::predict(&net, &dataset)?.scores.mean_loss())
+    }
+
     #[rhai_fn(return_raw, name = "loss")]
     pub fn loss_of(logits: Tensor, y: Tensor) -> Script<f64> {
         Ok(Scores::of("loss", &logits, &y)?.mean_loss())
+    }
+
+    /// Accuracy of a network on every class of a data set, as an array by class; NaN for a class that does not occur.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let net = convnet(digits, #{ width: 4, depth: 1 });
+    /// assert(per_class_accuracy(net, digits.test).len() == 10);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn per_class_accuracy(net: Net, dataset: Dataset) -> Script<Array> {
+        let found = super::predict(&net, &dataset)?;
+        Ok(found.scores.per_class(found.classes).into_iter().map(Dynamic::from).collect())
     }
 
     /// Confusion matrix `[classes, classes]`, i64, of logits `[n, classes]` and labels `[n]`: rows are true classes, columns
@@ -31,5 +133,140 @@ pub mod script {
         let classes = logits.size().get(1).copied().unwrap_or(0);
         let counts: Vec<i64> = scores.confusion(classes as usize).concat();
         Ok(tch::Tensor::from_slice(&counts).f_reshape([classes, classes]).at("confusion")?.into())
+    }
+
+    /// Runs a network over a data set once, in eval mode and without gradients, and keeps what it said: a `Predictions` with
+    /// `logits` `[n, classes]`, `y`, `classes`, `phi`, `losses`, `confidence`, `accuracy`, `loss` and `per_class`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test);
+    /// assert(p.logits.shape == [500, 10] && p.accuracy == accuracy(p.logits, p.y));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn predict(net: Net, dataset: Dataset) -> Script<Predictions> {
+        Ok(super::predict(&net, &dataset)?)
+    }
+
+    /// The logits `[n, classes]`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// assert(predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8)).logits.shape == [8, 10]);
+    /// ```
+    #[rhai_fn(get = "logits", pure)]
+    pub fn logits(predictions: &mut Predictions) -> Tensor {
+        predictions.logits.clone()
+    }
+
+    /// The labels `[n]`, i64.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// assert(predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8)).y.shape == [8]);
+    /// ```
+    #[rhai_fn(get = "y", pure)]
+    pub fn y(predictions: &mut Predictions) -> Tensor {
+        predictions.y.clone()
+    }
+
+    /// The predicted classes `[n]`, i64.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert((p.classes == p.logits.argmax(1)).all());
+    /// ```
+    #[rhai_fn(get = "classes", pure)]
+    pub fn classes(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.predicted).into()
+    }
+
+    /// phi of every sample, f64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert_close(p.phi, phi(p.logits, p.y), 1e-6);
+    /// ```
+    #[rhai_fn(get = "phi", pure)]
+    pub fn phi(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.phi).into()
+    }
+
+    /// The cross-entropy of every sample, f64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert_close(p.losses.mean().item(), p.loss, 1e-9);
+    /// ```
+    #[rhai_fn(get = "losses", pure)]
+    pub fn losses(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.loss).into()
+    }
+
+    /// The true class's probability of every sample, f64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert_close(p.confidence, (-p.losses).exp(), 1e-9);
+    /// ```
+    #[rhai_fn(get = "confidence", pure)]
+    pub fn confidence(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.confidence).into()
+    }
+
+    /// The share predicted rightly.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let net = convnet(digits, #{ width: 4, depth: 1 });
+    /// assert(predict(net, digits.test).accuracy == accuracy(net, digits.test));
+    /// ```
+    #[rhai_fn(get = "accuracy", pure)]
+    pub fn predicted_accuracy(predictions: &mut Predictions) -> f64 {
+        predictions.scores.accuracy()
+    }
+
+    /// The mean cross-entropy.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let net = convnet(digits, #{ width: 4, depth: 1 });
+    /// assert(predict(net, digits.test).loss == loss(net, digits.test));
+    /// ```
+    #[rhai_fn(get = "loss", pure)]
+    pub fn predicted_loss(predictions: &mut Predictions) -> f64 {
+        predictions.scores.mean_loss()
+    }
+
+    /// The accuracy on every class, as an array; NaN for a class that does not occur.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// assert(predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test).per_class.len() == 10);
+    /// ```
+    #[rhai_fn(get = "per_class", pure)]
+    pub fn per_class(predictions: &mut Predictions) -> Array {
+        predictions.scores.per_class(predictions.classes).into_iter().map(Dynamic::from).collect()
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn describe(predictions: &mut Predictions) -> String {
+        let scores = &predictions.scores;
+        let n = scores.len();
+        format!("Predictions of {n} samples · accuracy {:.4} · loss {:.4}", scores.accuracy(), scores.mean_loss())
     }
 }

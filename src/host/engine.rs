@@ -22,18 +22,8 @@ impl Host {
         engine.set_default_tag(Dynamic::from(run.clone()));
         let progress = run.progress().clone();
         engine.on_print(move |text| progress.print(text));
-        for register in [
-            crate::tensor::register,
-            crate::nn::register,
-            crate::data::register,
-            crate::condense::register,
-            crate::unlearn::register,
-            crate::eval::register,
-            crate::experiment::register,
-            crate::report::register,
-            super::arguments::register,
-        ] {
-            register(&mut engine);
+        for room in super::rooms::ROOMS {
+            (room.register)(&mut engine);
         }
         let engine = Rc::new(engine);
         run.set_engine(&engine);

@@ -1,6 +1,11 @@
 //! The shell around the rooms that knows Rhai.
 
 pub mod arguments;
+pub mod catalog;
+pub mod constructs;
+pub mod docs;
 pub mod engine;
+pub mod reference;
+pub mod rooms;
 
 pub use engine::Host;

@@ -55,10 +55,14 @@ pub fn check(out: &Path) -> Result<()> {
             if there == out { "is a file, not a folder".into() } else { format!("{} is a file", there.display()) };
         return refuse(what);
     }
-    let writable = std::ffi::CString::new(there.as_os_str().as_encoded_bytes())
+    if is_writable(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
+}
+
+/// Whether this process may write into a folder.
+pub fn is_writable(folder: &Path) -> bool {
+    std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())
         // SAFETY: the string is terminated and outlives the call, which only reads it.
-        .is_ok_and(|text| unsafe { libc::access(text.as_ptr(), libc::W_OK) } == 0);
-    if writable { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
+        .is_ok_and(|text| unsafe { libc::access(text.as_ptr(), libc::W_OK) } == 0)
 }
 
 /// `20261124T022110Z` for a moment in seconds since 1970 (UTC, so that names sort and never repeat an hour).

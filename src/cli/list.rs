@@ -1,0 +1,61 @@
+//! `lethe list`: what there is of a kind, from the rooms' own lists.
+
+use super::{Ending, ListOptions, Listed, start};
+use crate::host::Host;
+use crate::host::catalog::Catalog;
+use crate::runtime::run::Settings;
+use crate::runtime::{Error, Result};
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// Prints the list.
+pub fn list(options: &ListOptions) -> Ending {
+    let items = match items(options.what) {
+        Ok(items) => items,
+        Err(error) => return start::complain(&error),
+    };
+    let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { table(&items) };
+    // A closed pipe (`| head`) is no error.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ending::Success
+}
+
+/// The items as objects with at least `name` and `summary`.
+fn items(what: Listed) -> Result<Vec<Value>> {
+    match what {
+        Listed::Datasets => as_values(&crate::data::list()),
+        Listed::Models => as_values(&crate::experiment::models::list()),
+        Listed::Unlearners => Ok(unlearners()),
+        Listed::Condensers => Ok(vec![]),
+        Listed::Metrics => Ok(vec![]),
+    }
+}
+
+fn as_values(list: &(impl serde::Serialize + ?Sized)) -> Result<Vec<Value>> {
+    match serde_json::to_value(list) {
+        Ok(Value::Array(items)) => Ok(items),
+        _ => Err(Error::new("list", "the list cannot be shown")),
+    }
+}
+
+/// The methods of the embedded library.
+fn unlearners() -> Vec<Value> {
+    let host = Host::new(Settings::default());
+    let catalog = Catalog::of(&host.engine);
+    let own = catalog.entries().iter().filter(|entry| entry.module.starts_with("std/unlearn/"));
+    own.map(|entry| json!({ "name": entry.name, "summary": entry.doc.summary, "file": entry.module })).collect()
+}
+
+/// Names and summaries, one line each.
+fn table(items: &[Value]) -> String {
+    let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+    let longest = items.iter().map(|item| text(item, "name").chars().count()).max().unwrap_or(0);
+    let line = |item: &Value| {
+        let name = text(item, "name");
+        let gap = " ".repeat(longest - name.chars().count());
+        let absent = item.get("present") == Some(&Value::Bool(false));
+        let note = if absent { format!(" [not here: {}]", text(item, "location")) } else { String::new() };
+        format!("{name}{gap}  {}{note}\n", text(item, "summary"))
+    };
+    items.iter().map(line).collect()
+}

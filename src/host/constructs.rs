@@ -1,0 +1,43 @@
+//! Catalog entries of what is syntax and not a function.
+
+use super::catalog::{Entry, Kind};
+use super::docs::Doc;
+
+/// Name, signature, summary, text and example of every construct of ours.
+const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "no_grad",
+        "no_grad { .. } -> any",
+        "Evaluates a block without recording gradients; its value is the block's value.",
+        "Works as a statement and as an expression; `return`, `break` and errors pass through.",
+        "let w = ones([2]).requires_grad(true);\nlet y = no_grad { w * 2.0 };\nassert(!y.requires_grad);",
+    ),
+    (
+        "timed",
+        "timed \"stage\" { .. } -> any",
+        "Evaluates a block and adds its wall-clock time to the stage of this name; its value is the block's value.",
+        "The device is synchronised at both ends, so that the clock tells the truth. Stages nest; time spent in evaluation does \
+         not count.",
+        "let total = timed \"setup\" { 1 + 2 };\nassert(total == 3);",
+    ),
+    (
+        "@",
+        "Tensor @ Tensor -> Tensor",
+        "The matrix product of two tensors; leading dimensions are batches.",
+        "Binds as tightly as `*`. The same as `matmul(a, b)`.",
+        "let a = tensor([[1.0, 2.0], [3.0, 4.0]]);\nassert((a @ a).shape == [2, 2]);",
+    ),
+];
+
+/// The entries.
+pub fn entries() -> Vec<Entry> {
+    let entry = |(name, signature, summary, text, example): &(&str, &str, &str, &str, &str)| Entry {
+        name: (*name).into(),
+        kind: if *name == "@" { Kind::Operator } else { Kind::Construct },
+        of: String::new(),
+        module: "language".into(),
+        signatures: vec![(*signature).into()],
+        doc: Doc { summary: (*summary).into(), text: (*text).into(), example: (*example).into(), ..Doc::default() },
+    };
+    CONSTRUCTS.iter().map(entry).collect()
+}

@@ -1,0 +1,62 @@
+//! The catalog is complete, its examples run, and the manual made from it is current.
+
+use lethe::host::Host;
+use lethe::host::catalog::{Catalog, Entry, Kind};
+use lethe::host::reference;
+use lethe::runtime::run::Settings;
+use rhai::Scope;
+
+fn title(entry: &Entry) -> String {
+    format!("{} ({} {})", entry.signatures.first().map_or(entry.name.as_str(), String::as_str), entry.module, entry.of)
+}
+
+/// The engine needs more stack than a test thread has.
+fn with_catalog(check: impl FnOnce(&Host, &Catalog) -> Vec<String> + Send + 'static) {
+    let work = move || {
+        let host = Host::new(Settings { threads: 2, ..Settings::default() });
+        let catalog = Catalog::of(&host.engine);
+        check(&host, &catalog)
+    };
+    let thread = std::thread::Builder::new().stack_size(256 << 20).spawn(work).expect("a thread");
+    let problems = thread.join().expect("no panic");
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn everything_has_a_summary_and_functions_have_an_example() {
+    with_catalog(|_, catalog| {
+        let bare = |entry: &&Entry| entry.doc.summary.is_empty();
+        let without: Vec<_> =
+            catalog.entries().iter().filter(bare).map(|e| format!("no summary: {}", title(e))).collect();
+        let unshown = |entry: &&Entry| entry.kind != Kind::Type && entry.doc.example.is_empty() && !bare(entry);
+        let more = catalog.entries().iter().filter(unshown).map(|e| format!("no example: {}", title(e)));
+        without.into_iter().chain(more).collect()
+    });
+}
+
+#[test]
+fn every_example_runs() {
+    with_catalog(|host, catalog| {
+        let scratch = tempfile::tempdir().expect("a folder");
+        std::env::set_current_dir(scratch.path()).expect("a folder");
+        let mut problems = vec![];
+        for entry in catalog.entries().iter().filter(|entry| !entry.doc.example.is_empty()) {
+            let text = &entry.doc.example;
+            let ended = host.engine.compile(text).map_err(Into::into);
+            let ended = ended.and_then(|ast| host.engine.run_ast_with_scope(&mut Scope::new(), &ast));
+            if let Err(problem) = ended {
+                problems.push(format!("{}: {problem}\n    {}", title(entry), text.replace('\n', "\n    ")));
+            }
+        }
+        problems
+    });
+}
+
+#[test]
+fn the_manual_is_current() {
+    with_catalog(|_, catalog| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/stdlib/REFERENCE.md");
+        let current = std::fs::read_to_string(file).unwrap_or_default() == reference::markdown(catalog);
+        if current { vec![] } else { vec!["run `cargo run --release -- doc --markdown > stdlib/REFERENCE.md`".into()] }
+    });
+}
