@@ -19,7 +19,7 @@ fn count(operation: &str, n: i64) -> Result<usize> {
     usize::try_from(n).map_err(|_| Error::new(operation, format!("the count must be 0 or above, got {n}")))
 }
 
-/// The samples from `start` up to `end`, both clipped to what there is; negative ends count from the back.
+/// The samples from `start` up to `end`, the end clipped to what there is.
 fn range(dataset: &Dataset, start: i64, end: i64) -> Result<Dataset> {
     let len = dataset.len() as i64;
     if start < 0 || start > len {

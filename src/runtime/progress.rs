@@ -84,10 +84,11 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
+        // Read first: finishing moves the bar to its end, also after an interrupt.
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
-        if !self.quiet && seconds > 0.5 && self.bar.position() > 0 {
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        if !self.quiet && seconds > 0.5 && done > 0 {
             let note = if self.note.is_empty() { String::new() } else { format!(" · {}", self.note) };
             eprintln!("{} {done}/{total}{note} · {seconds:.1} s", self.name);
         }
