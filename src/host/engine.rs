@@ -1,8 +1,9 @@
 //! Builds the engine once: limits, operators, every room's functions.
 
-use crate::runtime::{Run, run::Settings};
-use rhai::{Dynamic, Engine, EvalAltResult, Scope};
-use std::path::PathBuf;
+use super::resolver::Resolver;
+use crate::runtime::sources::SourceMap;
+use crate::runtime::{Run, interrupt, run::Settings};
+use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
 use std::rc::Rc;
 
 /// An engine with everything registered, and the run it belongs to.
@@ -20,6 +21,13 @@ impl Host {
         let mut engine = Engine::new();
         engine.set_max_call_levels(256).set_max_expr_depths(512, 512).set_max_modules(256);
         engine.set_default_tag(Dynamic::from(run.clone()));
+        engine.set_module_resolver(Resolver::new(&run));
+        // Simple folds constants only; full optimisation would call natives such as `randn` while compiling.
+        engine.set_optimization_level(OptimizationLevel::Simple);
+        engine.on_progress(|_| interrupt::raised().then_some(Dynamic::UNIT));
+        if let Err(error) = super::syntax::register(&mut engine) {
+            run.progress().warn(&format!("the constructs no_grad and timed are missing: {error}"));
+        }
         let progress = run.progress().clone();
         engine.on_print(move |text| progress.print(text));
         for room in super::rooms::ROOMS {
@@ -35,7 +43,13 @@ impl Host {
     /// # Errors
     /// Whatever the script raises.
     pub fn run_file(&self, path: &str) -> Result<(), Box<EvalAltResult>> {
-        let ast = self.engine.compile_file(PathBuf::from(path))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| EvalAltResult::ErrorSystem(format!("{path} cannot be read"), error.into()))?;
+        self.run.slot::<SourceMap>().insert(path, text.as_str());
+        let compiled = self.engine.compile(&text);
+        let mut ast = compiled
+            .map_err(|error| EvalAltResult::ErrorInModule(path.into(), Box::new(error.into()), Position::NONE))?;
+        ast.set_source(path);
         self.engine.run_ast_with_scope(&mut Scope::new(), &ast)
     }
 }

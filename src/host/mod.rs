@@ -6,6 +6,8 @@ pub mod constructs;
 pub mod docs;
 pub mod engine;
 pub mod reference;
+pub mod resolver;
 pub mod rooms;
+pub mod syntax;
 
 pub use engine::Host;

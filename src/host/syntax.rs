@@ -1,0 +1,35 @@
+//! The two constructs of the language: `no_grad { .. }` and `timed "stage" { .. }`. Being syntax, not closures, they see
+//! and change local variables, and `return` and `break` pass through them.
+
+use crate::runtime::{Error, Run, clock};
+use rhai::{Engine, EvalContext, ParseError};
+
+/// The run an expression is evaluated in.
+fn run_of(context: &EvalContext) -> Option<Run> {
+    context.tag().clone().try_cast::<Run>()
+}
+
+/// Adds the constructs to an engine.
+///
+/// # Errors
+/// When Rhai refuses the syntax, which a test of every build would show.
+pub fn register(engine: &mut Engine) -> Result<(), ParseError> {
+    engine.register_custom_syntax(["no_grad", "$block$"], false, |context, inputs| {
+        let _guard = tch::no_grad_guard();
+        match inputs.first() {
+            Some(block) => context.eval_expression_tree(block),
+            None => Ok(rhai::Dynamic::UNIT),
+        }
+    })?;
+    engine.register_custom_syntax(["timed", "$expr$", "$block$"], false, |context, inputs| {
+        let [name, block] = inputs else { return Ok(rhai::Dynamic::UNIT) };
+        let name = context.eval_expression_tree(name)?;
+        let name = name.into_string().map_err(|kind| {
+            Error::new("timed", format!("the stage must be a string, got {kind}")).hint("write timed \"stage\" { .. }")
+        })?;
+        let run = run_of(context);
+        let _stage = run.as_ref().map(|run| clock::stage(run, &name));
+        context.eval_expression_tree(block)
+    })?;
+    Ok(())
+}
