@@ -139,7 +139,7 @@ check_space() {
 
 pip_install() {
     local log=.venv/pip.log
-    if .venv/bin/python -m pip install --disable-pip-version-check --no-cache-dir --progress-bar off "$@" >"$log" 2>&1; then
+    if .venv/bin/python -m pip install --disable-pip-version-check --no-cache-dir --no-compile --progress-bar off "$@" >"$log" 2>&1; then
         return 0
     fi
     if grep -qi 'no space left' "$log"; then

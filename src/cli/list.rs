@@ -27,7 +27,7 @@ fn items(what: Listed) -> Result<Vec<Value>> {
         Listed::Models => as_values(&crate::experiment::models::list()),
         Listed::Unlearners => Ok(unlearners()),
         Listed::Condensers => Ok(vec![]),
-        Listed::Metrics => Ok(vec![]),
+        Listed::Metrics => as_values(&crate::eval::listing::list()),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod distance;
 pub mod evaluate;
 pub mod folds;
 pub mod gaps;
+pub mod listing;
 pub mod logistic;
 pub mod metrics;
 pub mod predict;
