@@ -15,7 +15,8 @@ fn lethe(arguments: &[&str]) -> Ended {
 
 /// The only folder below `runs/`.
 fn run_folder(place: &Place) -> PathBuf {
-    let mut folders: Vec<_> = std::fs::read_dir(place.path("runs")).expect("runs").flatten().map(|e| e.path()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(place.path("runs")).expect("runs").flatten().map(|e| e.path()).collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
     folders.remove(0)
 }
@@ -58,7 +59,9 @@ fn wrong_usage_ends_with_2() {
 fn scripts_come_from_files_and_from_standard_input() {
     let place = Place::new();
     assert_eq!(place.run("print(40 + 2);").stdout, "42\n");
-    let ended = common::ended(place.lethe(&["run", "--device", "cpu", "-"]).write_stdin("print(6 * 7);").output().expect("starts"));
+    let ended = common::ended(
+        place.lethe(&["run", "--device", "cpu", "-"]).write_stdin("print(6 * 7);").output().expect("starts"),
+    );
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "42\n"), "{}", ended.stderr);
 }
 
@@ -79,7 +82,11 @@ fn an_argument_the_script_does_not_ask_for_is_refused_before_it_runs() {
     let place = Place::new();
     let ended = place.run_with("print(arg(\"epochs\", 10));", &["--set", "epocs=20"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
-    assert!(ended.stderr.contains("no argument `epocs`") && ended.stderr.contains("did you mean `epochs`?"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no argument `epocs`") && ended.stderr.contains("did you mean `epochs`?"),
+        "{}",
+        ended.stderr
+    );
     // A computed name can only be known at the end.
     let late = place.run_with("let n = \"ep\" + \"ochs\"; print(arg(n, 10));", &["--set", "epocs=20"]);
     assert_eq!((late.code, late.stdout.as_str()), (2, "10\n"), "{}", late.stderr);
@@ -89,7 +96,9 @@ fn an_argument_the_script_does_not_ask_for_is_refused_before_it_runs() {
 fn a_device_that_is_not_there_is_refused_with_the_reason() {
     let place = Place::new();
     place.write("script.rhai", "print(1);");
-    let run = |device: &str| common::ended(place.lethe(&["run", "script.rhai", "--device", device]).output().expect("starts"));
+    let run = |device: &str| {
+        common::ended(place.lethe(&["run", "script.rhai", "--device", device]).output().expect("starts"))
+    };
     let wrong = run("gpu");
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("use auto, cpu, cuda or cuda:N"), "{}", wrong.stderr);
@@ -177,9 +186,13 @@ fn an_output_folder_with_something_in_it_or_below_a_file_is_refused() {
 #[test]
 fn a_full_disk_keeps_the_rows_before_it() {
     let place = Place::new();
-    place.write("script.rhai", "for i in 0..1000 { record(\"row\", #{ text: `row ${i} ` + \"x\".pad_to(900) }); }\n\
-                                fn pad_to(n) { let s = this; s.pad(n, 'x'); s }");
-    let limited = format!("ulimit -f 64; exec {} run --quiet --device cpu --out out script.rhai", env!("CARGO_BIN_EXE_lethe"));
+    place.write(
+        "script.rhai",
+        "for i in 0..1000 { record(\"row\", #{ text: `row ${i} ` + \"x\".pad_to(900) }); }\n\
+                                fn pad_to(n) { let s = this; s.pad(n, 'x'); s }",
+    );
+    let limited =
+        format!("ulimit -f 64; exec {} run --quiet --device cpu --out out script.rhai", env!("CARGO_BIN_EXE_lethe"));
     let output = Command::new("bash").args(["-c", &limited]).current_dir(place.folder.path()).output().expect("bash");
     let ended = common::ended(output);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
@@ -203,7 +216,11 @@ fn lists_have_a_line_for_each_and_json_for_machines() {
         let items: Value = serde_json::from_str(&lethe(&["list", what, "--json"]).stdout).expect("JSON");
         let items = items.as_array().expect("an array");
         assert_eq!(items.len(), text.stdout.lines().count());
-        assert!(items.iter().all(|item| item["name"].is_string() && item["summary"].as_str().is_some_and(|s| !s.is_empty())));
+        assert!(
+            items
+                .iter()
+                .all(|item| item["name"].is_string() && item["summary"].as_str().is_some_and(|s| !s.is_empty()))
+        );
     }
 }
 
@@ -211,7 +228,11 @@ fn lists_have_a_line_for_each_and_json_for_machines() {
 fn doc_explains_a_name_and_answers_an_unknown_one_with_the_nearest() {
     let known = lethe(&["doc", "mmd"]);
     assert_eq!(known.code, 0);
-    assert!(known.stdout.starts_with("mmd(") && known.stdout.contains("sigma") && known.stdout.contains("example"), "{}", known.stdout);
+    assert!(
+        known.stdout.starts_with("mmd(") && known.stdout.contains("sigma") && known.stdout.contains("example"),
+        "{}",
+        known.stdout
+    );
     let unknown = lethe(&["doc", "convnett"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("did you mean convnet"), "{}", unknown.stderr);
@@ -320,7 +341,9 @@ fn ctrl_c_stops_blend() {
 
 #[test]
 fn ctrl_c_stops_an_evaluation() {
-    stops_and_keeps_rows("let many = d.train; for i in 0..14 { many = many + many; }\nevaluate(net, #{ forget: many, retain: many, test: many, unseen: many });");
+    stops_and_keeps_rows(
+        "let many = d.train; for i in 0..14 { many = many + many; }\nevaluate(net, #{ forget: many, retain: many, test: many, unseen: many });",
+    );
 }
 
 #[test]

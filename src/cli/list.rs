@@ -26,7 +26,7 @@ fn items(what: Listed) -> Result<Vec<Value>> {
         Listed::Datasets => as_values(&crate::data::list()),
         Listed::Models => as_values(&crate::experiment::models::list()),
         Listed::Unlearners => Ok(unlearners()),
-        Listed::Condensers => Ok(vec![]),
+        Listed::Condensers => as_values(&crate::condense::listing::list()),
         Listed::Metrics => as_values(&crate::eval::listing::list()),
     }
 }

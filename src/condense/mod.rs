@@ -5,6 +5,7 @@ mod blend_api;
 pub mod clusters;
 pub mod controls;
 pub mod kmeans;
+pub mod listing;
 pub mod reduce;
 
 #[cfg(test)]

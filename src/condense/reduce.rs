@@ -38,7 +38,7 @@ pub enum Method {
 }
 
 impl Method {
-    const NAMES: [&'static str; 4] = ["blend", "mean", "nearest", "random"];
+    pub(super) const NAMES: [&'static str; 4] = ["blend", "mean", "nearest", "random"];
 
     /// The name scripts use.
     pub fn name(self) -> &'static str {

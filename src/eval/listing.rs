@@ -12,10 +12,16 @@ pub struct Listing {
 /// Names with what they mean; the first ones are of `evaluate`, the last three of `gaps`.
 const METRICS: [(&str, &str); 18] = [
     ("retain_accuracy", "share of the retained samples that the network classifies rightly"),
-    ("forget_accuracy", "share of the forgotten samples that the network classifies rightly; retraining sets the target"),
+    (
+        "forget_accuracy",
+        "share of the forgotten samples that the network classifies rightly; retraining sets the target",
+    ),
     ("test_accuracy", "share of the test samples of the remaining classes that the network classifies rightly"),
     ("unseen_accuracy", "the same on the unseen part, where it is given"),
-    ("forgotten_test_accuracy", "the same on the test samples of removed classes, for requests that remove whole classes"),
+    (
+        "forgotten_test_accuracy",
+        "the same on the test samples of removed classes, for requests that remove whole classes",
+    ),
     ("retain_loss", "mean cross-entropy on the retained samples"),
     ("forget_loss", "mean cross-entropy on the forgotten samples"),
     ("test_loss", "mean cross-entropy on the test samples of the remaining classes"),
@@ -23,7 +29,10 @@ const METRICS: [(&str, &str); 18] = [
     ("mia_auc_se", "standard error of mia_auc"),
     ("mia_auc_two_sided", "the larger of mia_auc and its complement: over-unlearning shows, too"),
     ("mia_accuracy", "accuracy of the logistic-regression attack"),
-    ("mia_tpr_at_1", "share of forgotten samples the attack finds at one per cent false alarms; from 1,000 test samples on"),
+    (
+        "mia_tpr_at_1",
+        "share of forgotten samples the attack finds at one per cent false alarms; from 1,000 test samples on",
+    ),
     ("mia_ref", "score of the membership attack of arXiv 2507.09786"),
     ("mia_salun", "SalUn's confidence attack: share of the forgotten samples taken for samples not trained on"),
     ("average_gap", "gap to retraining: mean difference of three accuracies and mia_salun, in percentage points"),
