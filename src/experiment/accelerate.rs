@@ -1,0 +1,141 @@
+//! A-AMU (arXiv 2507.09786): the accelerated form of any method that marks its task loss.
+
+use super::frame::{self, Frame};
+use super::rules::{Range, Rule};
+use super::task::Task;
+use crate::nn::Net;
+use crate::runtime::{At, Error, Result, Run};
+use crate::unlearn::amu;
+use rhai::{Dynamic, Map};
+use std::cell::RefCell;
+use tch::Tensor;
+
+/// Options that a method's accelerated form has in place of its schedule.
+const REPLACED: [&str; 5] = ["momentum", "nesterov", "weight_decay", "warmup", "milestones"];
+
+/// The knobs of the accelerated form, as `options` read them.
+#[derive(Debug, Clone)]
+pub struct Accelerate {
+    /// The knobs in use.
+    pub knobs: RefCell<Knobs>,
+}
+
+/// Weights and constants of A-AMU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Knobs {
+    /// Weight of the regulariser.
+    pub mmd_weight: f64,
+    /// The transform's exponent.
+    pub k: f64,
+    /// The transform's upper bound.
+    pub clamp: f64,
+    /// Square the batch's mean loss (false) or average squared losses (true).
+    pub mean_of_squares: bool,
+}
+
+impl Default for Accelerate {
+    fn default() -> Self {
+        Self { knobs: RefCell::new(Knobs { mmd_weight: 34.0, k: 2.0, clamp: 60.0, mean_of_squares: false }) }
+    }
+}
+
+impl Accelerate {
+    /// Adds the accelerated form's own options to those a method declares.
+    pub fn rules(&self, declared: &Map) -> Map {
+        let knobs = self.knobs.borrow();
+        let number = |default: f64, range| Dynamic::from(Rule { default: default.into(), range });
+        let words = ["square_of_mean", "mean_of_squares"].map(String::from).to_vec();
+        let mut rules = declared.clone();
+        rules.insert("mmd_weight".into(), number(knobs.mmd_weight, Range::NonNegative));
+        rules.insert("k".into(), number(knobs.k, Range::Positive));
+        rules.insert("clamp".into(), number(knobs.clamp, Range::Positive));
+        rules.insert(
+            "steepen".into(),
+            Dynamic::from(Rule { default: "square_of_mean".into(), range: Range::OneOf(words) }),
+        );
+        rules
+    }
+
+    /// Takes over what `options` read.
+    pub fn take(&self, read: &Map) {
+        let number = |key: &str, old: f64| read.get(key).and_then(|value| value.as_float().ok()).unwrap_or(old);
+        let mut knobs = self.knobs.borrow_mut();
+        knobs.mmd_weight = number("mmd_weight", knobs.mmd_weight);
+        knobs.k = number("k", knobs.k);
+        knobs.clamp = number("clamp", knobs.clamp);
+        knobs.mean_of_squares = read.get("steepen").is_some_and(|word| word.to_string() == "mean_of_squares");
+    }
+}
+
+/// The name an accelerated method goes by.
+pub fn name_of(method: &str) -> String {
+    match method {
+        "finetune" => "acf".into(),
+        "l1_sparse" => "asparse".into(),
+        "scrub" => "ascrub".into(),
+        other => other.into(),
+    }
+}
+
+/// Refuses options which the accelerated form does not have.
+pub fn refuse_replaced(method: &str, given: &Map) -> Result<()> {
+    match REPLACED.iter().find(|key| given.get(**key).is_some_and(|value| !value.is_unit())) {
+        None => Ok(()),
+        Some(key) => {
+            let message = format!("`{key}` has no effect on an accelerated method");
+            Err(Error::new(method, message).word(*key).hint("it runs Adam at a constant `lr`"))
+        }
+    }
+}
+
+/// What a method that cannot be accelerated is told.
+pub fn refusal(method: &str) -> Error {
+    Error::new("accelerate", format!("`{method}` has no task loss to accelerate: it never calls task.primary(loss)"))
+        .word("accelerate")
+        .hint("wrap the method's loss on retained samples in task.primary(..)")
+}
+
+/// `task.primary`: the loss itself, or steepened when accelerated.
+pub fn primary(run: &Run, loss: &Tensor) -> Result<Tensor> {
+    let frame = frame::current(run);
+    frame.record.primary.set(true);
+    let mean = |loss: &Tensor| match loss.dim() {
+        0 => Ok(loss.shallow_clone()),
+        _ => loss.f_mean(loss.kind()).at("task.primary"),
+    };
+    let Some(accelerate) = &frame.accelerate else { return mean(loss) };
+    if !accelerate.knobs.borrow().mean_of_squares {
+        return mean(loss)?.f_square().at("task.primary");
+    }
+    if loss.dim() == 0 {
+        let message = "steepen \"mean_of_squares\" needs the loss of each sample, got a single number";
+        return Err(Error::new("task.primary", message).hint("pass cross_entropy_each(logits, y)"));
+    }
+    mean(&loss.f_square().at("task.primary")?)
+}
+
+/// `task.regularizer`: 0, or A-AMU's distance between losses on forgotten and unseen samples when accelerated.
+pub fn regularizer(run: &Run, task: &Task, net: &Net, n: usize) -> Result<Tensor> {
+    let frame = frame::current(run);
+    frame.record.regularized.set(true);
+    let device = net.device();
+    let Some(accelerate) = &frame.accelerate else {
+        return Tensor::f_zeros([], (tch::Kind::Float, device)).at("task.regularizer");
+    };
+    let knobs = accelerate.knobs.borrow().clone();
+    let mut stream = run.stream("regularizer");
+    let _ = (&task, &n, &mut stream, &knobs, amu::NAME);
+    Err(Error::new("task.regularizer", "not yet"))
+}
+
+/// Puts the accelerated form of `method` on top of the running frame.
+pub fn frame_of(run: &Run, method: &str) -> Frame {
+    let below = frame::current(run);
+    below.record.accelerated.set(true);
+    Frame {
+        method: method.into(),
+        accelerate: Some(Accelerate::default()),
+        reference: below.reference,
+        record: below.record.clone(),
+    }
+}

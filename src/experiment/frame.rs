@@ -1,0 +1,142 @@
+//! The method that is running: what `options`, `epochs`, `task.primary` and the optimisers know about each other.
+
+use super::accelerate::Accelerate;
+use super::watch::Watch;
+use crate::nn::{Net, Optimizer, Schedule};
+use crate::runtime::{Error, Result, Run};
+use rhai::{Dynamic, Map};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// How deep methods may run methods.
+const DEEPEST: usize = 16;
+
+/// One method at work. `accelerated("finetune", ..)` puts a frame on top that shares the record of the one below.
+#[derive(Default)]
+pub struct Frame {
+    /// The method's name, for messages and presets.
+    pub method: String,
+    /// The accelerated form, when that is what runs.
+    pub accelerate: Option<Accelerate>,
+    /// Formulas, schedules and presets of the reference implementation.
+    pub reference: bool,
+    /// What the run as a whole records.
+    pub record: Rc<Record>,
+}
+
+/// What is recorded about a run of a method, whatever frames it went through.
+#[derive(Default)]
+pub struct Record {
+    /// Every option that counted, as the method read it.
+    pub options: RefCell<Map>,
+    /// The nets handed out by `task.model()` and `task.new_model()`, in order.
+    pub nets: RefCell<Vec<Net>>,
+    /// Optimisers whose rate a schedule moves.
+    pub schedules: RefCell<Vec<Scheduled>>,
+    /// Whether an accelerated form ran, and what of it was used.
+    pub accelerated: Cell<bool>,
+    /// `task.primary` was called.
+    pub primary: Cell<bool>,
+    /// `task.regularizer` was called.
+    pub regularized: Cell<bool>,
+    /// The regulariser `unlearn::run` was given.
+    pub regularizer: RefCell<Option<Dynamic>>,
+    /// Epochs finished.
+    pub epochs: Cell<usize>,
+    /// Evaluations and the budget asked for, and what came of them.
+    pub watch: Watch,
+}
+
+/// An optimiser with the schedule of its learning rate.
+pub struct Scheduled {
+    optimizer: Optimizer,
+    base: f64,
+    schedule: Schedule,
+    epoch: usize,
+}
+
+impl Scheduled {
+    /// An optimiser at the schedule's first epoch.
+    pub fn new(optimizer: Optimizer, schedule: Schedule) -> Self {
+        let base = optimizer.lr();
+        let scheduled = Self { optimizer, base, schedule, epoch: 0 };
+        scheduled.set();
+        scheduled
+    }
+
+    fn set(&self) {
+        self.optimizer.set_lr(self.base * self.schedule.factor(self.epoch));
+    }
+
+    /// The rate of the epoch after this one.
+    pub fn advance(&mut self) {
+        self.epoch += 1;
+        self.set();
+    }
+}
+
+/// The methods at work, innermost last; a run slot. Outside any method a base frame serves, so that a script can call
+/// `task.optimizer` and `epochs` on its own.
+#[derive(Default)]
+pub struct Frames {
+    stack: RefCell<Vec<Rc<Frame>>>,
+    base: RefCell<Rc<Frame>>,
+}
+
+/// Takes its frame off the stack when dropped.
+pub struct FrameGuard {
+    run: Run,
+    depth: usize,
+}
+
+impl Drop for FrameGuard {
+    fn drop(&mut self) {
+        self.run.slot::<Frames>().stack.borrow_mut().truncate(self.depth);
+    }
+}
+
+/// The frame of the method that is running.
+pub fn current(run: &Run) -> Rc<Frame> {
+    let frames = run.slot::<Frames>();
+    let top = frames.stack.borrow().last().cloned();
+    top.unwrap_or_else(|| frames.base.borrow().clone())
+}
+
+/// Whether no method is running.
+pub fn outside(run: &Run) -> bool {
+    run.slot::<Frames>().stack.borrow().is_empty()
+}
+
+/// Forgets what was collected outside any method (a session would otherwise keep every net it ever trained).
+pub fn renew_base(run: &Run) {
+    run.slot::<Frames>().base.replace(Rc::default());
+}
+
+/// Puts a method to work until the guard is dropped.
+///
+/// # Errors
+/// When methods run methods without end.
+pub fn enter(run: &Run, frame: Frame) -> Result<(Rc<Frame>, FrameGuard)> {
+    let frames = run.slot::<Frames>();
+    let mut stack = frames.stack.borrow_mut();
+    let depth = stack.len();
+    if depth >= DEEPEST {
+        let message = format!("methods are running methods {DEEPEST} levels deep");
+        return Err(Error::new("unlearn::run", message).hint(format!("does `{}` run itself?", frame.method)));
+    }
+    let frame = Rc::new(frame);
+    stack.push(frame.clone());
+    Ok((frame, FrameGuard { run: run.clone(), depth }))
+}
+
+impl Record {
+    /// The net that stands for the run: the last one handed out.
+    pub fn net(&self) -> Option<Net> {
+        self.nets.borrow().last().cloned()
+    }
+
+    /// Notes options that counted.
+    pub fn used(&self, options: &Map) {
+        self.options.borrow_mut().extend(options.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}

@@ -1,0 +1,237 @@
+//! What running a method gives: the net, its metrics and times, and the row that was recorded.
+
+use crate::eval::Metrics;
+use crate::nn::Net;
+use rhai::{Dynamic, Map};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The result of running a method on a task. Clones share it.
+#[derive(Clone)]
+pub struct Outcome(Rc<Inner>);
+
+struct Inner {
+    net: Option<Net>,
+    metrics: Metrics,
+    row: RefCell<Value>,
+    history: Vec<Value>,
+    /// What a script added: `result.note = 1`.
+    added: RefCell<BTreeMap<String, Dynamic>>,
+}
+
+impl Outcome {
+    /// A result with the row that tells of it.
+    pub fn new(net: Option<Net>, metrics: Metrics, row: Value, history: Vec<Value>) -> Self {
+        Self(Rc::new(Inner { net, metrics, row: RefCell::new(row), history, added: RefCell::default() }))
+    }
+
+    /// The unlearned network; `None` when the method failed.
+    pub fn net(&self) -> Option<&Net> {
+        self.0.net.as_ref()
+    }
+
+    /// The metrics, fractions.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The recorded row.
+    pub fn row(&self) -> Value {
+        self.0.row.borrow().clone()
+    }
+
+    /// A string field of the row.
+    pub fn text(&self, field: &str) -> String {
+        self.0.row.borrow().get(field).and_then(Value::as_str).unwrap_or_default().into()
+    }
+
+    /// The seconds of a stage.
+    pub fn seconds(&self, stage: &str) -> f64 {
+        self.0.row.borrow().get("seconds").and_then(|s| s.get(stage)).and_then(Value::as_f64).unwrap_or(0.0)
+    }
+
+    /// Evaluations along the way.
+    pub fn history(&self) -> &[Value] {
+        &self.0.history
+    }
+
+    /// What a script added.
+    pub fn added(&self) -> Map {
+        self.0.added.borrow().iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect()
+    }
+
+    /// Two handles to one result.
+    pub fn same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Adds fields to the row.
+    pub(super) fn extend_row(&self, fields: &serde_json::Map<String, Value>) {
+        if let Some(row) = self.0.row.borrow_mut().as_object_mut() {
+            row.extend(fields.clone());
+        }
+    }
+
+    /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 · 0.11 s`.
+    pub fn describe(&self) -> String {
+        let label = self.text("label");
+        if self.net().is_none() {
+            return format!("{label}: failed: {}", self.text("error"));
+        }
+        let metrics = self.metrics();
+        let percent = |name: &str| format!("{:.1}", 100.0 * metrics.get(name));
+        format!(
+            "{label}: RA {} · FA {} · TA {} · AUC {:.3} ± {:.3} · {:.2} s",
+            percent("retain_accuracy"),
+            percent("forget_accuracy"),
+            percent("test_accuracy"),
+            metrics.get("mia_auc"),
+            metrics.get("mia_auc_se"),
+            self.seconds("unlearn"),
+        )
+    }
+}
+
+/// JSON as a script value; null becomes `()`.
+pub fn from_json(value: &Value) -> Dynamic {
+    match value {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(flag) => (*flag).into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(n) => n.into(),
+            None => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        Value::String(text) => text.clone().into(),
+        Value::Array(items) => items.iter().map(from_json).collect::<Vec<_>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.as_str().into(), from_json(value))).collect::<Map>().into()
+        }
+    }
+}
+
+/// What scripts see of a result.
+#[rhai::export_module]
+pub mod script {
+    use super::from_json;
+    use crate::runtime::{Error, Script};
+    use rhai::{Dynamic, Map};
+
+    /// The result of running a method: its net, metrics, seconds and row.
+    pub type Outcome = super::Outcome;
+
+    /// The unlearned network of a result; `()` when the method failed and `on_error: "record"` was given.
+    ///
+    /// # Signature
+    /// result.net -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// assert(type_of(result.net) == "Net");
+    /// ```
+    #[rhai_fn(get = "net", pure)]
+    pub fn net(outcome: &mut Outcome) -> Dynamic {
+        outcome.net().cloned().map_or(Dynamic::UNIT, Dynamic::from)
+    }
+
+    /// The metrics of a result by name, fractions between 0 and 1; what does not exist is NaN.
+    ///
+    /// # Signature
+    /// result.metrics -> map
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// assert(result.metrics.retain_accuracy >= 0.0);
+    /// ```
+    #[rhai_fn(get = "metrics", pure)]
+    pub fn metrics(outcome: &mut Outcome) -> Map {
+        outcome.metrics().to_map()
+    }
+
+    /// The row that was recorded for a result.
+    ///
+    /// # Signature
+    /// result.row -> map
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// assert(result.row.method == "finetune" && result.row.options.epochs == 1);
+    /// ```
+    #[rhai_fn(get = "row", pure)]
+    pub fn row(outcome: &mut Outcome) -> Dynamic {
+        from_json(&outcome.row())
+    }
+
+    /// The evaluations along the way that `every` of `unlearn::run` asked for: an array of
+    /// `#{ epoch, seconds, metrics }`.
+    ///
+    /// # Signature
+    /// result.history -> array
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 2, every: 1 });
+    /// assert(result.history.len() == 2);
+    /// ```
+    #[rhai_fn(get = "history", pure)]
+    pub fn history(outcome: &mut Outcome) -> rhai::Array {
+        outcome.history().iter().map(from_json).collect()
+    }
+
+    /// Any other field: of what a script added, else of the row.
+    #[rhai_fn(index_get, return_raw, pure)]
+    pub fn field(outcome: &mut Outcome, name: &str) -> Script<Dynamic> {
+        if let Some(value) = outcome.0.added.borrow().get(name) {
+            return Ok(value.clone());
+        }
+        let row = outcome.row();
+        if let Some(value) = row.get(name) {
+            return Ok(from_json(value));
+        }
+        let mut names = vec!["net", "metrics", "row", "history"];
+        names.extend(row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()));
+        let error = Error::new("", format!("a result has no field `{name}`")).word(name);
+        Err(match crate::runtime::options::nearest(name, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.note(format!("fields: {}", names.join(", "))),
+        }
+        .into())
+    }
+
+    /// Scripts may add fields; `record` then writes them.
+    #[rhai_fn(index_set, return_raw)]
+    pub fn set_field(outcome: &mut Outcome, name: &str, value: Dynamic) -> Script<()> {
+        if ["net", "metrics", "history"].contains(&name) || outcome.row().get(name).is_some() {
+            return Err(Error::new("", format!("`{name}` of a result cannot be changed")).word(name).into());
+        }
+        outcome.0.added.borrow_mut().insert(name.into(), value);
+        Ok(())
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn show(outcome: &mut Outcome) -> String {
+        outcome.describe()
+    }
+
+    #[rhai_fn(name = "==", pure)]
+    pub fn equal(a: &mut Outcome, b: Outcome) -> bool {
+        a.same(&b)
+    }
+
+    #[rhai_fn(name = "!=", pure)]
+    pub fn unequal(a: &mut Outcome, b: Outcome) -> bool {
+        !a.same(&b)
+    }
+}

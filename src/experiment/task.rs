@@ -1,0 +1,287 @@
+//! A task: the original network, what it has to forget, and everything a method may use to make it forget.
+
+use super::frame::{self, Scheduled};
+use crate::data::request::{self, Partition, Request};
+use crate::data::{Data, Dataset};
+use crate::nn::{AdamOptions, Net, Optimizer, Schedule, SgdOptions};
+use crate::runtime::options::{as_integer, as_number, describe};
+use crate::runtime::{Error, Options, Result, Run};
+use rhai::{Array, Dynamic, Map};
+use std::rc::Rc;
+
+/// A forget request on a trained network. Clones share it.
+#[derive(Clone)]
+pub struct Task(Rc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    original: Net,
+    data: Data,
+    parts: Partition,
+    reference: bool,
+    reduction: Option<Reduction>,
+    cached: Option<super::cache::Source>,
+}
+
+/// How the retain set of a task was made smaller.
+#[derive(Clone)]
+pub struct Reduction {
+    /// The smaller retain set.
+    pub retain: Dataset,
+    /// `blend`, `random`, ...
+    pub method: String,
+    /// Clusters per class.
+    pub per_class: usize,
+    /// Reduced size over the retain set's size.
+    pub ratio: f64,
+    /// Matching loss before and after, where the method has one.
+    pub loss: Option<(f64, f64)>,
+    /// Samples of clusters without a forgotten member, and of the others.
+    pub free: usize,
+    /// Samples that were condensed.
+    pub residual: usize,
+    /// Seconds spent on clusters.
+    pub seconds_cluster: f64,
+    /// Seconds spent on condensing.
+    pub seconds_condense: f64,
+}
+
+impl Task {
+    /// The task of making `original`, trained on `data.train`, forget what the request says.
+    ///
+    /// # Errors
+    /// A request that forgets nothing or everything; a network made for other data.
+    pub fn new(original: &Net, data: &Data, request: &Request, reference: bool, seed: u64) -> Result<Self> {
+        check_fits(original, data)?;
+        let parts = request::partition(data, request, reference, seed)?;
+        let (original, data) = (original.clone(), data.clone());
+        Ok(Self(Rc::new(Inner { original, data, parts, reference, reduction: None, cached: None })))
+    }
+
+    /// The network that has to forget.
+    pub fn original(&self) -> &Net {
+        &self.0.original
+    }
+
+    /// The data set.
+    pub fn data(&self) -> &Data {
+        &self.0.data
+    }
+
+    /// All training samples.
+    pub fn train(&self) -> &Dataset {
+        &self.0.data.train
+    }
+
+    /// Samples to forget.
+    pub fn forget(&self) -> &Dataset {
+        &self.0.parts.forget
+    }
+
+    /// Samples to train on: the retain set, or its reduction.
+    pub fn retain(&self) -> &Dataset {
+        self.0.reduction.as_ref().map_or(&self.0.parts.retain, |reduction| &reduction.retain)
+    }
+
+    /// The whole retain set, which metrics are about.
+    pub fn whole_retain(&self) -> &Dataset {
+        &self.0.parts.retain
+    }
+
+    /// Held-out samples that methods may use.
+    pub fn unseen(&self) -> &Dataset {
+        &self.0.parts.unseen
+    }
+
+    /// Held-out samples for evaluation only.
+    pub fn test(&self) -> &Dataset {
+        &self.0.parts.test
+    }
+
+    /// The split and where it came from.
+    pub fn parts(&self) -> &Partition {
+        &self.0.parts
+    }
+
+    /// The seed of the split.
+    pub fn seed(&self) -> u64 {
+        self.0.parts.split.seed
+    }
+
+    /// Identifies the split: equal samples, equal id.
+    pub fn split_id(&self) -> &str {
+        &self.0.parts.split.split_id
+    }
+
+    /// The split follows the reference implementation.
+    pub fn is_reference(&self) -> bool {
+        self.0.reference
+    }
+
+    /// How the retain set was reduced.
+    pub fn reduction(&self) -> Option<&Reduction> {
+        self.0.reduction.as_ref()
+    }
+
+    /// Where the original came from, when it has a place in the cache.
+    pub fn cached(&self) -> Option<&super::cache::Source> {
+        self.0.cached.as_ref()
+    }
+
+    /// The model's name: `convnet`.
+    pub fn model_name(&self) -> String {
+        model_name(&self.0.original)
+    }
+
+    /// The classes that the request removes altogether.
+    pub fn removed_classes(&self) -> &[i64] {
+        &self.0.parts.split.classes
+    }
+
+    /// The same task with a smaller retain set.
+    #[must_use]
+    pub fn reduced(&self, reduction: Reduction) -> Self {
+        Self(Rc::new(Inner { reduction: Some(reduction), ..(*self.0).clone() }))
+    }
+
+    /// The same task, whose original and retrained reference have a place in the cache.
+    #[must_use]
+    pub fn with_cache(&self, source: super::cache::Source) -> Self {
+        Self(Rc::new(Inner { cached: Some(source), ..(*self.0).clone() }))
+    }
+
+    /// Two handles to one task.
+    pub fn same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A trainable copy of the original, in training mode. The run that is going on takes note of it.
+    pub fn model(&self, run: &Run) -> Result<Net> {
+        Ok(handed_out(run, self.0.original.copy()?))
+    }
+
+    /// The same architecture newly initialised, in training mode.
+    pub fn new_model(&self, run: &Run) -> Result<Net> {
+        Ok(handed_out(run, self.0.original.renewed(&mut run.stream("init"))?))
+    }
+
+    /// One line about the task.
+    pub fn describe(&self) -> String {
+        let split = &self.0.parts.split;
+        let request = match (split.fraction, split.classes.as_slice()) {
+            (Some(fraction), _) => format!("{}, {fraction}", split.mode),
+            (None, []) => split.mode.clone(),
+            (None, classes) => format!("{} {classes:?}", split.mode),
+        };
+        let retain = match &self.0.reduction {
+            None => self.retain().len().to_string(),
+            Some(r) => format!("{} of {} ({}, {} per class)", r.retain.len(), self.whole_retain().len(), r.method, r.per_class),
+        };
+        format!(
+            "Task {}/{}: forget {} ({request}) · retain {retain} · unseen {} · test {} · split {}",
+            self.0.data.name,
+            self.model_name(),
+            self.forget().len(),
+            self.unseen().len(),
+            self.test().len(),
+            self.split_id()
+        )
+    }
+}
+
+/// The name of a network's architecture: what stands before the parenthesis of `convnet(width=32, ..)`.
+pub fn model_name(net: &Net) -> String {
+    net.architecture().split('(').next().unwrap_or("net").trim().to_lowercase()
+}
+
+/// Notes a net that a method was given, in training mode and trainable.
+fn handed_out(run: &Run, net: Net) -> Net {
+    net.set_training(true);
+    if !frame::outside(run) {
+        frame::current(run).record.nets.borrow_mut().push(net.clone());
+    }
+    net
+}
+
+/// A network that cannot take the data's images or classes is refused here rather than within the first method.
+fn check_fits(net: &Net, data: &Data) -> Result<()> {
+    if let Some(classes) = net.classes()
+        && classes != data.classes as i64
+    {
+        let message = format!("the network has {classes} outputs, {} has {} classes", data.name, data.classes);
+        return Err(Error::new("forget", message));
+    }
+    if net.device() != data.train.device() {
+        return Err(Error::new("forget", "the network and the data set are on different devices"));
+    }
+    Ok(())
+}
+
+/// Reads the options of `forget` and makes the task.
+pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task> {
+    let mut o = Options::new("forget", given);
+    let request = Request::read(&mut o)?;
+    let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
+    let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
+    o.finish()?;
+    Task::new(original, data, &request, reference, seed)
+}
+
+/// `task.optimizer(net, o)`: what the options of a method ask for. Plain: SGD with `lr`, `momentum`, `weight_decay`,
+/// `nesterov`; `warmup` and `epochs` give warm-up and cosine, `milestones` steps of 0.1, neither a constant rate.
+/// Accelerated: Adam at a constant `lr`.
+pub fn optimizer(run: &Run, net: &Net, o: &Map) -> Result<Optimizer> {
+    let frame = frame::current(run);
+    let lr = number(o, "lr")?.ok_or_else(|| {
+        Error::new("task.optimizer", "the options have no `lr`").hint("declare it: options(opt, #{ lr: positive(0.01) })")
+    })?;
+    let (optimizer, schedule) = if frame.accelerate.is_some() {
+        (Optimizer::adam(net, &AdamOptions { lr, ..AdamOptions::default() })?, Schedule::Constant)
+    } else {
+        let options = SgdOptions {
+            lr,
+            momentum: number(o, "momentum")?.unwrap_or(0.0),
+            weight_decay: number(o, "weight_decay")?.unwrap_or(0.0),
+            nesterov: o.get("nesterov").is_some_and(|flag| flag.as_bool() == Ok(true)),
+            clip: number(o, "clip")?,
+        };
+        (Optimizer::sgd(net, &options)?, schedule(o)?)
+    };
+    let optimizer = optimizer.attached(run);
+    frame.record.schedules.borrow_mut().push(Scheduled::new(optimizer.clone(), schedule));
+    Ok(optimizer)
+}
+
+fn number(o: &Map, key: &str) -> Result<Option<f64>> {
+    match o.get(key).filter(|value| !value.is_unit()) {
+        None => Ok(None),
+        Some(value) => as_number(value).map(Some).ok_or_else(|| {
+            Error::new("task.optimizer", format!("`{key}` must be a number, got {}", describe(value))).word(key)
+        }),
+    }
+}
+
+/// The schedule that the options describe.
+fn schedule(o: &Map) -> Result<Schedule> {
+    let whole = |key: &str| Ok::<_, Error>(number(o, key)?.map(|x| x.max(0.0) as usize));
+    if let Some(warmup) = whole("warmup")? {
+        let Some(epochs) = whole("epochs")? else {
+            return Err(Error::new("task.optimizer", "`warmup` needs `epochs`: a cosine ends with the last epoch"));
+        };
+        return Ok(Schedule::WarmupCosine { epochs, warmup });
+    }
+    match o.get("milestones").and_then(|value| value.clone().try_cast::<Array>()) {
+        None => Ok(Schedule::Constant),
+        Some(items) => {
+            let milestones = items.iter().filter_map(as_integer).map(|n| n.max(0) as usize).collect();
+            Ok(Schedule::MultiStep { milestones, gamma: 0.1 })
+        }
+    }
+}
+
+/// A script's `net, n` of `task.regularizer`.
+pub fn sample_size(n: &Dynamic) -> Result<usize> {
+    as_integer(n).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+        Error::new("task.regularizer", format!("n must be a number of samples, got {}", describe(n)))
+    })
+}
