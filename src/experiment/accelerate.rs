@@ -1,11 +1,10 @@
 //! A-AMU (arXiv 2507.09786): the accelerated form of any method that marks its task loss.
 
 use super::frame::{self, Frame};
+use super::regularizer::Workshop;
 use super::rules::{Range, Rule};
 use super::task::Task;
-use crate::nn::Net;
 use crate::runtime::{At, Error, Result, Run};
-use crate::unlearn::amu;
 use rhai::{Dynamic, Map};
 use std::cell::RefCell;
 use tch::Tensor;
@@ -88,6 +87,12 @@ pub fn refuse_replaced(method: &str, given: &Map) -> Result<()> {
     }
 }
 
+/// The options that count in the accelerated form.
+pub fn counted(read: &Map, regularized: bool) -> Map {
+    let silent = |key: &str| REPLACED.contains(&key) || (!regularized && ["mmd_weight", "k", "clamp"].contains(&key));
+    read.iter().filter(|(key, _)| !silent(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 /// What a method that cannot be accelerated is told.
 pub fn refusal(method: &str) -> Error {
     Error::new("accelerate", format!("`{method}` has no task loss to accelerate: it never calls task.primary(loss)"))
@@ -114,28 +119,16 @@ pub fn primary(run: &Run, loss: &Tensor) -> Result<Tensor> {
     mean(&loss.f_square().at("task.primary")?)
 }
 
-/// `task.regularizer`: 0, or A-AMU's distance between losses on forgotten and unseen samples when accelerated.
-pub fn regularizer(run: &Run, task: &Task, net: &Net, n: usize) -> Result<Tensor> {
-    let frame = frame::current(run);
-    frame.record.regularized.set(true);
-    let device = net.device();
-    let Some(accelerate) = &frame.accelerate else {
-        return Tensor::f_zeros([], (tch::Kind::Float, device)).at("task.regularizer");
-    };
-    let knobs = accelerate.knobs.borrow().clone();
-    let mut stream = run.stream("regularizer");
-    let _ = (&task, &n, &mut stream, &knobs, amu::NAME);
-    Err(Error::new("task.regularizer", "not yet"))
-}
-
 /// Puts the accelerated form of `method` on top of the running frame.
-pub fn frame_of(run: &Run, method: &str) -> Frame {
+pub fn frame_of(run: &Run, task: &Task, method: &str) -> Frame {
     let below = frame::current(run);
     below.record.accelerated.set(true);
     Frame {
         method: method.into(),
         accelerate: Some(Accelerate::default()),
         reference: below.reference,
+        workshop: Workshop::default(),
+        task: Some(task.clone()),
         record: below.record.clone(),
     }
 }

@@ -1,10 +1,12 @@
 //! The method that is running: what `options`, `epochs`, `task.primary` and the optimisers know about each other.
 
 use super::accelerate::Accelerate;
+use super::regularizer::{Choice, Workshop};
+use super::task::Task;
 use super::watch::Watch;
 use crate::nn::{Net, Optimizer, Schedule};
 use crate::runtime::{Error, Result, Run};
-use rhai::{Dynamic, Map};
+use rhai::Map;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -20,6 +22,10 @@ pub struct Frame {
     pub accelerate: Option<Accelerate>,
     /// Formulas, schedules and presets of the reference implementation.
     pub reference: bool,
+    /// The regulariser at work.
+    pub workshop: Workshop,
+    /// What the method works on; `None` outside any method.
+    pub task: Option<Task>,
     /// What the run as a whole records.
     pub record: Rc<Record>,
 }
@@ -39,8 +45,10 @@ pub struct Record {
     pub primary: Cell<bool>,
     /// `task.regularizer` was called.
     pub regularized: Cell<bool>,
-    /// The regulariser `unlearn::run` was given.
-    pub regularizer: RefCell<Option<Dynamic>>,
+    /// The method read its options.
+    pub read_options: Cell<bool>,
+    /// The regulariser of accelerated forms.
+    pub regularizer: RefCell<Choice>,
     /// Epochs finished.
     pub epochs: Cell<usize>,
     /// Evaluations and the budget asked for, and what came of them.

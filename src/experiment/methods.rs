@@ -20,8 +20,8 @@ pub struct Method {
     /// The function's name.
     pub name: String,
     script: Rc<AST>,
-    /// Top-level statements run before each call (imports and constants of a user's file).
-    top_level: bool,
+    /// It is one of the standard library. A user's file runs its top level (imports, constants) before each call.
+    pub builtin: bool,
 }
 
 /// What `lethe list unlearners` tells of a method.
@@ -50,7 +50,7 @@ impl Method {
     /// # Errors
     /// Whatever the script raises, with its own positions.
     pub fn call(&self, engine: &Engine, task: &Task, options: Map) -> Script<Dynamic> {
-        let how = CallFnOptions::new().eval_ast(self.top_level);
+        let how = CallFnOptions::new().eval_ast(!self.builtin);
         let arguments = (task.clone(), options);
         engine.call_fn_with_options(how, &mut Scope::new(), &self.script, &self.name, arguments)
     }
@@ -83,7 +83,7 @@ fn builtin(run: &Run, engine: &Engine) -> Script<Rc<HashMap<String, Method>>> {
         let script = Rc::new(compile(run, engine, file, text)?);
         for function in script.iter_functions().filter(is_method) {
             let name = function.name.to_string();
-            methods.insert(name.clone(), Method { name, script: script.clone(), top_level: false });
+            methods.insert(name.clone(), Method { name, script: script.clone(), builtin: true });
         }
     }
     let methods = Rc::new(methods);
@@ -123,7 +123,8 @@ pub fn find(run: &Run, engine: &Engine, name: &str, near: Option<&str>) -> Scrip
 /// Where `name.rhai` may be.
 fn candidates(name: &str, near: Option<&str>) -> Vec<PathBuf> {
     let file = if name.ends_with(".rhai") { name.to_string() } else { format!("{name}.rhai") };
-    let mut folders: Vec<PathBuf> = near.and_then(|script| Path::new(script).parent()).map(Path::to_path_buf).into_iter().collect();
+    let mut folders: Vec<PathBuf> =
+        near.and_then(|script| Path::new(script).parent()).map(Path::to_path_buf).into_iter().collect();
     folders.push(PathBuf::new());
     if let Some(path) = std::env::var_os("LETHE_PATH") {
         folders.extend(std::env::split_paths(&path));
@@ -151,7 +152,7 @@ fn from_file(run: &Run, engine: &Engine, path: &Path, name: &str) -> Script<Meth
     };
     let function = Path::new(name).file_stem().map_or_else(|| name.to_string(), |stem| stem.to_string_lossy().into());
     if script.iter_functions().any(|f| is_method(&f) && f.name == function) {
-        return Ok(Method { name: function, script, top_level: true });
+        return Ok(Method { name: function, script, builtin: false });
     }
     let message = format!("{} has no function `{function}(task, opt)`", path.display());
     Err(Error::new("unlearn::run", message).into())
@@ -212,13 +213,16 @@ pub fn add_functions(module: &mut rhai::Module) {
                 .with_params_info(["task: Task", "opt: map", "Net"])
                 .with_comments(comments)
                 .with_purity(true)
-                .set_into_module(module, move |context: NativeCallContext, task: Task, options: Map| -> Script<Dynamic> {
-                    let (run, engine) = (Run::of(&context), context.engine());
-                    match find_builtin(&run, engine, &called)? {
-                        Some(method) => method.call(engine, &task, options),
-                        None => Err(Error::new(&called, "the built-in script has gone").into()),
-                    }
-                });
+                .set_into_module(
+                    module,
+                    move |context: NativeCallContext, task: Task, options: Map| -> Script<Dynamic> {
+                        let (run, engine) = (Run::of(&context), context.engine());
+                        match find_builtin(&run, engine, &called)? {
+                            Some(method) => method.call(engine, &task, options),
+                            None => Err(Error::new(&called, "the built-in script has gone").into()),
+                        }
+                    },
+                );
         }
     }
 }

@@ -1,12 +1,52 @@
 //! Experiments: tasks, running a method, presets, caches of originals and retrained references.
 
+pub mod accelerate;
+pub mod api;
+pub mod cache;
+pub mod epochs;
+pub mod frame;
+pub mod memory;
+pub mod methods;
 pub mod models;
+pub mod originals;
+pub mod outcome;
+pub mod presets;
+pub mod reference;
+pub mod regularizer;
+pub mod row;
 pub mod rules;
+pub mod run;
+pub mod store;
+pub mod task;
 pub mod train;
+pub mod watch;
+
+pub use outcome::Outcome;
+pub use reference::References;
+pub use task::Task;
+
+/// The module `unlearn`: `run`, and each built-in method as a function. It is reachable globally, and the module resolver
+/// gives it out as `std/unlearn`.
+pub fn unlearn_module() -> rhai::Shared<rhai::Module> {
+    let mut module = rhai::exported_module!(api::unlearning);
+    methods::add_functions(&mut module);
+    module.build_index();
+    module.into()
+}
 
 /// Adds this room's functions to the engine.
 pub fn register(engine: &mut rhai::Engine) {
-    engine.register_global_module(rhai::exported_module!(models::script).into());
-    engine.register_global_module(rhai::exported_module!(train::script).into());
-    engine.register_global_module(rhai::exported_module!(rules::script).into());
+    for module in [
+        rhai::exported_module!(models::script),
+        rhai::exported_module!(train::script),
+        rhai::exported_module!(rules::script),
+        rhai::exported_module!(epochs::script),
+        rhai::exported_module!(outcome::script),
+        rhai::exported_module!(api::script),
+        rhai::exported_module!(api::results),
+    ] {
+        engine.register_global_module(module.into());
+    }
+    engine.register_iterator_result::<epochs::Epochs, rhai::Dynamic>();
+    engine.register_static_module("unlearn", unlearn_module());
 }

@@ -1,5 +1,6 @@
 //! Option values that suit a data set: used where a script gives none.
 
+use super::task::Task;
 use crate::runtime::{Error, Result, Run};
 use once_cell::unsync::OnceCell;
 use rhai::{Array, Dynamic, Map};
@@ -53,6 +54,15 @@ pub fn find(run: &Run, query: Query) -> Result<Map> {
         }
     }
     Ok(found)
+}
+
+/// The options preset for a method on a task.
+///
+/// # Errors
+/// A damaged table.
+pub fn of(run: &Run, task: &Task, method: &str, accelerated: bool, reference: bool) -> Result<Map> {
+    let (dataset, model, condensed) = (&task.data().name, task.model_name(), task.reduction().is_some());
+    find(run, Query { dataset, model: &model, method, accelerated, reference, condensed })
 }
 
 /// The whole table of a data set, by method: what `task.preset` shows.

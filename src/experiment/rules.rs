@@ -1,8 +1,13 @@
 //! `options(opt, #{ .. })`: how a method written in a script declares its options, and how presets fill them.
 
-use crate::runtime::options::{as_integer, as_number, describe};
-use crate::runtime::{Error, Options, Result};
+use super::{accelerate, frame, presets};
+use crate::runtime::options::{as_integer, as_number, describe, nearest};
+use crate::runtime::{Error, Options, Result, Run};
 use rhai::{Array, Dynamic, Map};
+
+/// The options that `unlearn::run` consumes; a method cannot have one of these names.
+pub const RUN_OPTIONS: [&str; 9] =
+    ["name", "variant", "accelerate", "regularizer", "seed", "every", "keep", "budget", "on_error"];
 
 /// What an option accepts beyond the type of its default.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +59,13 @@ impl Rule {
 /// # Errors
 /// An unknown option, one of a wrong type or out of range, and a rule that contradicts itself.
 pub fn read(operation: &str, given: Map, preset: &Map, rules: &Map) -> Result<Map> {
+    if let Some(key) = rules.keys().find(|key| RUN_OPTIONS.contains(&key.as_str())) {
+        return Err(Error::new(
+            "options",
+            format!("`{key}` belongs to unlearn::run and cannot be an option of a method"),
+        )
+        .word(key.as_str()));
+    }
     let mut merged = given;
     for (key, value) in preset {
         // A preset may know options that this form of the method does not have.
@@ -67,8 +79,41 @@ pub fn read(operation: &str, given: Map, preset: &Map, rules: &Map) -> Result<Ma
         // The default itself goes through the same checks: a rule whose default it refuses is a mistake in the method.
         read.insert(key.clone(), one(&mut options, key, rule)?);
     }
-    options.finish()?;
+    options.finish().map_err(mistaken)?;
     Ok(read)
+}
+
+/// Reads the options of the method that is running, with its preset, and records what counted.
+///
+/// # Errors
+/// As [`read`]; options that the accelerated form does not have.
+pub fn for_method(run: &Run, given: Map, rules: &Map) -> Result<Map> {
+    let frame = frame::current(run);
+    let name = if frame.method.is_empty() { "options" } else { frame.method.as_str() };
+    let preset = match &frame.task {
+        Some(task) => presets::of(run, task, &frame.method, frame.accelerate.is_some(), frame.reference)?,
+        None => Map::new(),
+    };
+    frame.record.read_options.set(true);
+    let Some(accelerate) = &frame.accelerate else {
+        let read = read(name, given, &preset, rules)?;
+        frame.record.used(&read);
+        return Ok(read);
+    };
+    accelerate::refuse_replaced(name, &given)?;
+    let read = read(name, given, &preset, &accelerate.rules(rules))?;
+    accelerate.take(&read);
+    frame.record.used(&accelerate::counted(&read, frame.record.regularizer.borrow().is_named()));
+    Ok(read)
+}
+
+/// An unknown option may be a misspelt one of `unlearn::run`.
+fn mistaken(error: Error) -> Error {
+    let Error::Fault(fault) = &error else { return error };
+    match nearest(&fault.word, RUN_OPTIONS) {
+        Some(near) if fault.hint.is_empty() => error.hint(format!("did you mean `{near}` of unlearn::run?")),
+        _ => error,
+    }
 }
 
 /// One option by its rule.

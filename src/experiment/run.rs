@@ -5,8 +5,8 @@ use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
 use super::outcome::Outcome;
 use super::reference::{self, References};
+use super::regularizer::{Choice, Workshop};
 use super::row;
-use super::rules::RUN_OPTIONS;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::nn::{Hooks, Net};
@@ -17,7 +17,6 @@ use crate::runtime::options::describe;
 use crate::runtime::{Error, Options, Result, Run, Script};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What is run: a method by name, or a function of the caller's.
@@ -26,8 +25,18 @@ enum Callee {
     Function(FnPtr),
 }
 
+/// What is run and what is known about it.
+struct Called {
+    callee: Callee,
+    name: String,
+    anonymous: bool,
+    builtin: bool,
+}
+
 /// What `unlearn::run` itself was asked for.
 pub struct Order {
+    /// The method is one of the standard library.
+    pub builtin: bool,
     /// The method's name.
     pub method: String,
     /// The name in rows and tables.
@@ -36,8 +45,8 @@ pub struct Order {
     pub reference: bool,
     /// The accelerated form.
     pub accelerate: bool,
-    /// A regulariser for it.
-    pub regularizer: Option<Dynamic>,
+    /// A regulariser for it was chosen.
+    pub regularizer: Option<Choice>,
     /// The seed of the run's streams.
     pub seed: u64,
     /// Evaluate after so many epochs.
@@ -75,48 +84,63 @@ impl Examiner {
     /// The metrics on the task's splits.
     pub fn metrics(&self, net: &Net) -> Result<Metrics> {
         let _stage = clock::stage(&self.run, "evaluate");
-        self.run.aside(|| reference::evaluate(&self.run, &self.task, net))
+        self.run.aside(|| reference::evaluate(&self.task, net))
     }
 }
 
 /// Reads what `run` consumes; the rest is the method's.
-fn read_order(task: &Task, method: &str, anonymous: bool, given: Map) -> Result<(Order, Map)> {
+fn read_order(context: &NativeCallContext, task: &Task, called: &Called, given: Map) -> Result<(Order, Map)> {
+    let Called { name: method, anonymous, builtin, .. } = called;
     let mut o = Options::new("unlearn::run", given);
     let name = o.maybe_text("name")?;
     let usual = if task.is_reference() { "reference" } else { "canonical" };
     let reference = o.choice("variant", usual, &["canonical", "reference"])? == "reference";
     let accelerate = o.flag("accelerate", false)?;
     let regularizer = o.take("regularizer", "string | function", "\"quantile\"");
+    let regularizer = regularizer.map(|value| Choice::read(context, &value)).transpose()?;
     let seed = o.integer("seed", task.seed() as i64, 0)? as u64;
     let every = o.maybe_integer("every", 1)?.map(|n| n as usize);
     let keep = o.flag("keep", false)?;
     let budget = o.maybe_number("budget")?;
     let record_errors = o.choice("on_error", "throw", &["throw", "record"])? == "record";
     if let Some(seconds) = budget.filter(|seconds| *seconds <= 0.0) {
-        return Err(Error::new("unlearn::run", format!("`budget` must be above 0 seconds, got {seconds}")).word("budget"));
+        return Err(
+            Error::new("unlearn::run", format!("`budget` must be above 0 seconds, got {seconds}")).word("budget")
+        );
     }
-    if anonymous && name.is_none() {
+    if *anonymous && name.is_none() {
         return Err(Error::new("unlearn::run", "a closure has no name for the results")
             .hint("give one: unlearn::run(|task, opt| .., task, #{ name: \"mine\" })"));
     }
     let label = name.clone().unwrap_or_else(|| method.to_string());
-    let method = if anonymous { label.clone() } else { method.to_string() };
-    let order = Order { method, label, reference, accelerate, regularizer, seed, every, keep, budget, record_errors };
+    let method = if *anonymous { label.clone() } else { method.to_string() };
+    let order = Order {
+        builtin: *builtin,
+        method,
+        label,
+        reference,
+        accelerate,
+        regularizer,
+        seed,
+        every,
+        keep,
+        budget,
+        record_errors,
+    };
     Ok((order, o.rest()))
 }
 
 /// Finds out what to run.
-fn callee(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<(Callee, String, bool)> {
+fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
     if method.is_string() {
-        let name = method.to_string();
-        let found = methods::find(run, context.engine(), &name, context.call_source())?;
-        let name = found.name.clone();
-        return Ok((Callee::Named(found), name, false));
+        let found = methods::find(run, context.engine(), &method.to_string(), context.call_source())?;
+        let (name, builtin) = (found.name.clone(), found.builtin);
+        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin });
     }
     match method.clone().try_cast::<FnPtr>() {
         Some(function) => {
             let (name, anonymous) = (function.fn_name().to_string(), function.is_anonymous());
-            Ok((Callee::Function(function), name, anonymous))
+            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false })
         }
         None => {
             let message = format!("the method must be a name or a function, got {}", describe(method));
@@ -131,19 +155,20 @@ fn callee(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<(C
 /// Wrong options, an unknown method, and what the method raises (after a row with status `failed`).
 pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Map) -> Script<Outcome> {
     let run = Run::of(context);
-    let (callee, name, anonymous) = callee(context, &run, method)?;
-    let (order, options) = read_order(task, &name, anonymous, given)?;
+    let called = called(context, &run, method)?;
+    let (order, options) = read_order(context, task, &called, given)?;
     let run_id = row::new_id(&run, &order, task);
     let record = Rc::new(record(&run, task, &order, &run_id));
-    let scope = run.enter(order.seed, &format!("unlearn/{}/{}", order.label, task.split_id()));
     let book = clock::book(&run);
-    let worked = work(context, &run, &callee, task, &order, &options, &record);
-    drop(scope);
-    let examiner = Examiner { run: run.clone(), task: task.clone(), keep: None };
-    let worked = worked.and_then(|net| Ok((examiner.metrics(&net)?, net)));
-    let mut sheet = row::Sheet { run: &run, task, order: &order, record: &record, run_id, seconds: book.close() };
+    let worked = {
+        let _scope = run.enter(order.seed, &format!("unlearn/{}/{}", order.label, task.split_id()));
+        let examiner = Examiner { run: run.clone(), task: task.clone(), keep: None };
+        let job = Job { context, run: &run, called: &called, task, order: &order, options: &options, record: &record };
+        job.work().and_then(|net| Ok((examiner.metrics(&net)?, net)))
+    };
+    let sheet = row::Sheet { run: &run, task, order: &order, record: &record, run_id, seconds: book.close() };
     match worked {
-        Ok((metrics, net)) => finished(&mut sheet, net, metrics),
+        Ok((metrics, net)) => finished(&sheet, &options, net, metrics),
         Err(error) => failed(&sheet, error),
     }
 }
@@ -158,41 +183,57 @@ fn record(run: &Run, task: &Task, order: &Order, run_id: &str) -> Record {
         let keep = order.keep.then(|| run_id.to_string());
         watch.examiner.replace(Some(Examiner { run: run.clone(), task: task.clone(), keep }));
     }
-    record.regularizer.replace(order.regularizer.clone());
+    record.regularizer.replace(order.regularizer.clone().unwrap_or_default());
     record
 }
 
-/// Lets the method work, on the clock.
-fn work(
-    context: &NativeCallContext,
-    run: &Run,
-    callee: &Callee,
-    task: &Task,
-    order: &Order,
-    options: &Map,
-    record: &Rc<Record>,
-) -> Script<Net> {
-    if let Some(net) = reference::from_cache(run, task, order, options, record)? {
-        return Ok(net);
+/// A method about to work.
+struct Job<'a, 'b> {
+    context: &'a NativeCallContext<'b>,
+    run: &'a Run,
+    called: &'a Called,
+    task: &'a Task,
+    order: &'a Order,
+    options: &'a Map,
+    record: &'a Rc<Record>,
+}
+
+impl Job<'_, '_> {
+    /// Lets the method work, on the clock.
+    fn work(&self) -> Script<Net> {
+        let Self { run, task, order, options, record, .. } = *self;
+        if let Some(net) = reference::from_cache(run, task, order, options, record)? {
+            return Ok(net);
+        }
+        record.accelerated.set(order.accelerate);
+        let (_frame, _guard) = frame::enter(run, self.frame())?;
+        let _hook = hook(run, record.clone());
+        let stage = clock::stage(run, "unlearn");
+        let returned = match &self.called.callee {
+            Callee::Named(method) => method.call(self.context.engine(), task, options.clone()),
+            Callee::Function(function) => function.call_within_context(self.context, (task.clone(), options.clone())),
+        };
+        drop(stage);
+        let net = match returned {
+            Ok(value) => net_of(order, value)?,
+            Err(error) if record.watch.spent.get() => record.net().ok_or(error)?,
+            Err(error) => return Err(error),
+        };
+        record.watch.check_loss(&order.method, record.epochs.get().saturating_sub(1))?;
+        check_used(order, options, record)?;
+        Ok(net)
     }
-    let accelerate = order.accelerate.then(Accelerate::default);
-    record.accelerated.set(order.accelerate);
-    let frame = Frame { method: order.method.clone(), accelerate, reference: order.reference, record: record.clone(), task: Some(task.clone()) };
-    let (_frame, _guard) = frame::enter(run, frame)?;
-    let _hook = hook(run, record.clone());
-    let stage = clock::stage(run, "unlearn");
-    let returned = match callee {
-        Callee::Named(method) => method.call(context.engine(), task, options.clone()),
-        Callee::Function(function) => function.call_within_context(context, (task.clone(), options.clone())),
-    };
-    drop(stage);
-    let net = match returned {
-        Ok(value) => net_of(order, value)?,
-        Err(error) if record.watch.spent.get() => record.net().ok_or(error)?,
-        Err(error) => return Err(error),
-    };
-    check_used(order, options, record)?;
-    Ok(net)
+
+    fn frame(&self) -> Frame {
+        Frame {
+            method: self.order.method.clone(),
+            accelerate: self.order.accelerate.then(Accelerate::default),
+            reference: self.order.reference,
+            workshop: Workshop::default(),
+            task: Some(self.task.clone()),
+            record: self.record.clone(),
+        }
+    }
 }
 
 /// The net that a method must return.
@@ -245,16 +286,18 @@ fn hook(run: &Run, record: Rc<Record>) -> HookGuard {
     let watched = run.clone();
     hooks.push(Rc::new(move |optimizer, loss| {
         let innermost = Rc::ptr_eq(&frame::current(&watched).record, &record);
-        if innermost { record.watch.stepped(&watched, loss.detach_copy(), optimizer.lr()) } else { Ok(()) }
+        if innermost { record.watch.stepped(&watched, loss, optimizer.lr()) } else { Ok(()) }
     }));
     HookGuard { run: run.clone(), length }
 }
 
 /// Records a success.
-fn finished(sheet: &mut row::Sheet, net: Net, metrics: Metrics) -> Script<Outcome> {
+fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Script<Outcome> {
     let (run, task, order) = (sheet.run, sheet.task, sheet.order);
     if order.method == "retrain" {
-        run.slot::<References>().set(task, &metrics, sheet.seconds.get("unlearn").copied().unwrap_or(0.0));
+        let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
+        run.slot::<References>().set(task, &metrics, seconds);
+        reference::to_cache(run, task, order, options, sheet.record, &net, seconds)?;
     }
     let mut row = sheet.row(Some(&metrics), if sheet.record.watch.spent.get() { "budget" } else { "ok" })?;
     let history = sheet.record.watch.history.take();

@@ -1,6 +1,7 @@
 //! A task: the original network, what it has to forget, and everything a method may use to make it forget.
 
 use super::frame::{self, Scheduled};
+use crate::condense::reduce::{ReduceOptions, Reduced, reduce};
 use crate::data::request::{self, Partition, Request};
 use crate::data::{Data, Dataset};
 use crate::nn::{AdamOptions, Net, Optimizer, Schedule, SgdOptions};
@@ -19,31 +20,8 @@ struct Inner {
     data: Data,
     parts: Partition,
     reference: bool,
-    reduction: Option<Reduction>,
+    reduction: Option<Rc<Reduced>>,
     cached: Option<super::cache::Source>,
-}
-
-/// How the retain set of a task was made smaller.
-#[derive(Clone)]
-pub struct Reduction {
-    /// The smaller retain set.
-    pub retain: Dataset,
-    /// `blend`, `random`, ...
-    pub method: String,
-    /// Clusters per class.
-    pub per_class: usize,
-    /// Reduced size over the retain set's size.
-    pub ratio: f64,
-    /// Matching loss before and after, where the method has one.
-    pub loss: Option<(f64, f64)>,
-    /// Samples of clusters without a forgotten member, and of the others.
-    pub free: usize,
-    /// Samples that were condensed.
-    pub residual: usize,
-    /// Seconds spent on clusters.
-    pub seconds_cluster: f64,
-    /// Seconds spent on condensing.
-    pub seconds_condense: f64,
 }
 
 impl Task {
@@ -80,7 +58,7 @@ impl Task {
 
     /// Samples to train on: the retain set, or its reduction.
     pub fn retain(&self) -> &Dataset {
-        self.0.reduction.as_ref().map_or(&self.0.parts.retain, |reduction| &reduction.retain)
+        self.0.reduction.as_ref().map_or(&self.0.parts.retain, |reduction| &reduction.dataset)
     }
 
     /// The whole retain set, which metrics are about.
@@ -119,8 +97,8 @@ impl Task {
     }
 
     /// How the retain set was reduced.
-    pub fn reduction(&self) -> Option<&Reduction> {
-        self.0.reduction.as_ref()
+    pub fn reduction(&self) -> Option<&Reduced> {
+        self.0.reduction.as_deref()
     }
 
     /// Where the original came from, when it has a place in the cache.
@@ -140,8 +118,21 @@ impl Task {
 
     /// The same task with a smaller retain set.
     #[must_use]
-    pub fn reduced(&self, reduction: Reduction) -> Self {
-        Self(Rc::new(Inner { reduction: Some(reduction), ..(*self.0).clone() }))
+    pub fn reduced(&self, reduction: Reduced) -> Self {
+        Self(Rc::new(Inner { reduction: Some(Rc::new(reduction)), ..(*self.0).clone() }))
+    }
+
+    /// The same task with a reduced retain set, made as the options of `task.reduce` say. What is drawn depends on the
+    /// task's seed alone, so that the clusters of one data set are made once for all its splits.
+    ///
+    /// # Errors
+    /// Wrong options; those of clustering and condensing.
+    pub fn reduce(&self, run: &Run, given: Map) -> Result<Self> {
+        let options = ReduceOptions::read(given, self.seed())?;
+        let _scope = run.enter(self.seed(), &format!("reduce/{}", self.split_id()));
+        let reduced = reduce(self.train(), &self.0.parts.split.forget, &options, run)?;
+        run.progress().say(&format!("reduce {}", reduced.describe()));
+        Ok(self.reduced(reduced))
     }
 
     /// The same task, whose original and retrained reference have a place in the cache.
@@ -175,7 +166,9 @@ impl Task {
         };
         let retain = match &self.0.reduction {
             None => self.retain().len().to_string(),
-            Some(r) => format!("{} of {} ({}, {} per class)", r.retain.len(), self.whole_retain().len(), r.method, r.per_class),
+            Some(r) => {
+                format!("{} of {} ({}, {} per class)", r.dataset.len(), self.whole_retain().len(), r.method, r.per_class)
+            }
         };
         format!(
             "Task {}/{}: forget {} ({request}) · retain {retain} · unseen {} · test {} · split {}",
@@ -187,6 +180,31 @@ impl Task {
             self.split_id()
         )
     }
+}
+
+/// A reduction for scripts.
+pub fn reduction_map(reduced: &Reduced) -> Map {
+    let mut map = Map::new();
+    map.insert("method".into(), reduced.method.name().into());
+    for (key, count) in [
+        ("per_class", reduced.per_class),
+        ("clusters", reduced.clusters),
+        ("size", reduced.dataset.len()),
+        ("free", reduced.free),
+        ("residual", reduced.residual),
+    ] {
+        map.insert(key.into(), (count as i64).into());
+    }
+    for (key, number) in [
+        ("ratio", Some(reduced.ratio)),
+        ("loss_before", reduced.loss_before),
+        ("loss_after", reduced.loss_after),
+        ("seconds_cluster", Some(reduced.seconds_cluster)),
+        ("seconds_condense", Some(reduced.seconds_condense)),
+    ] {
+        map.insert(key.into(), number.unwrap_or(f64::NAN).into());
+    }
+    map
 }
 
 /// The name of a network's architecture: what stands before the parenthesis of `convnet(width=32, ..)`.
@@ -233,7 +251,8 @@ pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task
 pub fn optimizer(run: &Run, net: &Net, o: &Map) -> Result<Optimizer> {
     let frame = frame::current(run);
     let lr = number(o, "lr")?.ok_or_else(|| {
-        Error::new("task.optimizer", "the options have no `lr`").hint("declare it: options(opt, #{ lr: positive(0.01) })")
+        Error::new("task.optimizer", "the options have no `lr`")
+            .hint("declare it: options(opt, #{ lr: positive(0.01) })")
     })?;
     let (optimizer, schedule) = if frame.accelerate.is_some() {
         (Optimizer::adam(net, &AdamOptions { lr, ..AdamOptions::default() })?, Schedule::Constant)
@@ -281,7 +300,7 @@ fn schedule(o: &Map) -> Result<Schedule> {
 
 /// A script's `net, n` of `task.regularizer`.
 pub fn sample_size(n: &Dynamic) -> Result<usize> {
-    as_integer(n).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
-        Error::new("task.regularizer", format!("n must be a number of samples, got {}", describe(n)))
-    })
+    as_integer(n)
+        .and_then(|n| usize::try_from(n).ok())
+        .ok_or_else(|| Error::new("task.regularizer", format!("n must be a number of samples, got {}", describe(n))))
 }

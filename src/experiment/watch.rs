@@ -34,10 +34,8 @@ impl Watch {
     ///
     /// # Errors
     /// When the budget is spent; the run catches that one.
-    pub fn stepped(&self, run: &Run, loss: Option<tch::Tensor>, lr: f64) -> Result<()> {
-        if let Some(loss) = loss {
-            self.last.replace(Some(Last { loss, lr }));
-        }
+    pub fn stepped(&self, run: &Run, loss: &tch::Tensor, lr: f64) -> Result<()> {
+        self.last.replace(Some(Last { loss: loss.f_detach().at("minimize")?, lr }));
         let Some(budget) = self.budget.get() else { return Ok(()) };
         if run.slot::<Clock>().running("unlearn").is_some_and(|seconds| seconds >= budget) {
             self.spent.set(true);

@@ -1,0 +1,491 @@
+//! What scripts see of tasks and of running methods.
+
+/// Tasks, options, records.
+#[rhai::export_module]
+pub mod script {
+    use crate::data::{Data, Dataset};
+    use crate::experiment::{accelerate, frame, methods, originals, presets, regularizer, rules, task};
+    use crate::nn::{Net, Optimizer};
+    use crate::runtime::options::describe;
+    use crate::runtime::{Error, Run, Script};
+    use crate::tensor::Tensor;
+    use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
+
+    /// A forget request on a trained network: what a method may use, and what it is judged on.
+    pub type Task = crate::experiment::task::Task;
+
+    /// The task of making `net`, trained on `data.train`, forget some of it.
+    ///
+    /// The task has `original`, `train`, `forget`, `retain`, `unseen` (held out for methods to use: the validation part)
+    /// and `test` (held out for evaluation). Equal requests have equal `split_id`.
+    ///
+    /// # Signature
+    /// forget(net: Net, data: Data, #{ mode: string = "uniform", fraction: float, count: int, class: int, classes: array, indices: array, variant: string = "canonical", seed: int }) -> Task
+    ///
+    /// # Options
+    /// - `mode` ("uniform" | "large_uniform" | "few_uniform" | "classwise" | "k_classwise" | "indices", "uniform"): what is forgotten
+    /// - `fraction` (float, 0.1): share of the training set, in the uniform modes (0.5 for large_uniform, 0.001 for few_uniform)
+    /// - `count` (int): a number of samples instead of a share
+    /// - `class` (int): the class of `classwise`; drawn from the seed when not given
+    /// - `classes` (array of int, [1, 2, 3]): the classes of `k_classwise`
+    /// - `indices` (array of int): positions in `data.train`, for mode `indices`
+    /// - `variant` ("canonical" | "reference", "canonical"): `"reference"` takes `unseen` from the test part (70 %), as the reference implementation does
+    /// - `seed` (int, the run's): what the split is drawn from
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ mode: "uniform", fraction: 0.2 });
+    /// assert(task.forget.len() == 159 && task.retain.len() == 638);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn forget(context: NativeCallContext, net: Net, data: Data, options: Map) -> Script<Task> {
+        Ok(task::forget(&Run::of(&context), &net, &data, options)?)
+    }
+
+    #[rhai_fn(name = "forget", return_raw)]
+    pub fn forget_plain(context: NativeCallContext, net: Net, data: Data) -> Script<Task> {
+        Ok(task::forget(&Run::of(&context), &net, &data, Map::new())?)
+    }
+
+    /// A task by name, `"dataset/model"`, with a trained original: the network is trained by the data set's recipe the first
+    /// time, then taken from the cache; so is what `unlearn::run("retrain", task)` trains.
+    ///
+    /// # Signature
+    /// load_task(name: string, #{ mode: string = "uniform", fraction: float, seed: int, per_class: int, original: map, .. }) -> Task
+    ///
+    /// # Options
+    /// - `mode`, `fraction`, `count`, `class`, `classes`, `indices`, `variant`: as for `forget`
+    /// - `seed` (int, the run's): of the training and of the split
+    /// - `per_class` (int): at most so many training samples of each class (the recipe's number otherwise)
+    /// - `original` (map, #{}): options of `original`, such as `width` or `epochs`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let task = load_task("digits/convnet", #{ fraction: 0.2, original: #{ width: 4, epochs: 1, cache: false } });
+    /// assert(task.model == "convnet" && task.data.name == "digits");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load_task(context: NativeCallContext, name: &str, options: Map) -> Script<Task> {
+        Ok(originals::load_task(&context, name, options)?)
+    }
+
+    #[rhai_fn(name = "load_task", return_raw)]
+    pub fn load_task_plain(context: NativeCallContext, name: &str) -> Script<Task> {
+        Ok(originals::load_task(&context, name, Map::new())?)
+    }
+
+    /// A network trained on a data set by its recipe, taken from the cache when it was trained before.
+    ///
+    /// Damaged files of the cache are noticed and replaced. The cache is below `lethe doctor`'s cache folder.
+    ///
+    /// # Signature
+    /// original(model: string, data: Data, #{ width: int, epochs: int, lr: float, batch: int, seed: int, cache: bool = true, .. }) -> Net
+    ///
+    /// # Options
+    /// - `epochs`, `lr`, `batch`, `warmup`, `momentum`, `weight_decay`, `optimizer`, `schedule`: as for `train`; the data set's recipe otherwise
+    /// - `width`, `depth`, ... : as for the model's function
+    /// - `seed` (int, the run's): of the first weights and the order of samples
+    /// - `cache` (bool, true): look into the cache, and keep the network there
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = original("convnet", dataset("digits"), #{ width: 4, epochs: 1, cache: false });
+    /// assert(net.forward(zeros([1, 1, 8, 8])).shape == [1, 10]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn original(context: NativeCallContext, model: &str, data: Data, options: Map) -> Script<Net> {
+        Ok(originals::original(&context, model, &data, options)?.net)
+    }
+
+    #[rhai_fn(name = "original", return_raw)]
+    pub fn original_plain(context: NativeCallContext, model: &str, data: Data) -> Script<Net> {
+        Ok(originals::original(&context, model, &data, Map::new())?.net)
+    }
+
+    /// The network that a task has to make forget; not to be changed: train `task.model()` instead.
+    ///
+    /// # Signature
+    /// task.original -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let net = convnet(d, #{ width: 4 });
+    /// assert(forget(net, d).original == net);
+    /// ```
+    #[rhai_fn(get = "original", pure)]
+    pub fn get_original(task: &mut Task) -> Net {
+        task.original().clone()
+    }
+
+    /// A task's data set.
+    #[rhai_fn(get = "data", pure)]
+    pub fn get_data(task: &mut Task) -> Data {
+        task.data().clone()
+    }
+
+    /// A task's training samples, those to forget included.
+    #[rhai_fn(get = "train", pure)]
+    pub fn get_train(task: &mut Task) -> Dataset {
+        task.train().clone()
+    }
+
+    /// A task's samples to forget.
+    #[rhai_fn(get = "forget", pure)]
+    pub fn get_forget(task: &mut Task) -> Dataset {
+        task.forget().clone()
+    }
+
+    /// A task's samples to train on: those not to be forgotten, or what `task.reduce` made of them.
+    #[rhai_fn(get = "retain", pure)]
+    pub fn get_retain(task: &mut Task) -> Dataset {
+        task.retain().clone()
+    }
+
+    /// A task's held-out samples that a method may use.
+    #[rhai_fn(get = "unseen", pure)]
+    pub fn get_unseen(task: &mut Task) -> Dataset {
+        task.unseen().clone()
+    }
+
+    /// A task's held-out samples for evaluation only.
+    #[rhai_fn(get = "test", pure)]
+    pub fn get_test(task: &mut Task) -> Dataset {
+        task.test().clone()
+    }
+
+    /// The seed a task's split was drawn from.
+    #[rhai_fn(get = "seed", pure)]
+    pub fn get_seed(task: &mut Task) -> i64 {
+        task.seed() as i64
+    }
+
+    /// A hash of a task's split: equal samples, equal id.
+    #[rhai_fn(get = "split_id", pure)]
+    pub fn get_split_id(task: &mut Task) -> String {
+        task.split_id().into()
+    }
+
+    /// The name of a task's model.
+    #[rhai_fn(get = "model", pure)]
+    pub fn get_model(task: &mut Task) -> String {
+        task.model_name()
+    }
+
+    /// The classes that a task's request removes altogether; empty for requests on samples.
+    #[rhai_fn(get = "removed_classes", pure)]
+    pub fn get_removed_classes(task: &mut Task) -> rhai::Array {
+        task.removed_classes().iter().map(|class| Dynamic::from(*class)).collect()
+    }
+
+    /// The options preset for a task's data set, by method: `task.preset.finetune`.
+    #[rhai_fn(get = "preset", return_raw)]
+    pub fn get_preset(context: NativeCallContext, task: &mut Task) -> Script<Map> {
+        Ok(presets::of_dataset(&Run::of(&context), &task.data().name)?)
+    }
+
+    /// `"reference"` when the running method shall follow the reference implementation, else `"canonical"`.
+    #[rhai_fn(get = "variant")]
+    pub fn get_variant(context: NativeCallContext, task: &mut Task) -> String {
+        let run = Run::of(&context);
+        let reference = if frame::outside(&run) { task.is_reference() } else { frame::current(&run).reference };
+        if reference { "reference".into() } else { "canonical".into() }
+    }
+
+    /// Whether the running method is the accelerated form.
+    #[rhai_fn(get = "accelerated")]
+    pub fn get_accelerated(context: NativeCallContext, _task: &mut Task) -> bool {
+        frame::current(&Run::of(&context)).accelerate.is_some()
+    }
+
+    /// How a task's retain set was reduced, `()` when it was not: a map with `method`, `per_class`, `size`, `ratio`, `free`,
+    /// `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_condense`.
+    #[rhai_fn(get = "reduction", pure)]
+    pub fn get_reduction(task: &mut Task) -> Dynamic {
+        task.reduction().map_or(Dynamic::UNIT, |reduced| task::reduction_map(reduced).into())
+    }
+
+    /// A trainable copy of a task's original, in training mode: what a method changes and returns.
+    ///
+    /// # Signature
+    /// task.model() -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// assert(task.model() != task.original);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn model(context: NativeCallContext, task: Task) -> Script<Net> {
+        Ok(task.model(&Run::of(&context))?)
+    }
+
+    /// The architecture of a task's original newly initialised: what retraining starts from.
+    ///
+    /// # Signature
+    /// task.new_model() -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// assert(task.new_model().forward(zeros([1, 1, 8, 8])).shape == [1, 10]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn new_model(context: NativeCallContext, task: Task) -> Script<Net> {
+        Ok(task.new_model(&Run::of(&context))?)
+    }
+
+    /// The same task with a smaller retain set: residual samples (those in clusters with forgotten ones) as they are, and one
+    /// image for each cluster without forgotten samples. Every method works on it unchanged; metrics stay on the whole
+    /// retain set.
+    ///
+    /// Clusters are found once for a data set, forgotten samples included, and kept for the run. `task.reduction` tells the
+    /// ratio, sizes, matching losses and seconds. Source: arXiv 2507.09786, sections 3 and 4.
+    ///
+    /// # Signature
+    /// task.reduce(#{ method: string = "blend", per_class: int | string = "auto", width: int = 128, recluster: bool = false, .. }) -> Task
+    ///
+    /// # Options
+    /// - `method` ("blend" | "mean" | "nearest" | "random", "blend"): how a cluster becomes one image
+    /// - `per_class` (int or "auto", "auto"): clusters per class; `"auto"` makes the reduced set smallest
+    /// - `width` (int, 128): of the random networks that embed images
+    /// - `recluster` (bool, false): make the clusters anew
+    /// - `iterations`, `step`, `momentum`, `chunk`, `variant`: of Blend, see `blend`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.1 });
+    /// let small = task.reduce(#{ method: "random", width: 4 });
+    /// assert(small.retain.len() < task.retain.len() && small.split_id == task.split_id);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn reduce(context: NativeCallContext, task: Task, options: Map) -> Script<Task> {
+        Ok(task.reduce(&Run::of(&context), options)?)
+    }
+
+    #[rhai_fn(name = "reduce", return_raw)]
+    pub fn reduce_plain(context: NativeCallContext, task: Task) -> Script<Task> {
+        Ok(task.reduce(&Run::of(&context), Map::new())?)
+    }
+
+    /// The optimiser that a method's options describe, its learning rate moved by `epochs`.
+    ///
+    /// SGD with the options' `lr`, `momentum`, `weight_decay`, `nesterov`, `clip`. With `warmup` (and `epochs`) the rate
+    /// warms up linearly and falls as a cosine; with `milestones` it falls to a tenth at each; else it is constant.
+    /// Accelerated methods get Adam at a constant `lr`.
+    ///
+    /// # Signature
+    /// task.optimizer(net: Net, o: map) -> Optimizer
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// let optimizer = task.optimizer(task.model(), #{ lr: 0.1, epochs: 10, warmup: 5 });
+    /// assert_close(optimizer.lr, 0.02, 1e-9);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn optimizer(context: NativeCallContext, _task: Task, net: Net, options: Map) -> Script<Optimizer> {
+        Ok(task::optimizer(&Run::of(&context), &net, &options)?)
+    }
+
+    /// Marks the task loss of a method: the loss as it is, and its square in accelerated methods (A-AMU).
+    ///
+    /// With `steepen: "mean_of_squares"` the loss must be that of each sample; a vector is averaged in any case.
+    ///
+    /// # Signature
+    /// task.primary(loss: Tensor) -> Tensor[]
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// assert(task.primary(tensor([1.0, 3.0])).item() == 2.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn primary(context: NativeCallContext, _task: Task, loss: Tensor) -> Script<Tensor> {
+        Ok(accelerate::primary(&Run::of(&context), &loss)?.into())
+    }
+
+    /// The regulariser of accelerated methods for a batch of `n` retained samples; 0 in plain methods.
+    ///
+    /// A-AMU: `mmd_weight` times the squared MMD between transformed losses of up to `4 * n` forget samples and up to
+    /// `4 * n` unseen samples of the same classes (arXiv 2507.09786, section 5).
+    ///
+    /// # Signature
+    /// task.regularizer(net: Net, n: int) -> Tensor[]
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// assert(task.regularizer(task.model(), 64).item() == 0.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn regularizer(context: NativeCallContext, task: Task, net: Net, n: Dynamic) -> Script<Tensor> {
+        Ok(regularizer::term(&Run::of(&context), &task, &net, task::sample_size(&n)?)?.into())
+    }
+
+    /// Reads the options of a method: those given, else those preset for the data set, else the declared defaults.
+    ///
+    /// A plain default fixes the type of an option (integers are accepted where floats are meant); `positive`,
+    /// `non_negative`, `between`, `count` and `one_of` fix its range too. Unknown options, wrong types and values out of
+    /// range are errors. What counted is recorded in the run's row. Accelerated methods have the options `mmd_weight`, `k`,
+    /// `clamp` and `steepen` besides, and none of momentum, weight decay and schedule.
+    ///
+    /// # Signature
+    /// options(opt: map, rules: map) -> map
+    ///
+    /// # Example
+    /// ```rhai
+    /// let o = options(#{ epochs: 3 }, #{ epochs: count(10), lr: positive(0.01), momentum: 0.9 });
+    /// assert(o.epochs == 3 && o.lr == 0.01 && o.momentum == 0.9);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn options(context: NativeCallContext, given: Map, rules: Map) -> Script<Map> {
+        Ok(rules::for_method(&Run::of(&context), given, &rules)?)
+    }
+
+    /// Runs the accelerated form (A-AMU, arXiv 2507.09786) of a method: Adam at a constant rate for one epoch, the method's
+    /// `task.primary` loss squared, `task.regularizer` added. `method` is a name or a function.
+    ///
+    /// # Signature
+    /// accelerated(method: string | Fn, task: Task, opt: map) -> Net
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// assert(type_of(accelerated("finetune", task, #{ lr: 0.001 })) == "Net");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn accelerated(context: NativeCallContext, method: Dynamic, task: Task, options: Map) -> Script<Dynamic> {
+        let run = Run::of(&context);
+        if let Some(function) = method.clone().try_cast::<FnPtr>() {
+            let name = if function.is_anonymous() { "closure" } else { function.fn_name() };
+            let (_frame, _guard) = frame::enter(&run, accelerate::frame_of(&run, &task, name))?;
+            return function.call_within_context(&context, (task, options));
+        }
+        if !method.is_string() {
+            let message = format!("the method must be a name or a function, got {}", describe(&method));
+            return Err(Error::new("accelerated", message).into());
+        }
+        let found = methods::find(&run, context.engine(), &method.to_string(), context.call_source())?;
+        let (_frame, _guard) = frame::enter(&run, accelerate::frame_of(&run, &task, &found.name))?;
+        found.call(context.engine(), &task, options)
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn show(task: &mut Task) -> String {
+        task.describe()
+    }
+
+    #[rhai_fn(name = "==", pure)]
+    pub fn equal(a: &mut Task, b: Task) -> bool {
+        a.same(&b)
+    }
+
+    #[rhai_fn(name = "!=", pure)]
+    pub fn unequal(a: &mut Task, b: Task) -> bool {
+        !a.same(&b)
+    }
+}
+
+/// What `record` adds to a row.
+fn fields(name: &str, added: &rhai::Map) -> serde_json::Map<String, serde_json::Value> {
+    let mut fields = serde_json::Map::new();
+    fields.insert("record".into(), name.into());
+    fields.extend(added.iter().map(|(key, value)| (key.to_string(), crate::eval::metrics::to_json(value))));
+    fields
+}
+
+/// Running methods and recording results.
+#[rhai::export_module]
+pub mod results {
+    use super::fields;
+    use crate::experiment::Outcome;
+    use crate::report::recorder::Recorder;
+    use crate::runtime::{Run, Script};
+    use rhai::{Dynamic, Map, NativeCallContext};
+    use serde_json::Value;
+
+    /// Adds to the results of the run: to the row of a result the fields that the script gave it, under the heading `name`.
+    ///
+    /// # Signature
+    /// record(name: string, result: Outcome | map)
+    ///
+    /// A map with a `run_id` adds its fields to that row; any other map becomes a row of its own.
+    ///
+    /// # Example
+    /// ```rhai
+    /// record("note", #{ seed: 3, accuracy: 0.5 });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn record(context: NativeCallContext, name: &str, result: Outcome) -> Script<()> {
+        let fields = fields(name, &result.added());
+        Run::of(&context).slot::<Recorder>().amend(&result.text("run_id"), &fields)?;
+        result.extend_row(&fields);
+        Ok(())
+    }
+
+    #[rhai_fn(name = "record", return_raw)]
+    pub fn record_map(context: NativeCallContext, name: &str, map: Map) -> Script<()> {
+        let recorder = Run::of(&context).slot::<Recorder>();
+        let mut map = map;
+        match map.remove("run_id").filter(Dynamic::is_string) {
+            Some(run_id) => Ok(recorder.amend(&run_id.to_string(), &fields(name, &map))?),
+            None => Ok(recorder.append(&Value::Object(fields(name, &map)))?),
+        }
+    }
+}
+
+/// The module `unlearn`.
+#[rhai::export_module]
+pub mod unlearning {
+    use crate::experiment::{Outcome, Task, run};
+    use crate::runtime::Script;
+    use rhai::{Dynamic, Map, NativeCallContext};
+
+    /// Runs an unlearning method on a task: timed, evaluated, recorded as one row of the results.
+    ///
+    /// `method` is a name (a built-in one, see `lethe list unlearners`, or that of a file `name.rhai` with a function
+    /// `name(task, opt)` beside the script or on `$LETHE_PATH`), a function of the script, or a closure with a `name`.
+    /// Returns a result with `net`, `metrics`, `seconds`, `row`. What the method draws depends on the seed, the split and
+    /// its label alone. `"retrain"` becomes the reference that other results of the split are compared with. Options not
+    /// listed here go to the method.
+    ///
+    /// # Signature
+    /// unlearn::run(method: string | Fn, task: Task, #{ name, variant, accelerate, regularizer, seed, every, keep, budget, on_error, .. }) -> Outcome
+    ///
+    /// # Options
+    /// - `name` (string, the method's): label in rows and tables
+    /// - `variant` ("canonical" | "reference", the task's): `"reference"` takes formulas, schedules and presets of the reference implementation
+    /// - `accelerate` (bool, false): the accelerated form (A-AMU)
+    /// - `regularizer` ("quantile" | "log1p" | "pooled" | "none" | function, "quantile"): of the accelerated form; a function `|net, task, n, o|`
+    /// - `seed` (int, the task's): what the method draws from
+    /// - `every` (int): evaluate after every so many epochs, into `result.history`
+    /// - `keep` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)
+    /// - `budget` (float): seconds of unlearning after which the method is stopped and its net taken as it is
+    /// - `on_error` ("throw" | "record", "throw"): `"record"` notes a failure and goes on
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// assert(result.label == "finetune" && result.status == "ok");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn run(context: NativeCallContext, method: Dynamic, task: Task, options: Map) -> Script<Outcome> {
+        run::run(&context, &method, &task, options)
+    }
+
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_plain(context: NativeCallContext, method: Dynamic, task: Task) -> Script<Outcome> {
+        run::run(&context, &method, &task, Map::new())
+    }
+}

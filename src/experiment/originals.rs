@@ -1,0 +1,100 @@
+//! Originals: networks trained once by a data set's recipe and then taken from the cache; tasks by name.
+
+use super::cache::{self, Source};
+use super::task::Task;
+use super::train::{TrainOptions, train};
+use super::{models, presets};
+use crate::data::request::Request;
+use crate::data::{Data, sources};
+use crate::eval::metrics::to_json;
+use crate::nn::Net;
+use crate::runtime::{Callback, Error, Options, Result, Run};
+use rhai::{Dynamic, Map, NativeCallContext};
+
+/// The options of `original` that are about training; the others build the network.
+const TRAINING: [&str; 8] = ["epochs", "lr", "batch", "warmup", "momentum", "weight_decay", "optimizer", "schedule"];
+
+/// A trained network and where it is kept.
+pub struct Original {
+    /// The network, in evaluation mode.
+    pub net: Net,
+    /// What decided its weights.
+    pub source: Source,
+}
+
+/// The network of this name trained on a data set: from the cache, else trained now and kept.
+///
+/// # Errors
+/// An unknown model or option; those of training.
+pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Map) -> Result<Original> {
+    let run = &Run::of(context);
+    let mut o = Options::new("original", given);
+    let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
+    let cached = o.flag("cache", true)?;
+    let mut building = recipe(run, &data.name, o.rest())?;
+    let mut training = Map::new();
+    for key in TRAINING {
+        if let Some(value) = building.remove(key) {
+            training.insert(key.into(), value);
+        }
+    }
+    let trained_by = to_json(&Dynamic::from(training.clone())).to_string();
+    // None of these options is a function, so there is nothing to bind.
+    let options = TrainOptions::read(training, |function| Callback::new(context, function))?;
+    let _scope = run.enter(seed, &format!("original/{model}/{}", data.id));
+    let net = models::build(model, data.shape, data.classes, building, &mut run.stream("init"), run.device())?;
+    let source = Source::new(run, &data.id, net.architecture(), &trained_by, seed);
+    let place = source.original();
+    if cached && let Some(found) = cache::find(run, &place, &net)? {
+        return Ok(Original { net: found.net, source });
+    }
+    run.progress().say(&format!("training the original {model} on {} (kept for the next time)", data.name));
+    let trained = train(&net, &data.train, &options, run)?;
+    net.set_training(false);
+    if cached {
+        cache::keep(run, &place, &net, trained.seconds, &Map::new())?;
+    }
+    Ok(Original { net, source })
+}
+
+/// What was given, on top of the data set's recipe, on top of the recipe for all.
+fn recipe(run: &Run, dataset: &str, given: Map) -> Result<Map> {
+    let mut recipe = Map::new();
+    for name in ["any", dataset] {
+        let table = presets::of_dataset(run, name)?;
+        recipe.extend(table.get("original").and_then(|map| map.clone().try_cast::<Map>()).unwrap_or_default());
+    }
+    recipe.remove("per_class");
+    recipe.extend(given);
+    Ok(recipe)
+}
+
+/// A task by name: `load_task("digits/convnet", #{ mode, fraction, seed, .. })`.
+///
+/// # Errors
+/// A name that is not `dataset/model`; an unknown data set, model or option; a bad request.
+pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<Task> {
+    let run = &Run::of(context);
+    let Some((dataset, model)) = name.split_once('/') else {
+        return Err(Error::new("load_task", format!("expected \"dataset/model\", got {name:?}"))
+            .hint("for example \"digits/convnet\""));
+    };
+    let mut o = Options::new("load_task", given);
+    let request = Request::read(&mut o)?;
+    let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
+    let seed = o.integer("seed", run.seed() as i64, 0)?;
+    let per_class = o.maybe_integer("per_class", 1)?;
+    let mut training = o.map("original")?;
+    o.finish()?;
+    let preset = presets::of_dataset(run, dataset)?;
+    let usual = preset.get("original").and_then(|map| map.clone().try_cast::<Map>());
+    let usual = usual.and_then(|map| map.get("per_class").cloned());
+    let mut preparation = Map::new();
+    if let Some(per_class) = per_class.map(Dynamic::from).or(usual) {
+        preparation.insert("per_class".into(), per_class);
+    }
+    let data = sources::load(dataset, preparation, run)?;
+    training.entry("seed".into()).or_insert_with(|| seed.into());
+    let Original { net, source } = original(context, model, &data, training)?;
+    Ok(Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source))
+}

@@ -1,0 +1,101 @@
+//! Retrained references: known for a split once `retrain` has run on it, and what evaluations of a task are made of.
+
+use super::cache;
+use super::frame::Record;
+use super::presets;
+use super::run::Order;
+use super::task::Task;
+use crate::eval::Metrics;
+use crate::eval::evaluate::{self, Parts};
+use crate::eval::metrics::to_json;
+use crate::nn::Net;
+use crate::runtime::clock::Clock;
+use crate::runtime::random::derive;
+use crate::runtime::sources::embedded;
+use crate::runtime::{Result, Run};
+use rhai::{Dynamic, Map};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The retrained networks of this run by split; a run slot.
+#[derive(Default)]
+pub struct References(RefCell<HashMap<String, Rc<Reference>>>);
+
+/// What is known about the retrained network of a split.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// The seconds that training it took.
+    pub seconds: f64,
+}
+
+impl References {
+    /// Remembers the retrained network of a task's split. One retrained on a reduced set is no reference.
+    pub fn set(&self, task: &Task, metrics: &Metrics, seconds: f64) {
+        if task.reduction().is_none() {
+            let reference = Reference { metrics: metrics.clone(), seconds };
+            self.0.borrow_mut().insert(task.split_id().to_string(), Rc::new(reference));
+        }
+    }
+
+    /// The retrained network of a split, when `retrain` has run on it.
+    pub fn get(&self, split_id: &str) -> Option<Rc<Reference>> {
+        self.0.borrow().get(split_id).cloned()
+    }
+}
+
+/// Evaluates a net on a task's splits. The retain part is the whole one, also where training used a reduction.
+pub fn evaluate(task: &Task, net: &Net) -> Result<Metrics> {
+    let parts =
+        Parts { forget: task.forget(), retain: task.whole_retain(), test: task.test(), unseen: Some(task.unseen()) };
+    evaluate::evaluate(net, &parts, task.seed())
+}
+
+/// The retrained reference of a task from the cache, when the order is exactly that: plain `retrain` with its preset.
+/// The seconds entered are those of the training that was stored.
+pub fn from_cache(run: &Run, task: &Task, order: &Order, options: &Map, record: &Rc<Record>) -> Result<Option<Net>> {
+    let Some(place) = place(run, task, order, options)? else { return Ok(None) };
+    let Some(found) = cache::find(run, &place, task.original())? else { return Ok(None) };
+    run.slot::<Clock>().enter("unlearn", found.seconds);
+    record.used(&Map::from([("cached".into(), true.into())]));
+    record.used(&found.options);
+    record.read_options.set(true);
+    record.primary.set(true);
+    Ok(Some(found.net))
+}
+
+/// Stores a retrained reference in the cache, when it belongs there.
+pub fn to_cache(
+    run: &Run,
+    task: &Task,
+    order: &Order,
+    options: &Map,
+    record: &Record,
+    net: &Net,
+    seconds: f64,
+) -> Result<()> {
+    match place(run, task, order, options)? {
+        Some(place) => cache::keep(run, &place, net, seconds, &record.options.borrow()),
+        None => Ok(()),
+    }
+}
+
+/// Where the reference of this order is kept; `None` when the order is a special one.
+fn place(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<Option<cache::Place>> {
+    let plain = order.builtin
+        && order.method == "retrain"
+        && order.label == "retrain"
+        && options.is_empty()
+        && !order.accelerate
+        && order.every.is_none()
+        && order.budget.is_none()
+        && task.reduction().is_none();
+    let Some(source) = task.cached().filter(|_| plain) else { return Ok(None) };
+    // The method's text and its preset decide the weights as well.
+    let preset = to_json(&Dynamic::from(presets::of(run, task, "retrain", false, order.reference)?));
+    let text = embedded("std/unlearn/retrain.rhai").unwrap_or_default();
+    let method = format!("{preset} {:016x}", derive(0, text));
+    Ok(Some(source.reference(task.split_id(), order.seed, &method)))
+}

@@ -1,0 +1,120 @@
+//! `task.regularizer(net, n)`: nothing, or A-AMU's distance between losses on forgotten and unseen samples.
+
+use super::accelerate::Knobs;
+use super::frame::{self, Frame};
+use super::task::Task;
+use crate::nn::Net;
+use crate::runtime::options::{describe, nearest};
+use crate::runtime::{At, Callback, Error, Result, Run, Stream};
+use crate::tensor::Tensor as Value;
+use crate::unlearn::amu::{AmuOptions, Kind, Regularizer};
+use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
+use std::cell::RefCell;
+use tch::Tensor;
+
+/// Which regulariser accelerated methods use.
+#[derive(Clone, Default)]
+pub enum Choice {
+    /// The paper's: each set's losses ranked within the set.
+    #[default]
+    Quantile,
+    /// One of the level-aware ones (ours).
+    Other(Kind),
+    /// None: the steepened loss alone.
+    Nothing,
+    /// A script's `|net, task, n, o|`.
+    Function(Callback),
+}
+
+/// The words `regularizer` accepts.
+const WORDS: [&str; 4] = ["quantile", "log1p", "pooled", "none"];
+
+/// The regulariser of a run: made on the first step, with a stream of its own.
+pub struct Working {
+    regularizer: Regularizer,
+    knobs: Knobs,
+    stream: Stream,
+}
+
+/// Where a frame keeps it.
+pub type Workshop = RefCell<Option<Working>>;
+
+impl Choice {
+    /// Reads the option `regularizer` of `unlearn::run`.
+    ///
+    /// # Errors
+    /// Neither one of the words nor a function.
+    pub fn read(context: &NativeCallContext, value: &Dynamic) -> Result<Self> {
+        if let Some(function) = value.clone().try_cast::<FnPtr>() {
+            return Ok(Self::Function(Callback::new(context, function)));
+        }
+        let word = value.clone().into_string().unwrap_or_default();
+        match word.as_str() {
+            "quantile" => Ok(Self::Quantile),
+            "log1p" => Ok(Self::Other(Kind::Log1p)),
+            "pooled" => Ok(Self::Other(Kind::Pooled)),
+            "none" => Ok(Self::Nothing),
+            _ => {
+                let message = format!("`regularizer` must be a function or one of {WORDS:?}, got {}", describe(value));
+                let error = Error::new("unlearn::run", message).word("regularizer");
+                Err(match nearest(&word, WORDS) {
+                    Some(near) => error.hint(format!("did you mean {near:?}?")),
+                    None => error.hint("a function takes |net, task, n, o| and returns the weighted term"),
+                })
+            }
+        }
+    }
+
+    /// Whether the weights and constants of A-AMU act.
+    pub fn is_named(&self) -> bool {
+        matches!(self, Self::Quantile | Self::Other(_))
+    }
+}
+
+/// The term of one step for a retain batch of `n` samples.
+///
+/// # Errors
+/// Those of drawing samples and of the network; a regulariser of a script that returns something else than a number.
+pub fn term(run: &Run, task: &Task, net: &Net, n: usize) -> Result<Tensor> {
+    let frame = frame::current(run);
+    frame.record.regularized.set(true);
+    let zero = || Tensor::f_zeros([], (tch::Kind::Float, net.device())).at("task.regularizer");
+    let Some(accelerate) = &frame.accelerate else { return zero() };
+    let knobs = accelerate.knobs.borrow().clone();
+    let choice = frame.record.regularizer.borrow().clone();
+    match choice {
+        Choice::Nothing => zero(),
+        Choice::Function(function) => asked(&function, task, net, n, &knobs),
+        Choice::Quantile => named(run, &frame, task, net, n, &knobs, Kind::Quantile),
+        Choice::Other(kind) => named(run, &frame, task, net, n, &knobs, kind),
+    }
+}
+
+fn named(run: &Run, frame: &Frame, task: &Task, net: &Net, n: usize, knobs: &Knobs, kind: Kind) -> Result<Tensor> {
+    let mut workshop = frame.workshop.borrow_mut();
+    if workshop.as_ref().is_none_or(|working| working.knobs != *knobs) {
+        let (mmd_weight, k, clamp) = (knobs.mmd_weight, knobs.k, knobs.clamp);
+        let options = AmuOptions { mmd_weight, k, clamp, kind, ..AmuOptions::default() };
+        let regularizer = Regularizer::new(task.forget(), task.unseen(), options)?;
+        *workshop = Some(Working { regularizer, knobs: knobs.clone(), stream: run.stream("regularizer") });
+    }
+    match &mut *workshop {
+        Some(working) => working.regularizer.term(net, n, &mut working.stream),
+        None => Err(Error::new("task.regularizer", "it could not be made")),
+    }
+}
+
+/// A script's regulariser.
+fn asked(function: &Callback, task: &Task, net: &Net, n: usize, knobs: &Knobs) -> Result<Tensor> {
+    let o: Map = [("mmd_weight", knobs.mmd_weight), ("k", knobs.k), ("clamp", knobs.clamp)]
+        .into_iter()
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect();
+    let arguments = vec![Dynamic::from(net.clone()), Dynamic::from(task.clone()), (n as i64).into(), o.into()];
+    let returned = function.call(arguments)?;
+    let kind = describe(&returned);
+    match returned.try_cast::<Value>() {
+        Some(term) if term.numel() == 1 => Ok(term.shallow_clone()),
+        _ => Err(Error::new("regularizer", format!("the function must return a tensor with one number, got {kind}"))),
+    }
+}

@@ -1,0 +1,124 @@
+//! The row a run leaves behind, field by field as contracts settle them.
+
+use super::frame::Record;
+use super::run::Order;
+use super::store;
+use super::task::Task;
+use crate::eval::Metrics;
+use crate::eval::metrics::to_json;
+use crate::nn::Net;
+use crate::report::recorder::Recorder;
+use crate::runtime::random::derive;
+use crate::runtime::{Result, Run};
+use rhai::{Dynamic, FnPtr};
+use serde_json::{Map, Value, json};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Everything a row is made of.
+pub struct Sheet<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// The task.
+    pub task: &'a Task,
+    /// What was asked for.
+    pub order: &'a Order,
+    /// What happened.
+    pub record: &'a Rc<Record>,
+    /// The row's id.
+    pub run_id: String,
+    /// Seconds of the stages.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+/// How many methods have been run; a run slot.
+#[derive(Default)]
+struct Counter(Cell<usize>);
+
+/// An id for a row, unique within the run folder and equal in two equal runs: `0003-acf-5f0c21`.
+pub fn new_id(run: &Run, order: &Order, task: &Task) -> String {
+    let counter = run.slot::<Counter>();
+    counter.0.set(counter.0.get() + 1);
+    let hash = derive(order.seed, &format!("{}/{}/{}", order.label, task.split_id(), counter.0.get())) & 0xff_ffff;
+    let label: String = order.label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    format!("{:04}-{label}-{hash:06x}", counter.0.get())
+}
+
+impl Sheet<'_> {
+    /// The row; metrics are null when the method failed.
+    pub fn row(&self, metrics: Option<&Metrics>, status: &str) -> Result<Value> {
+        let (task, order) = (self.task, self.order);
+        let options: Map<String, Value> =
+            self.record.options.borrow().iter().map(|(key, value)| (key.to_string(), option(value))).collect();
+        Ok(json!({
+            "run_id": self.run_id,
+            "method": order.method,
+            "label": order.label,
+            "variant": if order.reference { "reference" } else { "canonical" },
+            "accelerated": self.record.accelerated.get(),
+            "dataset": task.data().name,
+            "model": task.model_name(),
+            "split_id": task.split_id(),
+            "seeds": { "run": self.run.seed(), "split": task.seed(), "unlearn": order.seed },
+            "retain": retain(task),
+            "options": options,
+            "metrics": metrics.map_or(Value::Null, Metrics::to_json),
+            "seconds": self.seconds(),
+            "peak_memory": peak_memory(self.run),
+            "status": status,
+        }))
+    }
+
+    /// The four stages, and any other that the method timed.
+    fn seconds(&self) -> Value {
+        let mut seconds = self.seconds.clone();
+        if let Some(reduction) = self.task.reduction() {
+            *seconds.entry("cluster".into()).or_insert(0.0) += reduction.seconds_cluster;
+            *seconds.entry("condense".into()).or_insert(0.0) += reduction.seconds_condense;
+        }
+        let mut ordered = Map::new();
+        for stage in ["cluster", "condense", "unlearn", "evaluate"] {
+            ordered.insert(stage.into(), seconds.remove(stage).unwrap_or(0.0).into());
+        }
+        ordered.extend(seconds.into_iter().map(|(stage, time)| (stage, time.into())));
+        ordered.into()
+    }
+}
+
+/// Which retain set was trained on.
+fn retain(task: &Task) -> Value {
+    match task.reduction() {
+        None => json!({ "kind": "full", "per_class": null, "size": task.retain().len(), "ratio": 1.0 }),
+        Some(r) => json!({ "kind": r.method.name(), "per_class": r.per_class, "size": r.dataset.len(), "ratio": r.ratio }),
+    }
+}
+
+/// An option as JSON; a function by its name.
+fn option(value: &Dynamic) -> Value {
+    match value.read_lock::<FnPtr>() {
+        Some(function) if function.is_anonymous() => "closure".into(),
+        Some(function) => function.fn_name().into(),
+        None => to_json(value),
+    }
+}
+
+/// The most memory in use so far: the process's high-water mark. `null` where the system does not tell.
+fn peak_memory(run: &Run) -> Value {
+    if run.device().is_cuda() {
+        return super::memory::device(run)
+            .map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "device, sampled" }));
+    }
+    super::memory::process().map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "process high-water mark" }))
+}
+
+/// Saves weights in the run folder; returns the path relative to it.
+///
+/// # Errors
+/// When there is no run folder, or it cannot be written.
+pub fn keep_weights(run: &Run, name: &str, net: &Net) -> Result<String> {
+    let relative = format!("weights/{name}.safetensors");
+    let path = run.slot::<Recorder>().folder()?.join(&relative);
+    store::write(&path, &net.state(), &BTreeMap::new())?;
+    Ok(relative)
+}
