@@ -90,7 +90,9 @@ impl Sheet<'_> {
 fn retain(task: &Task) -> Value {
     match task.reduction() {
         None => json!({ "kind": "full", "per_class": null, "size": task.retain().len(), "ratio": 1.0 }),
-        Some(r) => json!({ "kind": r.method.name(), "per_class": r.per_class, "size": r.dataset.len(), "ratio": r.ratio }),
+        Some(r) => {
+            json!({ "kind": r.method.name(), "per_class": r.per_class, "size": r.dataset.len(), "ratio": r.ratio })
+        }
     }
 }
 

@@ -167,7 +167,13 @@ impl Task {
         let retain = match &self.0.reduction {
             None => self.retain().len().to_string(),
             Some(r) => {
-                format!("{} of {} ({}, {} per class)", r.dataset.len(), self.whole_retain().len(), r.method.name(), r.per_class)
+                format!(
+                    "{} of {} ({}, {} per class)",
+                    r.dataset.len(),
+                    self.whole_retain().len(),
+                    r.method.name(),
+                    r.per_class
+                )
             }
         };
         format!(
