@@ -50,6 +50,8 @@ pub fn predict(net: &Net, dataset: &Dataset) -> Result<Predictions> {
 }
 
 /// What scripts see of accuracies and losses.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use super::super::scores::Scores;

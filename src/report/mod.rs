@@ -1,9 +1,26 @@
-//! Room `report`.
+//! What is left of a run: the run folder, the leaderboard, its files and pictures.
 
+pub mod chart;
+pub mod entry;
+pub mod export;
 pub mod folder;
+pub mod labels;
+pub mod leaderboard;
+pub mod picture;
+pub mod plot;
 pub mod recorder;
+pub mod scale;
+pub mod script;
+pub mod table;
+#[cfg(test)]
+mod tests;
 
+pub use leaderboard::Leaderboard;
 pub use recorder::Recorder;
 
 /// Adds this room's functions to the engine.
-pub fn register(_engine: &mut rhai::Engine) {}
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_type_with_name::<Leaderboard>("Leaderboard");
+    engine.register_global_module(rhai::exported_module!(script::board).into());
+    engine.register_global_module(rhai::exported_module!(plot::script).into());
+}

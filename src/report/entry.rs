@@ -1,0 +1,226 @@
+//! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
+
+use crate::eval::Metrics;
+use crate::eval::gaps::{Gaps, gaps};
+use serde_json::Value;
+
+/// One run of a method.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The row as recorded.
+    pub value: Value,
+    /// Its metrics.
+    pub metrics: Metrics,
+}
+
+impl Row {
+    /// Reads a recorded row.
+    pub fn new(value: Value) -> Self {
+        let metrics = value.get("metrics").map(Metrics::from_json).unwrap_or_default();
+        Self { value, metrics }
+    }
+
+    /// A string field; empty when missing.
+    pub fn text(&self, key: &str) -> &str {
+        self.value.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// A field of the description of the retain set.
+    pub fn retain(&self, key: &str) -> &Value {
+        self.value.get("retain").and_then(|retain| retain.get(key)).unwrap_or(&Value::Null)
+    }
+
+    /// `full`, `blend`, …
+    pub fn kind(&self) -> &str {
+        self.retain("kind").as_str().unwrap_or("full")
+    }
+
+    /// Trained on the whole retain set.
+    pub fn is_full(&self) -> bool {
+        self.kind() == "full"
+    }
+
+    /// The retrained network that others are measured against.
+    pub fn is_reference(&self) -> bool {
+        self.text("method") == "retrain" && self.is_full() && self.is_complete()
+    }
+
+    /// Neither failed nor interrupted.
+    pub fn is_complete(&self) -> bool {
+        !matches!(self.text("status"), "failed" | "interrupted")
+    }
+
+    /// The seconds of a stage; NaN when it was not taken.
+    pub fn seconds(&self, stage: &str) -> f64 {
+        self.value.get("seconds").and_then(|s| s.get(stage)).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    }
+
+    /// Seconds spent before any method could start on this retain set; NaN when nothing had to be prepared.
+    pub fn preparation(&self) -> f64 {
+        let stages = [self.seconds("cluster"), self.seconds("condense")];
+        let total: f64 = stages.iter().filter(|s| s.is_finite()).sum();
+        if self.is_full() || total <= 0.0 { f64::NAN } else { total }
+    }
+
+    /// What makes two rows runs of the same thing under different seeds.
+    fn kinship(&self) -> String {
+        let mut options = self.value.get("options").cloned().unwrap_or(Value::Null);
+        if let Some(map) = options.as_object_mut() {
+            map.remove("seed");
+        }
+        let accelerated = self.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
+        let per_class = self.retain("per_class");
+        let words = ["label", "method", "variant", "dataset", "model"].map(|key| self.text(key));
+        format!("{words:?} {accelerated} {} {per_class} {options}", self.kind())
+    }
+
+    /// The same method, told the same way, whatever retain set it ran on.
+    fn sibling(&self) -> String {
+        let accelerated = self.value.get("accelerated").and_then(Value::as_bool).unwrap_or(false);
+        format!(
+            "{:?} {accelerated} {}",
+            ["method", "variant", "split_id"].map(|key| self.text(key)),
+            self.text("label")
+        )
+    }
+}
+
+/// A mean over seeds, with the standard deviation where there are several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation; NaN for a single value.
+    pub spread: f64,
+}
+
+impl Figure {
+    /// Of the finite values among these.
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let spread = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        Self { mean, spread: if n > 1.0 { spread } else { f64::NAN } }
+    }
+}
+
+/// Rows of one label under different seeds.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What the table calls it.
+    pub name: String,
+    /// Positions of its rows.
+    pub rows: Vec<usize>,
+}
+
+/// Puts rows of several seeds together, in the order of their first. Equal labels of different things are told apart by the
+/// options they differ in.
+pub fn group(rows: &[Row]) -> Vec<Entry> {
+    let mut entries: Vec<(String, Entry)> = vec![];
+    for (index, row) in rows.iter().enumerate() {
+        // A failed run has no figures to average.
+        let key = if row.is_complete() { row.kinship() } else { format!("{} failed", row.kinship()) };
+        match entries.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, entry)) => entry.rows.push(index),
+            None => {
+                let label = if row.text("label").is_empty() { row.text("method") } else { row.text("label") };
+                entries.push((key, Entry { name: label.to_string(), rows: vec![index] }));
+            }
+        }
+    }
+    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let names: Vec<String> = entries.iter().map(|entry| distinct_name(entry, &entries, rows)).collect();
+    entries.iter_mut().zip(names).for_each(|(entry, name)| entry.name = name);
+    entries
+}
+
+/// The entry's label, with the options in which it differs from entries of the same label and retain set.
+fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
+    let first = |entry: &Entry| entry.rows.first().and_then(|i| rows.get(*i));
+    let Some(own) = first(entry) else { return entry.name.clone() };
+    let rivals = all.iter().filter(|other| other.name == entry.name && other.rows != entry.rows).filter_map(first);
+    let rivals: Vec<&Row> = rivals.filter(|row| row.kind() == own.kind() && row.is_complete()).collect();
+    let option = |row: &Row, key: &str| row.value.get("options").and_then(|o| o.get(key)).cloned();
+    let options = own.value.get("options").and_then(Value::as_object);
+    let differing: Vec<String> = options
+        .into_iter()
+        .flatten()
+        .filter(|(key, value)| *key != "seed" && rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
+        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), Into::into)))
+        .collect();
+    if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }
+}
+
+/// The retrained network's metrics on the split of `row`: the mean over its seeds.
+pub fn reference(rows: &[Row], split_id: &str) -> Option<Metrics> {
+    let same: Vec<&Row> = rows.iter().filter(|row| row.is_reference() && row.text("split_id") == split_id).collect();
+    let mut mean = same.first()?.metrics.clone();
+    let names: Vec<String> = mean.iter().map(|(name, _)| name.to_string()).collect();
+    for name in names {
+        mean.set(&name, Figure::of(same.iter().map(|row| row.metrics.get(&name))).mean);
+    }
+    Some(mean)
+}
+
+/// Figures that follow from a row and the other rows of the board.
+#[derive(Debug, Clone, Copy)]
+pub struct Derived {
+    /// Gaps to retraining; NaN without it.
+    pub gaps: Gaps,
+    /// Retraining's seconds over the method's.
+    pub speedup: f64,
+    /// The same with the preparation of the retain set counted in full.
+    pub speedup_prepared: f64,
+}
+
+impl Derived {
+    /// For a row among these.
+    pub fn of(rows: &[Row], row: &Row) -> Self {
+        let split = row.text("split_id");
+        let missing = Gaps { average: f64::NAN, accuracy: f64::NAN, tow: f64::NAN };
+        let gaps = reference(rows, split).map_or(missing, |retrained| gaps(&row.metrics, &retrained));
+        let same = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split);
+        let retrain = Figure::of(same.map(|row| row.seconds("unlearn")).filter(|s| *s > 0.0)).mean;
+        let (own, prepared) = (row.seconds("unlearn"), row.preparation());
+        let prepared = if prepared.is_nan() { f64::NAN } else { retrain / (own + prepared) };
+        Self { gaps, speedup: retrain / own, speedup_prepared: prepared }
+    }
+}
+
+/// What clustering and condensing cost against what they save, for every reduced entry whose method also ran on the full set.
+pub fn break_even(rows: &[Row], entries: &[Entry]) -> Vec<String> {
+    let mut lines = vec![];
+    for entry in entries {
+        let own: Vec<&Row> = entry.rows.iter().filter_map(|i| rows.get(*i)).filter(|row| row.is_complete()).collect();
+        let Some(first) = own.first().filter(|row| row.preparation().is_finite()) else { continue };
+        let full =
+            rows.iter().filter(|r| r.is_full() && r.is_complete() && own.iter().any(|o| o.sibling() == r.sibling()));
+        let before = Figure::of(full.map(|row| row.seconds("unlearn"))).mean;
+        let after = Figure::of(own.iter().map(|row| row.seconds("unlearn"))).mean;
+        let spent = Figure::of(own.iter().map(|row| row.preparation())).mean;
+        let saved = before - after;
+        let seconds = super::table::seconds;
+        if saved.is_nan() {
+            continue;
+        }
+        lines.push(if saved > 0.0 {
+            let runs = (spent / saved).ceil();
+            let (spent, saved) = (seconds(spent), seconds(saved));
+            let times = if runs == 1.0 { "the first run".into() } else { format!("{runs} runs") };
+            format!(
+                "{} on {}: {spent} s to prepare, {saved} s saved a run; pays off after {times}",
+                entry.name,
+                first.kind()
+            )
+        } else {
+            let (spent, before, after) = (seconds(spent), seconds(before), seconds(after));
+            format!(
+                "{} on {}: {spent} s to prepare and nothing saved ({after} s against {before} s)",
+                entry.name,
+                first.kind()
+            )
+        });
+    }
+    lines
+}

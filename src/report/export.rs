@@ -1,0 +1,165 @@
+//! The leaderboard as files: CSV, JSON, Markdown and a picture.
+
+use super::Recorder;
+use super::leaderboard::{DERIVED, Leaderboard, View};
+use super::{picture, table};
+use crate::runtime::{Error, Result, Run};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
+
+/// One line per row (seeds are not put together), after the originals; missing figures are empty.
+///
+/// # Errors
+/// Never in practice: the writer's are passed on.
+pub fn csv(view: &View) -> Result<String> {
+    let texts = ["run_id", "label", "method", "variant", "accelerated", "dataset", "model", "split_id", "status"];
+    let retain = ["kind", "per_class", "size", "ratio"];
+    let metrics = metric_names(view);
+    let options = keys_of(view, "options");
+    let mut header: Vec<String> = texts.map(String::from).to_vec();
+    header.extend(retain.map(|key| format!("retain_{key}")));
+    header.extend(metrics.iter().cloned());
+    header.extend(DERIVED.map(String::from));
+    header.extend(STAGES.map(|stage| format!("seconds_{stage}")));
+    header.extend(["seeds".into(), "peak_memory".into()]);
+    header.extend(options.iter().map(|key| format!("option_{key}")));
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let failed = |error: &dyn std::fmt::Display| Error::new("csv", error.to_string());
+    writer.write_record(&header).map_err(|e| failed(&e))?;
+    for original in &view.originals {
+        let mut line = vec![String::new(); header.len()];
+        for (name, cell) in header.iter().zip(line.iter_mut()) {
+            *cell = match name.as_str() {
+                "label" | "method" => "original".into(),
+                "split_id" => original.split_id.clone(),
+                name if metrics.iter().any(|m| m == name) => number(original.metrics.get(name)),
+                _ => continue,
+            };
+        }
+        writer.write_record(&line).map_err(|e| failed(&e))?;
+    }
+    for (index, row) in view.rows.iter().enumerate() {
+        let field = |key: &str| row.value.get(key).map_or(String::new(), cell);
+        let mut line: Vec<String> = texts.map(field).to_vec();
+        line.extend(retain.map(|key| cell(row.retain(key))));
+        line.extend(metrics.iter().map(|name| number(row.metrics.get(name))));
+        line.extend(DERIVED.map(|name| number(view.value(index, name))));
+        line.extend(STAGES.map(|stage| number(row.seconds(stage))));
+        line.extend([field("seeds"), field("peak_memory")]);
+        let given = row.value.get("options");
+        line.extend(options.iter().map(|key| given.and_then(|o| o.get(key)).map_or(String::new(), cell)));
+        writer.write_record(&line).map_err(|e| failed(&e))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| failed(&e))?;
+    String::from_utf8(bytes).map_err(|e| failed(&e))
+}
+
+fn number(x: f64) -> String {
+    if x.is_finite() { x.to_string() } else { String::new() }
+}
+
+/// A JSON value as a cell: strings bare, null empty, the rest as JSON.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Every metric that occurs, in order of appearance.
+fn metric_names(view: &View) -> Vec<String> {
+    let all = view.originals.iter().map(|o| &o.metrics).chain(view.rows.iter().map(|row| &row.metrics));
+    let mut names: Vec<String> = vec![];
+    for name in all.flat_map(|metrics| metrics.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn keys_of(view: &View, field: &str) -> Vec<String> {
+    let mut keys: Vec<String> = vec![];
+    for map in view.rows.iter().filter_map(|row| row.value.get(field).and_then(Value::as_object)) {
+        keys.extend(map.keys().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
+    }
+    keys
+}
+
+/// Where files of this name go: a bare name into the run folder, a path where it says.
+fn place(run: &Run, name: &str) -> Result<PathBuf> {
+    if name.trim().is_empty() {
+        return Err(Error::new("save", "needs a name for the files, got an empty one"));
+    }
+    let named = Path::new(name);
+    let is_path = named.is_absolute() || named.components().count() > 1;
+    let stem = match named.extension().and_then(|e| e.to_str()) {
+        Some("csv" | "json" | "md" | "svg") => named.with_extension(""),
+        _ => named.to_path_buf(),
+    };
+    let path = if is_path { stem } else { run.slot::<Recorder>().folder()?.join(stem) };
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Some(file) = folder.ancestors().find(|part| part.is_file()) {
+        let message = format!("cannot write to {}: {} is a file, not a folder", path.display(), file.display());
+        return Err(Error::new("save", message).hint("choose a name without it, e.g. board.save(\"results\")"));
+    }
+    std::fs::create_dir_all(folder).map_err(|error| Error::file("save", folder, error))?;
+    Ok(path)
+}
+
+/// The path with `.extension` appended (a dot in the name is no extension).
+fn with(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+/// Replaces a file whole or not at all.
+///
+/// # Errors
+/// When it cannot be written; what was there before stays.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    let draft = with(path, &format!("{}.part", std::process::id()));
+    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&draft);
+        Error::file("save", path, error)
+    })
+}
+
+/// Saves a board as CSV, JSON, Markdown and SVG; returns the paths written.
+///
+/// # Errors
+/// When the place cannot be written to.
+pub fn save(board: &Leaderboard, name: &str) -> Result<Vec<PathBuf>> {
+    let view = board.view();
+    let path = place(board.run(), name)?;
+    let json = serde_json::to_string_pretty(&view.to_json()).map_err(|error| Error::new("save", error.to_string()))?;
+    let files = [
+        ("csv", csv(&view)?),
+        ("json", json + "\n"),
+        ("md", table::markdown(&view)),
+        ("svg", picture::of(&view).svg()),
+    ];
+    let mut paths = vec![];
+    for (extension, text) in files {
+        let path = with(&path, extension);
+        write(&path, &text)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// Saves a single text under a name or path with this extension; returns the path.
+///
+/// # Errors
+/// When the place cannot be written to.
+pub fn save_text(run: &Run, name: &str, extension: &str, text: &str) -> Result<PathBuf> {
+    let path = with(&place(run, name)?, extension);
+    write(&path, text)?;
+    Ok(path)
+}

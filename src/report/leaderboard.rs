@@ -1,0 +1,239 @@
+//! The leaderboard: the original network, every result added to it, and what they say beside each other.
+
+use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference};
+use crate::eval::Metrics;
+use crate::eval::gaps::{gaps, warnings, weak_original};
+use crate::runtime::Run;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A shared handle to a leaderboard.
+#[derive(Clone)]
+pub struct Leaderboard(Rc<Inner>);
+
+struct Inner {
+    run: Run,
+    title: String,
+    originals: RefCell<Vec<Original>>,
+    rows: RefCell<Vec<Row>>,
+}
+
+/// A network before any unlearning, on one split.
+#[derive(Debug, Clone)]
+pub struct Original {
+    /// The split it was evaluated on.
+    pub split_id: String,
+    /// Its metrics there.
+    pub metrics: Metrics,
+}
+
+/// Everything a rendering needs of a board, computed once.
+pub struct View {
+    /// What the board is about.
+    pub title: String,
+    /// The originals.
+    pub originals: Vec<Original>,
+    /// The rows, as added.
+    pub rows: Vec<Row>,
+    /// What follows from each row.
+    pub derived: Vec<Derived>,
+    /// Rows of several seeds put together.
+    pub entries: Vec<Entry>,
+}
+
+impl Leaderboard {
+    /// An empty board.
+    pub fn new(run: &Run, title: impl Into<String>) -> Self {
+        let (originals, rows) = Default::default();
+        Self(Rc::new(Inner { run: run.clone(), title: title.into(), originals, rows }))
+    }
+
+    /// The run it belongs to.
+    pub fn run(&self) -> &Run {
+        &self.0.run
+    }
+
+    /// Adds the network before unlearning, as evaluated on a split.
+    pub fn add_original(&self, split_id: &str, metrics: Metrics) {
+        self.0.originals.borrow_mut().push(Original { split_id: split_id.into(), metrics });
+    }
+
+    /// Adds a recorded row. A row that is there already is replaced, so that a result can be added again after `record`.
+    pub fn add(&self, row: Value) {
+        let row = Row::new(row);
+        let mut rows = self.0.rows.borrow_mut();
+        let same = |known: &&mut Row| !row.text("run_id").is_empty() && known.text("run_id") == row.text("run_id");
+        match rows.iter_mut().find(same) {
+            Some(known) => *known = row,
+            None => rows.push(row),
+        }
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> Vec<Value> {
+        self.0.rows.borrow().iter().map(|row| row.value.clone()).collect()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.rows.borrow().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Two handles to one board.
+    pub fn same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Everything a rendering needs.
+    pub fn view(&self) -> View {
+        let rows = self.0.rows.borrow().clone();
+        let derived = rows.iter().map(|row| Derived::of(&rows, row)).collect();
+        let entries = group(&rows);
+        View { title: self.0.title.clone(), originals: self.0.originals.borrow().clone(), rows, derived, entries }
+    }
+}
+
+impl View {
+    /// A figure of an entry: a metric, `seconds.<stage>`, `preparation`, `average_gap`, `accuracy_gap`, `tow`, `speedup`,
+    /// `speedup_prepared`.
+    pub fn figure(&self, entry: &Entry, name: &str) -> Figure {
+        Figure::of(entry.rows.iter().map(|index| self.value(*index, name)))
+    }
+
+    /// The same of a single row.
+    pub fn value(&self, index: usize, name: &str) -> f64 {
+        let (Some(row), Some(derived)) = (self.rows.get(index), self.derived.get(index)) else { return f64::NAN };
+        match name {
+            "average_gap" => derived.gaps.average,
+            "accuracy_gap" => derived.gaps.accuracy,
+            "tow" => derived.gaps.tow,
+            "speedup" => derived.speedup,
+            "speedup_prepared" => derived.speedup_prepared,
+            "preparation" => row.preparation(),
+            _ => match name.strip_prefix("seconds.") {
+                Some(stage) => row.seconds(stage),
+                None => row.metrics.get(name),
+            },
+        }
+    }
+
+    /// A figure of the originals, gaps included.
+    pub fn original(&self, name: &str) -> Figure {
+        Figure::of(self.originals.iter().map(|original| {
+            let retrained = reference(&self.rows, &original.split_id);
+            let found = retrained.map(|retrained| gaps(&original.metrics, &retrained));
+            match name {
+                "average_gap" => found.map_or(f64::NAN, |gaps| gaps.average),
+                "accuracy_gap" => found.map_or(f64::NAN, |gaps| gaps.accuracy),
+                "tow" => found.map_or(f64::NAN, |gaps| gaps.tow),
+                _ => original.metrics.get(name),
+            }
+        }))
+    }
+
+    /// The first row of an entry.
+    pub fn first(&self, entry: &Entry) -> Option<&Row> {
+        entry.rows.first().and_then(|index| self.rows.get(*index))
+    }
+
+    /// The metric of the retrained networks, over all splits.
+    pub fn retrained(&self, name: &str) -> f64 {
+        Figure::of(self.rows.iter().filter(|row| row.is_reference()).map(|row| row.metrics.get(name))).mean
+    }
+
+    /// Whether gaps can be told.
+    pub fn has_reference(&self) -> bool {
+        self.rows.iter().any(Row::is_reference)
+    }
+
+    /// Alarms, and what a reader has to know; one line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.originals.iter().filter_map(|o| weak_original(&o.metrics)).collect();
+        found.dedup();
+        for entry in &self.entries {
+            let Some(first) = self.first(entry) else { continue };
+            let place = if first.is_full() { String::new() } else { format!(" on {}", first.kind()) };
+            for line in self.alarms(entry) {
+                found.push(format!("{}{place}: {line}", entry.name));
+            }
+        }
+        found
+    }
+
+    /// An entry's alarms; of several seeds, each alarm once, with how many seeds raised it.
+    fn alarms(&self, entry: &Entry) -> Vec<String> {
+        let mut found: Vec<(String, String, usize)> = vec![];
+        for row in entry.rows.iter().filter_map(|index| self.rows.get(*index)) {
+            if !row.is_complete() {
+                found.push((String::new(), format!("{}: {}", row.text("status"), row.text("error")), 1));
+                continue;
+            }
+            let split = row.text("split_id");
+            let original = self.originals.iter().find(|o| o.split_id == split).map(|o| &o.metrics);
+            let retrained = reference(&self.rows, split).filter(|_| !row.is_reference());
+            for line in warnings(&row.metrics, original, retrained.as_ref()) {
+                let kind = line.split(':').next().unwrap_or_default().to_string();
+                match found.iter_mut().find(|(known, ..)| *known == kind) {
+                    Some((.., count)) => *count += 1,
+                    None => found.push((kind, line, 1)),
+                }
+            }
+        }
+        let seeds = entry.rows.len();
+        let told = |(_, line, count): (String, String, usize)| {
+            if seeds > 1 { format!("{line} ({count} of {seeds} runs)") } else { line }
+        };
+        found.into_iter().map(told).collect()
+    }
+
+    /// Remarks below the table: what is missing, and what reduction costs and saves.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![];
+        if !self.rows.is_empty() && !self.has_reference() {
+            notes.push(
+                "no retrained reference: gaps and speed-ups need board.add(unlearn::run(\"retrain\", task))".into(),
+            );
+        }
+        let sizes = self.rows.iter().map(|row| row.metrics.basis.forget.min(row.metrics.basis.attacked));
+        let fewest = sizes.filter(|n| *n > 0).min().unwrap_or(usize::MAX);
+        if fewest < 300 {
+            notes.push(format!(
+                "mia_ref (in the saved files) rests on {fewest} samples a side; below 300 it scatters by points"
+            ));
+        }
+        notes.extend(break_even(&self.rows, &self.entries));
+        notes
+    }
+
+    /// The board as JSON: title, originals, rows with what follows from them, warnings, notes.
+    pub fn to_json(&self) -> Value {
+        let finite = |x: f64| if x.is_finite() { json!(x) } else { Value::Null };
+        let rows = self.rows.iter().enumerate().map(|(index, row)| {
+            let mut value = row.value.clone();
+            if let Some(fields) = value.as_object_mut() {
+                for name in DERIVED {
+                    fields.insert(name.into(), finite(self.value(index, name)));
+                }
+            }
+            value
+        });
+        let originals = self.originals.iter();
+        let originals = originals.map(|o| json!({ "split_id": o.split_id, "metrics": o.metrics.to_json() }));
+        json!({
+            "title": self.title,
+            "originals": originals.collect::<Vec<_>>(),
+            "rows": rows.collect::<Vec<_>>(),
+            "warnings": self.warnings(),
+            "notes": self.notes(),
+        })
+    }
+}
+
+/// Names of the figures that follow from a row and the others.
+pub const DERIVED: [&str; 5] = ["average_gap", "accuracy_gap", "tow", "speedup", "speedup_prepared"];

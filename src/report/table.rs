@@ -1,0 +1,339 @@
+//! The leaderboard as a table: for the terminal and as Markdown.
+
+use super::entry::{Entry, Figure};
+use super::leaderboard::View;
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
+use std::io::IsTerminal;
+
+/// What stands for a figure that does not exist.
+const DASH: &str = "–";
+
+/// How a column reads and compares its figure.
+#[derive(Clone, Copy)]
+struct Column {
+    heading: &'static str,
+    figure: &'static str,
+    format: Format,
+    best: Best,
+    /// Columns of higher rank go first when the terminal is narrow; 0 stays.
+    rank: u8,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Percent,
+    Auc,
+    Points,
+    Share,
+    Seconds,
+    Speedup,
+}
+
+/// Which value of a column is the best one.
+#[derive(Clone, Copy, PartialEq)]
+enum Best {
+    Highest,
+    Lowest,
+    /// Nearest to the retrained network's.
+    Retrained,
+    Untold,
+}
+
+const COLUMNS: [Column; 11] = [
+    Column { heading: "RA %", figure: "retain_accuracy", format: Format::Percent, best: Best::Highest, rank: 0 },
+    Column { heading: "FA %", figure: "forget_accuracy", format: Format::Percent, best: Best::Retrained, rank: 0 },
+    Column { heading: "TA %", figure: "test_accuracy", format: Format::Percent, best: Best::Highest, rank: 0 },
+    Column {
+        heading: "TA gone",
+        figure: "forgotten_test_accuracy",
+        format: Format::Percent,
+        best: Best::Untold,
+        rank: 5,
+    },
+    Column { heading: "MIA AUC", figure: "mia_auc", format: Format::Auc, best: Best::Retrained, rank: 0 },
+    Column { heading: "SalUn %", figure: "mia_salun", format: Format::Percent, best: Best::Retrained, rank: 4 },
+    Column { heading: "gap", figure: "average_gap", format: Format::Points, best: Best::Lowest, rank: 1 },
+    Column { heading: "ToW", figure: "tow", format: Format::Share, best: Best::Highest, rank: 3 },
+    Column { heading: "seconds", figure: "seconds.unlearn", format: Format::Seconds, best: Best::Lowest, rank: 0 },
+    Column { heading: "prep", figure: "preparation", format: Format::Seconds, best: Best::Untold, rank: 2 },
+    Column { heading: "speed-up", figure: "speedup", format: Format::Speedup, best: Best::Highest, rank: 1 },
+];
+
+/// Seconds with about three significant digits.
+pub fn seconds(x: f64) -> String {
+    if x.is_nan() {
+        DASH.into()
+    } else if x < 0.0995 {
+        format!("{x:.3}")
+    } else if x < 9.995 {
+        format!("{x:.2}")
+    } else if x < 99.95 {
+        format!("{x:.1}")
+    } else {
+        format!("{x:.0}")
+    }
+}
+
+impl Format {
+    fn plain(self, x: f64) -> String {
+        match self {
+            _ if x.is_nan() => DASH.into(),
+            Self::Percent => format!("{:.1}", 100.0 * x),
+            Self::Auc => format!("{x:.3}"),
+            Self::Points => format!("{x:.1}"),
+            Self::Share => format!("{x:.2}"),
+            Self::Seconds => seconds(x),
+            Self::Speedup if x < 9.95 => format!("{x:.1}x"),
+            Self::Speedup => format!("{x:.0}x"),
+        }
+    }
+
+    fn show(self, figure: Figure) -> String {
+        let text = self.plain(figure.mean);
+        if figure.spread.is_nan() || matches!(self, Self::Speedup) {
+            return text;
+        }
+        // `.025` instead of `0.025` saves the column's width.
+        let spread = self.plain(figure.spread);
+        let spread =
+            if self == Self::Auc || self == Self::Share { spread.trim_start_matches('0').into() } else { spread };
+        format!("{text} ±{spread}")
+    }
+}
+
+/// A rendered table: headings, rows of cells, and which cells are the best of their column.
+struct Grid {
+    headings: Vec<String>,
+    /// Rank of each column, 0 for those that always stay.
+    ranks: Vec<u8>,
+    cells: Vec<Vec<String>>,
+    best: Vec<Vec<bool>>,
+}
+
+impl Grid {
+    fn of(view: &View) -> Self {
+        let mut grid =
+            Self { headings: vec!["method".into(), "retain".into()], ranks: vec![0, 0], cells: vec![], best: vec![] };
+        if !view.originals.is_empty() {
+            grid.cells.push(vec!["original".into(), DASH.into()]);
+        }
+        grid.cells.extend(view.entries.iter().map(|entry| vec![name(entry), retain(view, entry)]));
+        grid.best = grid.cells.iter().map(|row| vec![false; row.len()]).collect();
+        for column in COLUMNS {
+            grid.add(view, column);
+        }
+        grid
+    }
+
+    fn add(&mut self, view: &View, column: Column) {
+        let offset = self.cells.len() - view.entries.len();
+        let figures: Vec<Figure> = view.entries.iter().map(|entry| view.figure(entry, column.figure)).collect();
+        let before = view.original(column.figure);
+        let exists = |figure: &Figure| !figure.mean.is_nan();
+        // Preparation and forgotten classes are columns only where there is something to tell.
+        let optional = ["preparation", "forgotten_test_accuracy"].contains(&column.figure);
+        if optional && !figures.iter().any(exists) && !exists(&before) {
+            return;
+        }
+        self.headings.push(column.heading.into());
+        self.ranks.push(column.rank);
+        if offset == 1 {
+            self.push(0, with_error(column, before, view.original("mia_auc_se")), false);
+        }
+        let best = best_of(view, column, &figures);
+        for (index, (entry, figure)) in view.entries.iter().zip(&figures).enumerate() {
+            let mut text = with_error(column, *figure, view.figure(entry, "mia_auc_se"));
+            let prepared = view.figure(entry, "speedup_prepared").mean;
+            if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
+                text = format!("{text} ({})", Format::Speedup.plain(prepared));
+            }
+            self.push(index + offset, text, best == Some(figure.mean));
+        }
+    }
+
+    fn push(&mut self, row: usize, text: String, best: bool) {
+        if let (Some(cells), Some(marks)) = (self.cells.get_mut(row), self.best.get_mut(row)) {
+            cells.push(text);
+            marks.push(best);
+        }
+    }
+
+    /// Leaves out columns, least important first, until the table fits; returns what was left out.
+    fn fit(&mut self, width: usize) -> Vec<String> {
+        let mut hidden = vec![];
+        while self.width() > width {
+            let Some(index) = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i])
+            else {
+                break;
+            };
+            // The columns that matter most are shortened first: a speed-up can do without its bracket.
+            if self.ranks[index] == 1 && self.shorten() {
+                continue;
+            }
+            hidden.push(self.headings.remove(index));
+            self.ranks.remove(index);
+            self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
+            self.best.iter_mut().for_each(|row| {
+                row.remove(index);
+            });
+        }
+        hidden
+    }
+
+    /// Drops what stands in brackets behind the speed-ups; false when nothing did.
+    fn shorten(&mut self) -> bool {
+        let mut shortened = false;
+        for cell in self.cells.iter_mut().filter_map(|row| row.last_mut()) {
+            if let Some(cut) = cell.find("x (") {
+                cell.truncate(cut + 1);
+                shortened = true;
+            }
+        }
+        shortened
+    }
+
+    fn width(&self) -> usize {
+        let table = self.table(false);
+        table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
+    }
+
+    fn table(&self, colored: bool) -> Table {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        if colored {
+            table.enforce_styling()
+        } else {
+            table.force_no_tty()
+        };
+        let dim =
+            |text: &String| if colored { Cell::new(text).add_attribute(Attribute::Bold) } else { Cell::new(text) };
+        table.set_header(self.headings.iter().map(dim));
+        for (cells, best) in self.cells.iter().zip(&self.best) {
+            table.add_row(cells.iter().zip(best).map(|(text, best)| {
+                let cell = Cell::new(text);
+                if colored && *best { cell.fg(Color::Green).add_attribute(Attribute::Bold) } else { cell }
+            }));
+        }
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            column.set_cell_alignment(if index < 2 { CellAlignment::Left } else { CellAlignment::Right });
+        }
+        table
+    }
+}
+
+fn name(entry: &Entry) -> String {
+    if entry.rows.len() > 1 { format!("{} (n={})", entry.name, entry.rows.len()) } else { entry.name.clone() }
+}
+
+/// `full 638`, `blend 410 (64 %)`.
+fn retain(view: &View, entry: &Entry) -> String {
+    let Some(row) = view.first(entry) else { return DASH.into() };
+    let size = row.retain("size").as_f64().map_or(String::new(), |size| format!(" {size}"));
+    let ratio = row.retain("ratio").as_f64().filter(|_| !row.is_full());
+    format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
+}
+
+/// A figure; an AUC of a single run with its standard error.
+fn with_error(column: Column, figure: Figure, error: Figure) -> String {
+    let single = column.format == Format::Auc && figure.spread.is_nan() && !error.mean.is_nan();
+    column.format.show(if single { Figure { mean: figure.mean, spread: error.mean } } else { figure })
+}
+
+/// The best mean of a column among the methods (the retrained network is what they are measured by).
+fn best_of(view: &View, column: Column, figures: &[Figure]) -> Option<f64> {
+    let ideal = view.retrained(column.figure);
+    let worth = |x: f64| match column.best {
+        Best::Highest => x,
+        Best::Lowest => -x,
+        Best::Retrained => -(x - ideal).abs(),
+        Best::Untold => f64::NAN,
+    };
+    let methods =
+        view.entries.iter().zip(figures).filter(|(entry, _)| view.first(entry).is_some_and(|r| !r.is_reference()));
+    let means: Vec<f64> = methods.map(|(_, figure)| figure.mean).filter(|x| !worth(*x).is_nan()).collect();
+    // Of a single method nothing is the best.
+    if means.len() < 2 { None } else { means.into_iter().max_by(|a, b| worth(*a).total_cmp(&worth(*b))) }
+}
+
+/// Whether standard output shows colours; `--color` speaks through the two variables.
+fn colored() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    set("CLICOLOR_FORCE") || (std::io::stdout().is_terminal() && !set("NO_COLOR"))
+}
+
+/// The columns of the terminal; 120 where there is none.
+fn terminal_width() -> usize {
+    if !std::io::stdout().is_terminal() {
+        return 120;
+    }
+    Table::new().width().map_or(120, usize::from).max(60)
+}
+
+/// The board for a terminal.
+pub fn terminal(view: &View) -> String {
+    render(view, terminal_width(), colored())
+}
+
+/// The board as text of at most `width` columns where that is possible.
+pub fn render(view: &View, width: usize, colored: bool) -> String {
+    let mut grid = Grid::of(view);
+    let hidden = grid.fit(width);
+    let mut lines = vec![];
+    if !view.title.is_empty() {
+        lines.push(view.title.clone());
+        lines.push(String::new());
+    }
+    lines.extend(grid.table(colored).lines().map(|line| line.trim_end().to_string()));
+    if view.rows.is_empty() && view.originals.is_empty() {
+        lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
+    }
+    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {w}")).collect();
+    below.extend(view.notes().iter().map(|n| format!("note: {n}")));
+    if !hidden.is_empty() {
+        below.push(format!("note: no room for {}; board.save(name) keeps every column", hidden.join(", ")));
+    }
+    if !below.is_empty() {
+        lines.push(String::new());
+        lines.extend(below);
+    }
+    lines.join("\n")
+}
+
+fn prefix(title: &str) -> String {
+    if title.is_empty() { String::new() } else { format!("{title} · ") }
+}
+
+/// The board as Markdown, with every column.
+pub fn markdown(view: &View) -> String {
+    let grid = Grid::of(view);
+    // A bar inside a cell would end it.
+    let line = |cells: &[String]| {
+        format!("| {} |", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+    };
+    let mut lines = vec![];
+    if !view.title.is_empty() {
+        lines.extend([format!("**{}**", view.title), String::new()]);
+    }
+    lines.push(line(&grid.headings));
+    let rule: Vec<String> =
+        (0..grid.headings.len()).map(|i| if i < 2 { "---".into() } else { "---:".into() }).collect();
+    lines.push(line(&rule));
+    lines.extend(grid.cells.iter().map(|cells| line(cells)));
+    lines.push(String::new());
+    lines.push(LEGEND.into());
+    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
+    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();
+    if !remarks.is_empty() {
+        lines.push(String::new());
+        lines.extend(remarks);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What the headings mean.
+const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
+against test samples, ± its standard error (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
+calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
+seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
+Over several seeds: mean ± standard deviation.";
