@@ -1,9 +1,11 @@
 //! The command line: reads it, dispatches, and turns what happened into an exit code.
 
+mod check;
 mod doc;
 mod doctor;
 mod list;
 mod run;
+mod script;
 mod start;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -66,6 +68,8 @@ enum Color {
 enum Command {
     /// Check a script, then run it
     Run(RunOptions),
+    /// Find mistakes without running anything: syntax, unknown names, arity, imports
+    Check(CheckOptions),
     /// What a function does, with its options and an example; without a name, everything there is
     Doc(DocOptions),
     /// What there is: unlearners, datasets, models, condensers or metrics
@@ -106,6 +110,13 @@ struct RunOptions {
     /// The run folder [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckOptions {
+    /// The scripts; - reads one from standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -154,11 +165,15 @@ pub fn main() -> ExitCode {
     start::prepare_process();
     let cli = Cli::parse();
     start::prepare_colors(cli.color);
-    let ending = match &cli.command {
+    start::on_large_stack(move || dispatch(&cli)).into()
+}
+
+fn dispatch(cli: &Cli) -> Ending {
+    match &cli.command {
         Command::Run(options) => run::run(options, cli.quiet),
+        Command::Check(options) => check::check(options, cli.quiet),
         Command::Doc(options) => doc::doc(options),
         Command::List(options) => list::list(options),
         Command::Doctor => doctor::doctor(),
-    };
-    ending.into()
+    }
 }

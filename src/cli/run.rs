@@ -1,63 +1,68 @@
 //! `lethe run`: check a script, run it, complete its run folder.
 
+use super::script::Script;
 use super::{Ending, RunOptions, start};
-use crate::host::{Host, arguments::Arguments};
+use crate::host::Host;
+use crate::host::arguments::{Arguments, Declared};
 use crate::report::{folder, recorder};
+use crate::runtime::run::device_name;
 use crate::runtime::sources::{self, SourceMap};
 use crate::runtime::{Result, interrupt, versions};
-use rhai::EvalAltResult;
-use serde_json::json;
+use rhai::{AST, EvalAltResult, Position, Scope};
+use serde_json::{Value, json};
 use std::cell::OnceCell;
-use std::path::Path;
 
 /// Runs the script; what went wrong is on stderr.
 pub fn run(options: &RunOptions, quiet: bool) -> Ending {
-    let settings = match prepare(options, quiet) {
-        Ok(settings) => settings,
+    let (host, script) = match prepare(options, quiet) {
+        Ok(prepared) => prepared,
         Err(error) => return start::complain(&error),
     };
-    start::listen_to_signals();
-    let host = Host::new(settings);
-    plan(&host, options);
-    let outcome = host.run_file(&options.file.display().to_string());
+    let ast = match checked(&host, &script) {
+        Ok(ast) => ast,
+        Err(ending) => return ending,
+    };
+    plan(&host, options, &script);
+    let outcome = host.engine.run_ast_with_scope(&mut Scope::new(), &ast);
     conclude(&host, outcome)
 }
 
-/// Everything that can be refused before the engine exists.
-fn prepare(options: &RunOptions, quiet: bool) -> Result<crate::runtime::run::Settings> {
+/// Everything that can be refused before the engine exists; then the engine.
+fn prepare(options: &RunOptions, quiet: bool) -> Result<(Host, Script)> {
+    let script = Script::read(&options.file)?;
     if let Some(out) = &options.out {
         folder::check(out)?;
     }
-    start::settings(&options.machine, options.set.clone(), quiet)
+    let settings = start::settings(&options.machine, options.set.clone(), quiet)?;
+    start::listen_to_signals();
+    Ok((Host::new(settings), script))
+}
+
+/// Everything that can be refused before the script runs.
+fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
+    host.run.slot::<SourceMap>().insert(&script.name, &script.text);
+    let mut ast = host.engine.compile(&script.text).map_err(|problem| {
+        let located = EvalAltResult::ErrorInModule(script.name.clone(), Box::new(problem.into()), Position::NONE);
+        eprintln!("error: {located}");
+        Ending::Usage
+    })?;
+    ast.set_source(&script.name);
+    let given = &host.run.settings().arguments;
+    if !given.is_empty() {
+        let declared = Declared::of(&host.engine, &script.name, &ast);
+        declared.refuse_unknown(given).map_err(|error| start::complain(&error))?;
+    }
+    Ok(ast)
 }
 
 /// Tells the recorder where results go.
-fn plan(host: &Host, options: &RunOptions) {
-    let stem = options.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let name = if stem == "-" { "stdin".into() } else { stem };
-    let settings = host.run.settings().clone();
-    let file = options.file.clone();
-    let started = folder::now();
-    let git = OnceCell::new();
-    let arguments = host.run.slot::<Arguments>();
+fn plan(host: &Host, options: &RunOptions, script: &Script) {
     let sources = host.run.slot::<SourceMap>();
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
-        name,
+        name: script.stem(),
         out: options.out.clone(),
         root: "runs".into(),
-        settings: Box::new(move || {
-            json!({
-                "script": file.display().to_string(),
-                "started": started,
-                "seed": settings.seed,
-                "device": crate::runtime::run::device_name(settings.device),
-                "threads": settings.threads,
-                "arguments": arguments.values(),
-                "versions": versions::all(),
-                "git": git.get_or_init(|| folder::git_state(file.parent().unwrap_or(Path::new(".")))),
-                "command": std::env::args().collect::<Vec<_>>(),
-            })
-        }),
+        settings: Box::new(settings_of(host, script)),
         sources: Box::new(move || {
             // The embedded library is named by the version.
             let own = |name: &str| sources::embedded(name).is_none();
@@ -66,29 +71,62 @@ fn plan(host: &Host, options: &RunOptions) {
     });
 }
 
+/// What `settings.json` says, now and at the end of the run.
+fn settings_of(host: &Host, script: &Script) -> impl Fn() -> Value + 'static {
+    let settings = host.run.settings().clone();
+    let arguments = host.run.slot::<Arguments>();
+    let (name, folder) = (script.name.clone(), script.folder());
+    let started = folder::now();
+    let git = OnceCell::new();
+    move || {
+        json!({
+            "script": name,
+            "started": started,
+            "seed": settings.seed,
+            "device": device_name(settings.device),
+            "threads": settings.threads,
+            "arguments": arguments.values(),
+            "versions": versions::all(),
+            "git": git.get_or_init(|| folder::git_state(&folder)),
+            "command": std::env::args().collect::<Vec<_>>(),
+        })
+    }
+}
+
 /// Reports how the script ended, on stderr and in the run folder.
 fn conclude(host: &Host, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
-    let (ending, status, problem) = match &outcome {
+    let (mut ending, status, problem) = match &outcome {
         Ok(()) => (Ending::Success, "finished", None),
-        Err(error) if matches!(**error, EvalAltResult::ErrorTerminated(..)) || interrupt::raised() => {
-            (Ending::Interrupted, "interrupted", None)
-        }
+        Err(error) if is_interrupt(error) => (Ending::Interrupted, "interrupted", None),
         Err(error) => (Ending::ScriptError, "failed", Some(error.to_string())),
     };
     if let Some(problem) = &problem {
         eprintln!("error: {problem}");
     }
-    let ending = match host.run.slot::<Arguments>().refuse_unused(&host.run) {
-        Err(error) if ending == Ending::Success => start::complain(&error),
-        _ => ending,
-    };
+    if ending == Ending::Interrupted {
+        eprintln!("interrupted");
+    }
     let recorder = host.run.slot::<recorder::Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);
-        return if ending == Ending::Success { Ending::ScriptError } else { ending };
+        ending = if ending == Ending::Success { Ending::ScriptError } else { ending };
     }
     if let Some(folder) = recorder.opened() {
         host.run.progress().say(&format!("results: {}", folder.display()));
     }
-    ending
+    match host.run.slot::<Arguments>().refuse_unused(&host.run) {
+        Err(error) if ending == Ending::Success => start::complain(&error),
+        _ => ending,
+    }
+}
+
+/// Whether a script ended because it was asked to.
+fn is_interrupt(error: &EvalAltResult) -> bool {
+    match error {
+        EvalAltResult::ErrorTerminated(..) => true,
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            is_interrupt(inner)
+        }
+        _ => interrupt::raised(),
+    }
 }

@@ -23,6 +23,17 @@ pub fn prepare_process() {
     }
 }
 
+/// Runs `work` on a thread whose stack is deep enough for scripts that recurse up to the limit.
+pub fn on_large_stack(work: impl FnOnce() -> Ending + Send + 'static) -> Ending {
+    const STACK: usize = 256 << 20;
+    let thread = std::thread::Builder::new().name("lethe".into()).stack_size(STACK).spawn(work);
+    match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(ending)) => ending,
+        Ok(Err(_)) => Ending::ScriptError,
+        Err(problem) => complain(&Error::new("", format!("no thread for the interpreter: {problem}"))),
+    }
+}
+
 /// Ctrl-C and termination: the first asks the script to stop, the second leaves at once.
 pub fn listen_to_signals() {
     let listening = ctrlc::set_handler(|| {

@@ -51,11 +51,40 @@ impl Arguments {
 }
 
 impl Declared {
-    /// Adds what a script declares.
-    pub fn scan(&mut self, ast: &AST) {
+    /// What a script and the scripts it imports declare.
+    pub fn of(engine: &Engine, name: &str, ast: &AST) -> Self {
+        let mut declared = Self::default();
+        let mut seen = vec![name.to_string()];
+        let mut imports = declared.scan(name, ast);
+        while let Some((from, path)) = imports.pop() {
+            let Ok((name, text)) = super::resolver::find(Some(&from), &path) else {
+                // Running the import will say what is wrong with it.
+                declared.open = true;
+                continue;
+            };
+            if seen.contains(&name) {
+                continue;
+            }
+            match engine.compile(&text) {
+                Ok(ast) => imports.extend(declared.scan(&name, &ast)),
+                Err(_) => declared.open = true,
+            }
+            seen.push(name);
+        }
+        declared
+    }
+
+    /// Adds what one script declares; the files it imports, as (name of the script, path).
+    fn scan(&mut self, name: &str, ast: &AST) -> Vec<(String, String)> {
+        let mut imports = vec![];
         ast.walk(&mut |path| {
             match path.last() {
-                Some(ASTNode::Stmt(Stmt::Import(what, _))) => self.open |= !is_std(&what.0),
+                Some(ASTNode::Stmt(Stmt::Import(what, _))) => match &what.0 {
+                    // The embedded library declares no arguments.
+                    Expr::StringConstant(path, _) if path.starts_with("std/") => {}
+                    Expr::StringConstant(path, _) => imports.push((name.to_string(), path.to_string())),
+                    _ => self.open = true,
+                },
                 Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)))
                     if call.name == "arg" && call.args.len() == 2 =>
                 {
@@ -68,6 +97,7 @@ impl Declared {
             }
             true
         });
+        imports
     }
 
     /// An error for a `--set` that the script cannot ask for.
@@ -80,11 +110,6 @@ impl Declared {
         }
         refuse_unknown(given, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
     }
-}
-
-/// Whether an import names the embedded library, which declares no arguments.
-fn is_std(path: &Expr) -> bool {
-    matches!(path, Expr::StringConstant(text, _) if text.starts_with("std/"))
 }
 
 fn refuse_unknown(given: &[(String, String)], known: &[&str]) -> Result<()> {
@@ -207,15 +232,24 @@ mod tests {
     #[test]
     fn declared_arguments_are_read_off_the_text() {
         let engine = Engine::new();
-        let ast =
-            engine.compile("let a = arg(\"epochs\", 1); fn f() { arg(\"lr\", 0.1) } import \"std/unlearn\" as u;");
-        let mut declared = Declared::default();
-        declared.scan(&ast.unwrap());
+        let text = "let a = arg(\"epochs\", 1); fn f() { arg(\"lr\", 0.1) } import \"std/unlearn\" as u;";
+        let mut declared = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
         declared.names.sort();
         assert_eq!(declared, Declared { names: vec!["epochs".into(), "lr".into()], open: false });
         let Err(Error::Fault(fault)) = declared.refuse_unknown(&[("epoch".into(), "1".into())]) else { panic!() };
         assert_eq!(fault.hint, "did you mean `epochs`?");
-        declared.scan(&engine.compile("import \"other\" as o;").unwrap());
-        assert!(declared.refuse_unknown(&[("epoch".into(), "1".into())]).is_ok());
+        let computed = engine.compile("arg(\"e\" + n, 1);").unwrap();
+        assert!(Declared::of(&engine, "main.rhai", &computed).refuse_unknown(&[("epoch".into(), "1".into())]).is_ok());
+    }
+
+    #[test]
+    fn imports_are_followed_and_circles_end() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a.rhai"), "import \"b\" as b; arg(\"deep\", 1);").unwrap();
+        std::fs::write(place.path().join("b.rhai"), "import \"a\" as a;").unwrap();
+        let main = place.path().join("main.rhai").display().to_string();
+        let engine = Engine::new();
+        let ast = engine.compile("import \"a\" as a;").unwrap();
+        assert_eq!(Declared::of(&engine, &main, &ast), Declared { names: vec!["deep".into()], open: false });
     }
 }
