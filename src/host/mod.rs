@@ -3,8 +3,10 @@
 pub mod arguments;
 pub mod catalog;
 pub mod constructs;
+pub mod diagnostics;
 pub mod docs;
 pub mod engine;
+pub mod explain;
 pub mod reference;
 pub mod resolver;
 pub mod rooms;

@@ -1,0 +1,271 @@
+//! From an evaluation error to what a person reads: message, place, source line with a caret, calls, advice.
+
+use super::catalog::Catalog;
+use super::explain;
+use crate::runtime::sources::{SourceMap, embedded};
+use rhai::{EvalAltResult, Map, Position};
+
+/// A place in a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The script's name: a path, `std/..`, or `repl`.
+    pub source: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// How many characters to underline.
+    pub length: usize,
+    /// The text of the line; empty when it is not known.
+    pub text: String,
+}
+
+/// One call on the way to the error, innermost first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The function called.
+    pub function: String,
+    /// Where it was called.
+    pub place: Option<Place>,
+}
+
+/// Everything there is to say about an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What went wrong.
+    pub message: String,
+    /// Where.
+    pub place: Option<Place>,
+    /// The calls that led there, innermost first.
+    pub frames: Vec<Frame>,
+    /// Facts, such as valid options or existing signatures.
+    pub notes: Vec<String>,
+    /// What to do about it; may be empty.
+    pub hint: String,
+    /// Whether the script was stopped from outside.
+    pub interrupted: bool,
+}
+
+/// Where positions are looked up.
+pub struct Sources<'a> {
+    /// The texts read by this run.
+    pub map: &'a SourceMap,
+    /// The name of the script that was run.
+    pub main: &'a str,
+}
+
+impl Sources<'_> {
+    fn line(&self, source: &str, line: usize) -> String {
+        let text = self.map.get(source).or_else(|| embedded(source).map(Into::into)).unwrap_or_default();
+        text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_string()
+    }
+
+    /// The place of a position, underlining the call or token that starts there.
+    pub fn place(&self, source: &str, position: Position) -> Option<Place> {
+        let line = position.line()?;
+        let column = position.position().unwrap_or(1);
+        let text = self.line(source, line);
+        let length = extent(&text, column);
+        Some(Place { source: source.into(), line, column, length, text })
+    }
+
+    /// The first occurrence of `word` at or after a place, within the next lines; the place itself when there is none.
+    fn seek(&self, place: Place, word: &str) -> Place {
+        for offset in 0..40 {
+            let line = place.line + offset;
+            let text = self.line(&place.source, line);
+            let from = if offset == 0 { place.column.saturating_sub(1) } else { 0 };
+            if let Some(column) = find_word(&text, word, from) {
+                let length = word.chars().count();
+                return Place { source: place.source, line, column: column + 1, length, text };
+            }
+        }
+        place
+    }
+}
+
+/// Index in characters of a whole word in `text`, from a character index on.
+fn find_word(text: &str, word: &str, from: usize) -> Option<usize> {
+    let (letters, wanted): (Vec<char>, Vec<char>) = (text.chars().collect(), word.chars().collect());
+    let part = |i: Option<usize>| i.and_then(|i| letters.get(i)).is_some_and(|c| c.is_alphanumeric() || *c == '_');
+    (from..(letters.len() + 1).saturating_sub(wanted.len())).find(|start| {
+        let end = start + wanted.len();
+        letters.get(*start..end) == Some(&wanted[..]) && !part(start.checked_sub(1)) && !part(Some(end))
+    })
+}
+
+/// How many characters the call, name, literal or operator at a column covers.
+fn extent(text: &str, column: usize) -> usize {
+    let letters: Vec<char> = text.chars().skip(column.saturating_sub(1)).collect();
+    let name = letters.iter().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).count();
+    if name == 0 {
+        return match letters.first() {
+            Some('"' | '`') => quoted(&letters),
+            Some(c) if c.is_ascii_punctuation() => {
+                let operator = letters.iter().take_while(|c| "+-*/%=<>!&|@^.".contains(**c)).count();
+                operator.max(1)
+            }
+            _ => 1,
+        };
+    }
+    if letters.get(name) != Some(&'(') {
+        return name;
+    }
+    let mut depth = 0_usize;
+    for (i, letter) in letters.iter().enumerate().skip(name) {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return i + 1;
+        }
+    }
+    name
+}
+
+/// The length of the string literal that `letters` start with.
+fn quoted(letters: &[char]) -> usize {
+    let quote = letters.first().copied().unwrap_or('"');
+    letters.iter().skip(1).position(|c| *c == quote).map_or(letters.len(), |end| end + 2)
+}
+
+/// A function's name as people know it.
+fn function_name(name: &str) -> String {
+    if name.starts_with("anon$") { "a closure".into() } else { name.split('(').next().unwrap_or(name).trim().into() }
+}
+
+impl Diagnostic {
+    /// Explains an error.
+    pub fn of(error: &EvalAltResult, sources: &Sources, catalog: &Catalog) -> Self {
+        let mut frames = vec![];
+        let mut source = sources.main.to_string();
+        let mut around = None;
+        let root = descend(error, sources, &mut source, &mut around, &mut frames);
+        frames.reverse();
+        let place = sources.place(&source, root.position()).or(around);
+        let mut found = Self { place, frames, ..Self::default() };
+        match root {
+            EvalAltResult::ErrorTerminated(..) => {
+                found.interrupted = true;
+                found.message = "interrupted".into();
+            }
+            EvalAltResult::ErrorRuntime(value, _) => match value.read_lock::<Map>() {
+                Some(map) if map.contains_key("message") => found.fault(&map, sources),
+                _ => found.message = value.to_string(),
+            },
+            other => explain::explain(&mut found, other, catalog),
+        }
+        if found.frames.first().is_some_and(|frame| frame.place == found.place) {
+            found.frames.remove(0);
+        }
+        found
+    }
+
+    /// A fault raised by one of our functions.
+    fn fault(&mut self, map: &Map, sources: &Sources) {
+        let text = |key: &str| map.get(key).map(ToString::to_string).unwrap_or_default();
+        let operation = text("operation");
+        self.message = if operation.is_empty() { text("message") } else { format!("{operation}: {}", text("message")) };
+        self.hint = text("hint");
+        if let Some(notes) = map.get("notes").and_then(|notes| notes.read_lock::<rhai::Array>()) {
+            self.notes = notes.iter().map(ToString::to_string).collect();
+        }
+        let word = text("word");
+        if let (false, Some(place)) = (word.is_empty(), self.place.take_if(|_| !word.is_empty())) {
+            self.place = Some(sources.seek(place, &word));
+        }
+    }
+
+    /// The process's exit code for this error.
+    pub fn exit_code(&self) -> i32 {
+        if self.interrupted { 130 } else { 1 }
+    }
+
+    /// The text people read, in colour or not.
+    pub fn render(&self, colored: bool) -> String {
+        let paint = |code: &str, text: &str| if colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
+        let kind = if self.interrupted { paint("1;33", "interrupted") } else { paint("1;31", "error") };
+        let mut out = if self.interrupted { kind } else { format!("{kind}: {}", paint("1", &self.message)) };
+        let width = self.place.as_ref().map_or(1, |place| place.line.to_string().len());
+        let bar = paint("34", "|");
+        if let Some(place) = &self.place {
+            let arrow = paint("34", "-->");
+            out += &format!("\n{:width$}{arrow} {}:{}:{}", "", place.source, place.line, place.column);
+            if !place.text.is_empty() && !self.interrupted {
+                let text = place.text.replace('\t', " ");
+                let room = text.chars().count().saturating_sub(place.column.saturating_sub(1)).max(1);
+                let caret = paint("1;31", &"^".repeat(place.length.clamp(1, room)));
+                let number = paint("34", &place.line.to_string());
+                let indent = " ".repeat(place.column.saturating_sub(1));
+                let margin = " ".repeat(width);
+                out += &format!("\n{margin} {bar}\n{number} {bar} {text}\n{margin} {bar} {indent}{caret}");
+            }
+        }
+        for note in &self.notes {
+            out += &format!("\n{:width$} = {note}", "");
+        }
+        for frame in &self.frames {
+            out += &format!("\n{:width$} = in {}", "", frame.function);
+            if let Some(place) = &frame.place {
+                let line = place.text.trim();
+                out += &format!(", called at {}:{}:{}   {bar} {line}", place.source, place.line, place.column);
+            }
+        }
+        if !self.hint.is_empty() {
+            out += &format!("\n{}: {}", paint("1;36", "help"), self.hint);
+        }
+        out
+    }
+}
+
+/// Walks to the innermost error, noting calls and keeping track of whose source positions belong to.
+fn descend<'e>(
+    error: &'e EvalAltResult,
+    sources: &Sources,
+    source: &mut String,
+    around: &mut Option<Place>,
+    frames: &mut Vec<Frame>,
+) -> &'e EvalAltResult {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(name, inside, inner, position) => {
+            let place = sources.place(source, *position);
+            frames.push(Frame { function: function_name(name), place: place.clone() });
+            *around = place.or(around.take());
+            if !inside.is_empty() {
+                *source = inside.clone();
+            }
+            descend(inner, sources, source, around, frames)
+        }
+        EvalAltResult::ErrorInModule(path, inner, position) => {
+            *around = sources.place(source, *position).or(around.take());
+            if matches!(**inner, EvalAltResult::ErrorParsing(..)) {
+                *source = path.clone();
+            }
+            descend(inner, sources, source, around, frames)
+        }
+        root => root,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_names_operators_and_strings_are_underlined_whole() {
+        assert_eq!(extent("let x = conv(a, [1, 2]) + 1;", 9), 15);
+        assert_eq!(extent("let x = abc + 1;", 9), 3);
+        assert_eq!(extent("a ** b", 3), 2);
+        assert_eq!(extent("f(\"abc\")", 3), 5);
+        assert_eq!(extent("open(", 1), 4);
+        assert_eq!(extent("", 1), 1);
+    }
+
+    #[test]
+    fn words_are_found_whole() {
+        assert_eq!(find_word("f(#{ widht_: 1, widht: 2 })", "widht", 0), Some(16));
+        assert_eq!(find_word("abc", "abcd", 0), None);
+    }
+}
