@@ -7,8 +7,8 @@ use crate::host::arguments::{Arguments, Declared};
 use crate::report::{folder, recorder};
 use crate::runtime::run::device_name;
 use crate::runtime::sources::{self, SourceMap};
-use crate::runtime::{Result, interrupt, versions};
-use rhai::{AST, EvalAltResult, Position, Scope};
+use crate::runtime::{Result, versions};
+use rhai::{AST, EvalAltResult};
 use serde_json::{Value, json};
 use std::cell::OnceCell;
 
@@ -23,8 +23,8 @@ pub fn run(options: &RunOptions, quiet: bool) -> Ending {
         Err(ending) => return ending,
     };
     plan(&host, options, &script);
-    let outcome = host.engine.run_ast_with_scope(&mut Scope::new(), &ast);
-    conclude(&host, outcome)
+    let outcome = host.run_script(&ast);
+    conclude(&host, &script, outcome)
 }
 
 /// Everything that can be refused before the engine exists; then the engine.
@@ -40,13 +40,10 @@ fn prepare(options: &RunOptions, quiet: bool) -> Result<(Host, Script)> {
 
 /// Everything that can be refused before the script runs.
 fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
-    host.run.slot::<SourceMap>().insert(&script.name, &script.text);
-    let mut ast = host.engine.compile(&script.text).map_err(|problem| {
-        let located = EvalAltResult::ErrorInModule(script.name.clone(), Box::new(problem.into()), Position::NONE);
-        eprintln!("error: {located}");
+    let ast = host.compile(&script.name, &script.text).map_err(|problem| {
+        eprintln!("{}", host.diagnose(&problem, &script.name).render(start::colored(&std::io::stderr())));
         Ending::Usage
     })?;
-    ast.set_source(&script.name);
     let given = &host.run.settings().arguments;
     if !given.is_empty() {
         let declared = Declared::of(&host.engine, &script.name, &ast);
@@ -94,17 +91,16 @@ fn settings_of(host: &Host, script: &Script) -> impl Fn() -> Value + 'static {
 }
 
 /// Reports how the script ended, on stderr and in the run folder.
-fn conclude(host: &Host, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
-    let (mut ending, status, problem) = match &outcome {
-        Ok(()) => (Ending::Success, "finished", None),
-        Err(error) if is_interrupt(error) => (Ending::Interrupted, "interrupted", None),
-        Err(error) => (Ending::ScriptError, "failed", Some(error.to_string())),
+fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
+    let found = outcome.err().map(|error| host.diagnose(&error, &script.name));
+    let (mut ending, status) = match &found {
+        None => (Ending::Success, "finished"),
+        Some(found) if found.interrupted => (Ending::Interrupted, "interrupted"),
+        Some(_) => (Ending::ScriptError, "failed"),
     };
-    if let Some(problem) = &problem {
-        eprintln!("error: {problem}");
-    }
-    if ending == Ending::Interrupted {
-        eprintln!("interrupted");
+    let problem = found.as_ref().filter(|found| !found.interrupted).map(|found| found.message.clone());
+    if let Some(found) = &found {
+        eprintln!("{}", found.render(start::colored(&std::io::stderr())));
     }
     let recorder = host.run.slot::<recorder::Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
@@ -117,16 +113,5 @@ fn conclude(host: &Host, outcome: std::result::Result<(), Box<EvalAltResult>>) -
     match host.run.slot::<Arguments>().refuse_unused(&host.run) {
         Err(error) if ending == Ending::Success => start::complain(&error),
         _ => ending,
-    }
-}
-
-/// Whether a script ended because it was asked to.
-fn is_interrupt(error: &EvalAltResult) -> bool {
-    match error {
-        EvalAltResult::ErrorTerminated(..) => true,
-        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
-            is_interrupt(inner)
-        }
-        _ => interrupt::raised(),
     }
 }

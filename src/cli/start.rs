@@ -26,6 +26,7 @@ pub fn prepare_process() {
 /// Runs `work` on a thread whose stack is deep enough for scripts that recurse up to the limit.
 pub fn on_large_stack(work: impl FnOnce() -> Ending + Send + 'static) -> Ending {
     const STACK: usize = 256 << 20;
+    crate::host::evaluate::quiet_panics();
     let thread = std::thread::Builder::new().name("lethe".into()).stack_size(STACK).spawn(work);
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(ending)) => ending,

@@ -185,7 +185,8 @@ impl Diagnostic {
 
     /// The text people read, in colour or not.
     pub fn render(&self, colored: bool) -> String {
-        let paint = |code: &str, text: &str| if colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
+        let paint =
+            |code: &str, text: &str| if colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
         let kind = if self.interrupted { paint("1;33", "interrupted") } else { paint("1;31", "error") };
         let mut out = if self.interrupted { kind } else { format!("{kind}: {}", paint("1", &self.message)) };
         let width = self.place.as_ref().map_or(1, |place| place.line.to_string().len());

@@ -1,9 +1,12 @@
 //! Builds the engine once: limits, operators, every room's functions.
 
+use super::catalog::Catalog;
+use super::diagnostics::{Diagnostic, Sources};
+use super::evaluate::evaluate;
 use super::resolver::Resolver;
 use crate::runtime::sources::SourceMap;
 use crate::runtime::{Run, interrupt, run::Settings};
-use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
 use std::rc::Rc;
 
 /// An engine with everything registered, and the run it belongs to.
@@ -38,18 +41,32 @@ impl Host {
         Self { engine, run }
     }
 
-    /// Runs a script file.
+    /// Compiles a script under the name that errors give it.
+    ///
+    /// # Errors
+    /// Syntax errors, located in the script.
+    pub fn compile(&self, name: &str, text: &str) -> Result<AST, Box<EvalAltResult>> {
+        self.run.slot::<SourceMap>().insert(name, text);
+        let mut ast = self.engine.compile(text).map_err(|problem| {
+            Box::new(EvalAltResult::ErrorInModule(name.into(), Box::new(problem.into()), Position::NONE))
+        })?;
+        ast.set_source(name);
+        Ok(ast)
+    }
+
+    /// Runs a compiled script from its beginning.
     ///
     /// # Errors
     /// Whatever the script raises.
-    pub fn run_file(&self, path: &str) -> Result<(), Box<EvalAltResult>> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| EvalAltResult::ErrorSystem(format!("{path} cannot be read"), error.into()))?;
-        self.run.slot::<SourceMap>().insert(path, text.as_str());
-        let compiled = self.engine.compile(&text);
-        let mut ast = compiled
-            .map_err(|error| EvalAltResult::ErrorInModule(path.into(), Box::new(error.into()), Position::NONE))?;
-        ast.set_source(path);
-        self.engine.run_ast_with_scope(&mut Scope::new(), &ast)
+    pub fn run_script(&self, ast: &AST) -> Result<(), Box<EvalAltResult>> {
+        let mut global = self.engine.new_global_runtime_state();
+        global.lib.push(ast.shared_lib().clone());
+        evaluate(&self.engine, &mut global, &mut Scope::new(), ast).map(|_| ())
+    }
+
+    /// Explains an error that came out of the script `main`.
+    pub fn diagnose(&self, error: &EvalAltResult, main: &str) -> Diagnostic {
+        let map = self.run.slot::<SourceMap>();
+        Diagnostic::of(error, &Sources { map: &map, main }, &Catalog::of(&self.engine))
     }
 }

@@ -91,7 +91,11 @@ fn unknown_variable(found: &mut Diagnostic, name: &str, catalog: &Catalog) {
     found.message = format!("unknown variable `{name}`");
     found.hint = if catalog.find(name).is_empty() {
         let near = nearest(name, catalog);
-        if near.is_empty() { "functions see their parameters and `global::CONSTANT`s, not variables around them".into() } else { near }
+        if near.is_empty() {
+            "functions see their parameters and `global::CONSTANT`s, not variables around them".into()
+        } else {
+            near
+        }
     } else {
         format!("`{name}` is a function; to pass it on write Fn(\"{name}\") or |x| {name}(x)")
     };

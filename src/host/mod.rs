@@ -6,6 +6,7 @@ pub mod constructs;
 pub mod diagnostics;
 pub mod docs;
 pub mod engine;
+pub mod evaluate;
 pub mod explain;
 pub mod reference;
 pub mod resolver;

@@ -1,0 +1,58 @@
+//! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
+
+use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Position, Scope, Stmt};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    /// What the panic being unwound on this thread said. The hook has no other way to hand it over.
+    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps what a panic says for the report instead of printing it.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+        let first = text.lines().next().unwrap_or_default().to_string();
+        let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+        SAID.with(|said| *said.borrow_mut() = Some(format!("{first}{place}")));
+    }));
+}
+
+/// Evaluates the statements of a script in a state and a scope that outlive it; the value of the last one.
+///
+/// # Errors
+/// Those of the script; a panic becomes an internal error at the statement that led to it.
+pub fn evaluate(
+    engine: &Engine,
+    global: &mut GlobalRuntimeState,
+    scope: &mut Scope,
+    ast: &AST,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    global.source = ast.source().map(Into::into);
+    let mut caches = Caches::new();
+    let mut last = Dynamic::UNIT;
+    for statement in ast.statements() {
+        let one = std::slice::from_ref(statement);
+        let run = || engine.eval_statements_raw(global, &mut caches, scope, one);
+        last = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(value) => value?,
+            Err(_) => return Err(internal(statement.position())),
+        };
+        if matches!(statement, Stmt::Return(..)) {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// The error that stands for a panic.
+fn internal(position: Position) -> Box<EvalAltResult> {
+    let said = SAID.with(|said| said.borrow_mut().take()).unwrap_or_default();
+    let mut map = rhai::Map::new();
+    map.insert("message".into(), format!("internal error: {said}").into());
+    map.insert("hint".into(), "this is a defect of Lethe, not of the script; please report it".into());
+    Box::new(EvalAltResult::ErrorRuntime(map.into(), position))
+}
