@@ -2,6 +2,7 @@
 
 pub mod accelerate;
 pub mod api;
+pub mod board;
 pub mod cache;
 pub mod epochs;
 pub mod frame;
@@ -44,6 +45,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(outcome::script),
         rhai::exported_module!(api::script),
         rhai::exported_module!(api::results),
+        rhai::exported_module!(board::script),
     ] {
         engine.register_global_module(module.into());
     }

@@ -66,7 +66,8 @@ impl Row {
     fn kinship(&self) -> String {
         let mut options = self.value.get("options").cloned().unwrap_or(Value::Null);
         if let Some(map) = options.as_object_mut() {
-            map.remove("seed");
+            // Where a retrained network came from makes no difference to what it is.
+            map.retain(|key, _| !["seed", "cached"].contains(&key.as_str()));
         }
         let accelerated = self.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
         let per_class = self.retain("per_class");
@@ -146,7 +147,8 @@ fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
     let differing: Vec<String> = options
         .into_iter()
         .flatten()
-        .filter(|(key, value)| *key != "seed" && rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
+        .filter(|(key, _)| !["seed", "cached"].contains(&key.as_str()))
+        .filter(|(key, value)| rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
         .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), Into::into)))
         .collect();
     if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }

@@ -23,7 +23,7 @@ pub fn csv(view: &View) -> Result<String> {
     header.extend(metrics.iter().cloned());
     header.extend(DERIVED.map(String::from));
     header.extend(STAGES.map(|stage| format!("seconds_{stage}")));
-    header.extend(["seeds".into(), "peak_memory".into()]);
+    header.extend(["seeds".into(), "peak_memory_bytes".into()]);
     header.extend(options.iter().map(|key| format!("option_{key}")));
     let mut writer = csv::Writer::from_writer(vec![]);
     let failed = |error: &dyn std::fmt::Display| Error::new("csv", error.to_string());
@@ -47,7 +47,8 @@ pub fn csv(view: &View) -> Result<String> {
         line.extend(metrics.iter().map(|name| number(row.metrics.get(name))));
         line.extend(DERIVED.map(|name| number(view.value(index, name))));
         line.extend(STAGES.map(|stage| number(row.seconds(stage))));
-        line.extend([field("seeds"), field("peak_memory")]);
+        let memory = row.value.get("peak_memory").and_then(|memory| memory.get("bytes"));
+        line.extend([field("seeds"), memory.map_or(String::new(), cell)]);
         let given = row.value.get("options");
         line.extend(options.iter().map(|key| given.and_then(|o| o.get(key)).map_or(String::new(), cell)));
         writer.write_record(&line).map_err(|e| failed(&e))?;

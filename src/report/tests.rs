@@ -26,7 +26,7 @@ fn row(method: &str, kind: &str, seed: u64, metrics: &Metrics, seconds: f64) -> 
         "accelerated": method == "acf", "dataset": "digits", "model": "convnet", "split_id": "s1", "seeds": { "run": seed },
         "retain": { "kind": kind, "per_class": if full { Value::Null } else { json!(20) },
                     "size": if full { 638 } else { 402 }, "ratio": if full { 1.0 } else { 0.63 } },
-        "options": { "lr": 0.1 }, "metrics": metrics.to_json(), "peak_memory": 1000,
+        "options": { "lr": 0.1 }, "metrics": metrics.to_json(), "peak_memory": { "bytes": 1000, "kind": "process high-water mark" },
         "seconds": { "cluster": if full { 0.0 } else { 0.21 }, "condense": if full { 0.0 } else { 0.64 },
                      "unlearn": seconds, "evaluate": 0.05 },
         "status": "ok",
@@ -137,7 +137,7 @@ fn csv_quotes_and_leaves_missing_figures_empty() {
     assert_eq!(&rows[1][at("label")], "mine, \"best\"\nso far");
     assert_eq!([&rows[1][at("mia_tpr_at_1")], &rows[1][at("tow")]], ["", ""]);
     assert_eq!(&rows[1][at("seconds_unlearn")], "0.1");
-    assert_eq!(&rows[1][at("option_lr")], "0.1");
+    assert_eq!([&rows[1][at("option_lr")], &rows[1][at("peak_memory_bytes")]], ["0.1", "1000"]);
     assert!(!text.contains("NaN"));
 }
 
