@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod dataset;
 pub mod dataset_api;
+pub mod files;
 pub mod folders;
 pub mod formats;
 pub mod own;
@@ -25,6 +26,7 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(dataset_api::script).into());
     engine.register_global_module(rhai::exported_module!(batch::script).into());
     engine.register_global_module(rhai::exported_module!(parts::script).into());
+    engine.register_global_module(rhai::exported_module!(files::script).into());
     engine.register_global_module(rhai::exported_module!(own::script).into());
     engine.register_global_module(rhai::exported_module!(teacher::script).into());
     engine.register_iterator_result::<batch::ScriptBatches, std::rc::Rc<Batch>>();

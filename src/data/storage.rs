@@ -11,6 +11,9 @@ use tch::{Device, Kind, Tensor};
 /// one by one, which needs a quarter of the memory and three more passes over each batch.
 const RESIDENT_LIMIT: i64 = 1 << 30;
 
+/// More classes than any data set has: a damaged label would otherwise ask for as many counters.
+const CLASS_LIMIT: usize = 1_000_000;
+
 /// What is known about a set of images apart from the images.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DatasetInfo {
@@ -79,6 +82,10 @@ impl Storage {
         let host = integers(labels)?;
         let classes =
             info.classes.unwrap_or_else(|| host.iter().max().map_or(0, |m| usize::try_from(m + 1).unwrap_or(0)));
+        if classes > CLASS_LIMIT {
+            let message = format!("{classes} classes are more than the {CLASS_LIMIT} that make sense");
+            return Err(Error::new(&what, message).hint("labels are class numbers from 0"));
+        }
         if let Some((place, label)) = host.iter().enumerate().find(|(_, l)| **l < 0 || **l >= classes as i64) {
             let message = format!("label {label} of image {place} is outside 0..{classes}");
             return Err(

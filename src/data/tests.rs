@@ -124,6 +124,7 @@ fn wrong_tensors_are_refused_with_a_reason() {
     assert_eq!(message(&images, &labels(&[0, 1]), None), "set: 3 images but 2 labels");
     assert_eq!(message(&images, &labels(&[0, 1, 2]), Some(2)), "set: label 2 of image 2 is outside 0..2");
     assert_eq!(message(&images, &labels(&[0, -1, 1]), None), "set: label -1 of image 1 is outside 0..2");
+    assert!(message(&images, &labels(&[0, 1, 1 << 50]), None).contains("classes are more than"));
     assert!(message(&images.f_view([12]).unwrap(), &labels(&[0; 12]), None).contains("must have shape"));
     assert!(message(&images, &images.f_view([12]).unwrap(), None).contains("labels must be integers"));
     assert!(message(&images.f_to_kind(Kind::Bool).unwrap(), &labels(&[0; 3]), None).contains("u8 or float"));
