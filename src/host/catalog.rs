@@ -223,9 +223,11 @@ fn parameter(name: &str, kind: &str) -> String {
 pub fn script_type(kind: &str) -> String {
     let plain: String = kind.replace("&mut ", "").replace('&', "").chars().filter(|c| !c.is_whitespace()).collect();
     let inner = ["Script<", "Result<", "RhaiResultOf<", "Option<", "Shared<", "Rc<"];
-    if let Some(inside) = inner.iter().find_map(|outer| plain.strip_prefix(outer)) {
+    let outer = plain.split('<').next().unwrap_or_default();
+    if inner.iter().any(|name| outer.ends_with(name.trim_end_matches('<'))) && plain.len() > outer.len() {
+        let inside = plain.get(outer.len() + 1..).unwrap_or_default();
         let inside = inside.strip_suffix('>').unwrap_or(inside);
-        return script_type(inside.split(",Box<").next().unwrap_or(inside));
+        return script_type(inside.split(",alloc::").next().and_then(|t| t.split(",Box<").next()).unwrap_or(inside));
     }
     let last = plain.split('<').next().unwrap_or(&plain).rsplit("::").next().unwrap_or(&plain);
     match last {
