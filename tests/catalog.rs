@@ -1,5 +1,7 @@
 //! The catalog is complete, its examples run, and the manual made from it is current.
 
+#![allow(clippy::expect_used)]
+
 use lethe::host::Host;
 use lethe::host::catalog::{Catalog, Entry, Kind};
 use lethe::host::reference;
@@ -36,11 +38,19 @@ fn everything_has_a_summary_and_functions_have_an_example() {
     });
 }
 
+/// A folder for what examples write, trained originals included; it becomes the current one.
+fn scratch() -> tempfile::TempDir {
+    let scratch = tempfile::tempdir().expect("a folder");
+    std::env::set_current_dir(scratch.path()).expect("a folder");
+    // SAFETY: the other tests of this file read no environment; the rooms ask for this variable while examples run.
+    unsafe { std::env::set_var("LETHE_CACHE", scratch.path().join("cache")) };
+    scratch
+}
+
 #[test]
 fn every_example_runs() {
     with_catalog(|host, catalog| {
-        let scratch = tempfile::tempdir().expect("a folder");
-        std::env::set_current_dir(scratch.path()).expect("a folder");
+        let scratch = scratch();
         let mut problems = vec![];
         for entry in catalog.entries().iter().filter(|entry| !entry.doc.example.is_empty()) {
             let text = &entry.doc.example;
@@ -49,6 +59,7 @@ fn every_example_runs() {
             let ended = ended.and_then(|ast| host.engine.run_ast_with_scope(&mut Scope::new(), &ast));
             println!("{:6.2} s  {}", started.elapsed().as_secs_f64(), title(entry));
             if let Err(problem) = ended {
+                let problem = problem.to_string().replace(&scratch.path().display().to_string(), ".");
                 problems.push(format!("{}: {problem}\n    {}", title(entry), text.replace('\n', "\n    ")));
             }
         }

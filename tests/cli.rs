@@ -1,5 +1,7 @@
 //! What the command line promises: help, exit codes, arguments, run folders, lists, interrupts.
 
+#![allow(clippy::expect_used)]
+
 mod common;
 
 use common::{Ended, Place};

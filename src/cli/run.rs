@@ -11,6 +11,7 @@ use crate::runtime::{Result, versions};
 use rhai::{AST, EvalAltResult};
 use serde_json::{Value, json};
 use std::cell::OnceCell;
+use std::path::Path;
 
 /// Runs the script; what went wrong is on stderr.
 pub fn run(options: &RunOptions, quiet: bool) -> Ending {
@@ -54,7 +55,7 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
 
 /// Tells the recorder where results go.
 fn plan(host: &Host, options: &RunOptions, script: &Script) {
-    let sources = host.run.slot::<SourceMap>();
+    let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name: script.stem(),
         out: options.out.clone(),
@@ -63,7 +64,12 @@ fn plan(host: &Host, options: &RunOptions, script: &Script) {
         sources: Box::new(move || {
             // The embedded library is named by the version.
             let own = |name: &str| sources::embedded(name).is_none();
-            sources.all().into_iter().filter(|(name, _)| own(name)).collect()
+            // Names are those below the script's folder, wherever that is.
+            let inside = |name: String| match Path::new(&name).strip_prefix(&folder) {
+                Ok(below) => below.display().to_string(),
+                Err(_) => name,
+            };
+            sources.all().into_iter().filter(|(name, _)| own(name)).map(|(name, text)| (inside(name), text)).collect()
         }),
     });
 }
