@@ -114,7 +114,7 @@ pub fn primary(run: &Run, loss: &Tensor) -> Result<Tensor> {
     }
     if loss.dim() == 0 {
         let message = "steepen \"mean_of_squares\" needs the loss of each sample, got a single number";
-        return Err(Error::new("task.primary", message).hint("pass cross_entropy_each(logits, y)"));
+        return Err(Error::new("task.primary", message).hint("pass cross_entropy(logits, y, #{ reduction: \"none\" })"));
     }
     mean(&loss.f_square().at("task.primary")?)
 }

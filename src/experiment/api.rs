@@ -1,6 +1,8 @@
 //! What scripts see of tasks and of running methods.
 
 /// Tasks, options, records.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use crate::data::{Data, Dataset};
@@ -404,6 +406,8 @@ fn fields(name: &str, added: &rhai::Map) -> serde_json::Map<String, serde_json::
 }
 
 /// Running methods and recording results.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod results {
     use super::fields;
@@ -444,6 +448,8 @@ pub mod results {
 }
 
 /// The module `unlearn`.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod unlearning {
     use crate::experiment::{Outcome, Task, run};

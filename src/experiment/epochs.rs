@@ -82,6 +82,8 @@ impl Iterator for Epochs {
 }
 
 /// What scripts see of epochs.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use crate::runtime::options::{as_integer, describe};

@@ -1,6 +1,8 @@
 //! What running a method gives: the net, its metrics and times, and the row that was recorded.
 
 use crate::eval::Metrics;
+use crate::eval::gaps::Gaps;
+use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use rhai::{Dynamic, Map};
 use serde_json::Value;
@@ -17,14 +19,20 @@ struct Inner {
     metrics: Metrics,
     row: RefCell<Value>,
     history: Vec<Value>,
+    gaps: Option<Gaps>,
     /// What a script added: `result.note = 1`.
     added: RefCell<BTreeMap<String, Dynamic>>,
 }
 
 impl Outcome {
-    /// A result with the row that tells of it.
-    pub fn new(net: Option<Net>, metrics: Metrics, row: Value, history: Vec<Value>) -> Self {
-        Self(Rc::new(Inner { net, metrics, row: RefCell::new(row), history, added: RefCell::default() }))
+    /// A result with the row that tells of it, and its gaps to the retrained network where that is known.
+    pub fn new(net: Option<Net>, metrics: Metrics, row: Value, history: Vec<Value>, gaps: Option<Gaps>) -> Self {
+        Self(Rc::new(Inner { net, metrics, row: RefCell::new(row), history, gaps, added: RefCell::default() }))
+    }
+
+    /// Distances from the network retrained on the same split, when `retrain` ran before.
+    pub fn gaps(&self) -> Option<&Gaps> {
+        self.0.gaps.as_ref()
     }
 
     /// The unlearned network; `None` when the method failed.
@@ -74,6 +82,20 @@ impl Outcome {
         }
     }
 
+    /// Whether the field `name` has this value already.
+    fn holds(&self, name: &str, value: &Dynamic) -> bool {
+        if let Some(net) = value.read_lock::<Net>() {
+            return self.net().is_some_and(|own| Rc::ptr_eq(own.root(), net.root()));
+        }
+        let own = match name {
+            "metrics" => self.metrics().to_map().into(),
+            "row" => from_json(&self.row()),
+            "history" => self.history().iter().map(from_json).collect::<Vec<_>>().into(),
+            _ => self.row().get(name).map(from_json).unwrap_or_default(),
+        };
+        name == "gaps" || to_json(&own) == to_json(value)
+    }
+
     /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 · 0.11 s`.
     pub fn describe(&self) -> String {
         let label = self.text("label");
@@ -82,8 +104,9 @@ impl Outcome {
         }
         let metrics = self.metrics();
         let percent = |name: &str| format!("{:.1}", 100.0 * metrics.get(name));
+        let gap = self.gaps().map_or_else(String::new, |gaps| format!(" · gap {:.2}", gaps.average));
         format!(
-            "{label}: RA {} · FA {} · TA {} · AUC {:.3} ± {:.3} · {:.2} s",
+            "{label}: RA {} · FA {} · TA {} · AUC {:.3} ± {:.3}{gap} · {:.2} s",
             percent("retain_accuracy"),
             percent("forget_accuracy"),
             percent("test_accuracy"),
@@ -112,6 +135,8 @@ pub fn from_json(value: &Value) -> Dynamic {
 }
 
 /// What scripts see of a result.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use super::from_json;
@@ -153,6 +178,27 @@ pub mod script {
     #[rhai_fn(get = "metrics", pure)]
     pub fn metrics(outcome: &mut Outcome) -> Map {
         outcome.metrics().to_map()
+    }
+
+    /// How far a result is from the network retrained on the same split, when `unlearn::run("retrain", task)` ran before it:
+    /// `#{ average, accuracy, tow }` (percentage points, and Tug-of-War); else `()`.
+    ///
+    /// # Signature
+    /// result.gaps -> map
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// assert(unlearn::run("finetune", task, #{ epochs: 1 }).gaps == ());
+    /// unlearn::run("retrain", task, #{ epochs: 1 });
+    /// assert(unlearn::run("finetune", task, #{ epochs: 1 }).gaps.tow <= 1.0);
+    /// ```
+    #[rhai_fn(get = "gaps", pure)]
+    pub fn gaps(outcome: &mut Outcome) -> Dynamic {
+        let Some(gaps) = outcome.gaps() else { return Dynamic::UNIT };
+        let fields = [("average", gaps.average), ("accuracy", gaps.accuracy), ("tow", gaps.tow)];
+        fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
     }
 
     /// The row that was recorded for a result.
@@ -200,7 +246,7 @@ pub mod script {
         if let Some(value) = row.get(name) {
             return Ok(from_json(value));
         }
-        let mut names = vec!["net", "metrics", "row", "history"];
+        let mut names = vec!["net", "metrics", "row", "history", "gaps"];
         names.extend(row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()));
         let error = Error::new("", format!("a result has no field `{name}`")).word(name);
         Err(match crate::runtime::options::nearest(name, names.iter().copied()) {
@@ -213,11 +259,16 @@ pub mod script {
     /// Scripts may add fields; `record` then writes them.
     #[rhai_fn(index_set, return_raw)]
     pub fn set_field(outcome: &mut Outcome, name: &str, value: Dynamic) -> Script<()> {
-        if ["net", "metrics", "history"].contains(&name) || outcome.row().get(name).is_some() {
-            return Err(Error::new("", format!("`{name}` of a result cannot be changed")).word(name).into());
+        let fixed = ["net", "metrics", "row", "history", "gaps"].contains(&name) || outcome.row().get(name).is_some();
+        if !fixed || outcome.0.added.borrow().contains_key(name) {
+            outcome.0.added.borrow_mut().insert(name.into(), value);
+            return Ok(());
         }
-        outcome.0.added.borrow_mut().insert(name.into(), value);
-        Ok(())
+        // Rhai writes a property back after a method call on it (`result.net.forward(x)`): that changes nothing.
+        if outcome.holds(name, &value) {
+            return Ok(());
+        }
+        Err(Error::new("", format!("`{name}` of a result cannot be changed")).word(name).into())
     }
 
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]

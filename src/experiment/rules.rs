@@ -195,6 +195,8 @@ fn between(default: &Dynamic, low: &Dynamic, high: &Dynamic) -> Result<Rule> {
 }
 
 /// What scripts see of option rules.
+// The glue that Rhai's macro writes unwraps what it has just checked.
+#[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use crate::runtime::options::{as_integer, as_number, describe};

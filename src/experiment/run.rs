@@ -9,6 +9,7 @@ use super::regularizer::{Choice, Workshop};
 use super::row;
 use super::task::Task;
 use crate::eval::Metrics;
+use crate::eval::gaps::gaps;
 use crate::nn::{Hooks, Net};
 use crate::report::recorder::Recorder;
 use crate::runtime::clock::{self, Clock};
@@ -310,7 +311,8 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Sc
         }
     }
     run.slot::<Recorder>().append(&row)?;
-    Ok(Outcome::new(Some(net), metrics, row, history))
+    let gaps = run.slot::<References>().get(task.split_id()).map(|retrained| gaps(&metrics, &retrained.metrics));
+    Ok(Outcome::new(Some(net), metrics, row, history, gaps))
 }
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.
@@ -323,7 +325,7 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     sheet.run.slot::<Recorder>().append(&row)?;
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
-        return Ok(Outcome::new(None, Metrics::default(), row, vec![]));
+        return Ok(Outcome::new(None, Metrics::default(), row, vec![], None));
     }
     Err(error)
 }
