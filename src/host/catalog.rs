@@ -73,6 +73,7 @@ impl Catalog {
             let value = serde_json::from_str(&text).unwrap_or(Value::Null);
             let mut overloads = vec![];
             read_module(&value, "", room.name, &mut overloads, &mut entries);
+            overloads.retain(|one| !super::constructs::NAMES.contains(&one.name.as_str()));
             entries.extend(fold(overloads));
         }
         for (file, text) in STDLIB {

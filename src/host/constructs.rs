@@ -3,6 +3,9 @@
 use super::catalog::{Entry, Kind};
 use super::docs::Doc;
 
+/// Their names; a room's function of such a name needs no entry of its own.
+pub const NAMES: [&str; 3] = ["no_grad", "timed", "@"];
+
 /// Name, signature, summary, text and example of every construct of ours.
 const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
     (

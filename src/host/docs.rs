@@ -161,7 +161,13 @@ fn options(body: &[String]) -> Vec<OptionDoc> {
 }
 
 fn option(item: &str) -> Option<OptionDoc> {
-    let (name, rest) = item.strip_prefix('`')?.split_once('`')?;
+    let (name, mut rest) = item.strip_prefix('`')?.split_once('`')?;
+    let mut name = name.to_string();
+    // Several options may share one line: `a`, `b`: text.
+    while let Some((next, after)) = rest.strip_prefix(", `").and_then(|more| more.split_once('`')) {
+        name = format!("{name}, {next}");
+        rest = after;
+    }
     let rest = rest.trim_start();
     let (detail, text) = match rest.strip_prefix('(') {
         Some(inner) => {
@@ -176,7 +182,7 @@ fn option(item: &str) -> Option<OptionDoc> {
         None => ("", rest),
     };
     let text = text.trim_start_matches([':', ' ']).trim();
-    Some(OptionDoc { name: name.into(), detail: detail.into(), text: text.into() })
+    Some(OptionDoc { name, detail: detail.into(), text: text.into() })
 }
 
 #[cfg(test)]
@@ -199,6 +205,12 @@ mod tests {
         assert_eq!(doc.options[1].detail, "\"avg\" | \"max\" (default)");
         assert_eq!(doc.errors, "Never.");
         assert_eq!(doc.example, "# not a heading\nassert(1 == 1);");
+    }
+
+    #[test]
+    fn options_may_share_a_line() {
+        let doc = parse(&["/// One.\n///\n/// # Options\n/// - `a`, `b` (int, 1): as above".into()]);
+        assert_eq!((doc.options[0].name.as_str(), doc.options[0].text.as_str()), ("a, b", "as above"));
     }
 
     #[test]

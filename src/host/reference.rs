@@ -99,9 +99,9 @@ pub fn terminal(entry: &Entry, paint: Paint) -> String {
     }
     if !doc.options.is_empty() {
         let _ = writeln!(out, "\n  {}", paint.faint("options"));
-        let longest = doc.options.iter().map(|option| option.name.chars().count()).max().unwrap_or(0);
+        let longest = doc.options.iter().map(|option| option.name.chars().count()).max().unwrap_or(0).min(16);
         for option in &doc.options {
-            let gap = " ".repeat(longest - option.name.chars().count());
+            let gap = " ".repeat(longest.saturating_sub(option.name.chars().count()));
             let detail = if option.detail.is_empty() { String::new() } else { format!(" ({})", option.detail) };
             let text = wrap(&format!("{}{detail}", option.text), &" ".repeat(longest + 6));
             let _ = write!(out, "    {}{gap}  {}", paint.key(&option.name), text.trim_start());
@@ -145,7 +145,8 @@ fn section_of(entry: &Entry) -> String {
 
 /// How an entry is called in lists: `item`, `Tensor.shape`, and `Net.copy` where other types have a `copy`, too.
 fn title(entry: &Entry, among: &[&Entry]) -> String {
-    let shared = || among.iter().any(|other| other.name == entry.name && other.of != entry.of);
+    let called = |other: &Entry| matches!(other.kind, Kind::Method | Kind::Function);
+    let shared = || among.iter().any(|other| called(other) && other.name == entry.name && other.of != entry.of);
     match entry.kind {
         Kind::Property => format!("{}.{}", entry.of, entry.name),
         Kind::Method | Kind::Function if !entry.of.is_empty() && shared() => format!("{}.{}", entry.of, entry.name),
