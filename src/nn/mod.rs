@@ -20,6 +20,7 @@ mod update;
 pub mod loss;
 pub mod optim;
 mod optim_face;
+mod optim_state;
 pub mod schedule;
 pub mod zoo;
 
