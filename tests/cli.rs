@@ -113,6 +113,31 @@ fn a_device_that_is_not_there_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_driver_without_a_usable_gpu_is_explained_and_auto_takes_the_cpu() {
+    if lethe::runtime::cuda::driver().is_some() {
+        return;
+    }
+    let place = Place::new();
+    place.write("driver.c", "int cuInit(unsigned flags) { return 100; }");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", "libcuda.so.1", "driver.c"])
+        .current_dir(place.folder.path())
+        .status();
+    assert!(built.expect("a C compiler").success());
+    place.write("script.rhai", "print(1);");
+    let run = |arguments: &[&str]| {
+        let mut command = place.lethe(arguments);
+        common::ended(command.env("LD_LIBRARY_PATH", place.folder.path()).output().expect("starts"))
+    };
+    let auto = run(&["run", "script.rhai"]);
+    assert_eq!((auto.code, auto.stdout.as_str()), (0, "1\n"), "{}", auto.stderr);
+    assert!(auto.stderr.contains("running on the CPU: "), "{}", auto.stderr);
+    let asked = run(&["run", "script.rhai", "--device", "cuda"]);
+    assert_eq!((asked.code, asked.stdout.as_str()), (2, ""), "{}", asked.stderr);
+    assert!(asked.stderr.contains("cuda is not available: "), "{}", asked.stderr);
+}
+
+#[test]
 fn a_start_on_the_cpu_does_not_load_cuda() {
     let place = Place::new();
     place.write("script.rhai", "print(read_text(\"/proc/self/maps\"));");

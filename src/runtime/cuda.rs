@@ -58,16 +58,19 @@ pub fn load() -> std::result::Result<usize, String> {
     match unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) } {
         Ok(library) => std::mem::forget(library),
         Err(problem) => {
-            let problem = problem.to_string();
-            let missing = problem.split(": cannot open shared object").next().unwrap_or(&problem).trim();
-            return Err(format!(
-                "libtorch_cuda.so cannot be opened, {missing} is missing (run scripts/setup.sh --cuda)"
-            ));
+            let detail = std::error::Error::source(&problem).map_or_else(|| problem.to_string(), ToString::to_string);
+            return Err(match detail.split_once(": cannot open shared object") {
+                Some((library, _)) => format!(
+                    "{} is missing, which libtorch_cuda.so needs: run scripts/setup.sh --cuda",
+                    library.rsplit(' ').next().unwrap_or(library)
+                ),
+                None => format!("libtorch_cuda.so cannot be opened: {detail}"),
+            });
         }
     }
     match tch::Cuda::device_count() {
         count if count > 0 => Ok(count as usize),
-        _ => Err(format!("torch sees no usable GPU with the {driver} (is it new enough for CUDA 13?)")),
+        _ => Err(format!("torch sees no usable GPU through the {driver}; CUDA 13 needs driver 580 or newer")),
     }
 }
 
