@@ -2,20 +2,28 @@
 
 use super::script::Script;
 use super::{CheckOptions, Ending, start};
-use crate::host::Host;
+use crate::host::{Host, lint};
 use crate::runtime::run::Settings;
 
-/// Checks the files.
+/// Checks the files. Findings are what was asked for, so they go to stdout.
 pub fn check(options: &CheckOptions, quiet: bool) -> Ending {
     let host = Host::new(Settings::default());
+    let mut all = lint::Report::default();
     let mut ending = Ending::Success;
     for file in &options.files {
         match Script::read(file) {
             Err(error) => ending = start::complain(&error),
-            Ok(script) if host.engine.compile(&script.text).is_err() => ending = Ending::Usage,
-            Ok(script) if !quiet => println!("{}: no findings", script.name),
-            Ok(_) => {}
+            Ok(script) => {
+                let report = lint::check(&host, &script.name, &script.text);
+                if report.findings.is_empty() && !quiet {
+                    println!("{}: no findings", script.name);
+                }
+                all.add(report);
+            }
         }
     }
-    ending
+    if !all.findings.is_empty() {
+        println!("{}", all.render(start::colored(&std::io::stdout())));
+    }
+    if all.errors() > 0 { Ending::Usage } else { ending }
 }

@@ -4,7 +4,6 @@ mod check;
 mod doc;
 mod doctor;
 mod list;
-mod record;
 mod run;
 mod script;
 mod start;

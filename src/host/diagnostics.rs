@@ -29,9 +29,21 @@ pub struct Frame {
     pub place: Option<Place>,
 }
 
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Severity {
+    /// It ended the script, or would.
+    #[default]
+    Error,
+    /// It may be meant.
+    Warning,
+}
+
 /// Everything there is to say about an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// What went wrong.
     pub message: String,
     /// Where.
@@ -70,7 +82,7 @@ impl Sources<'_> {
     }
 
     /// The first occurrence of `word` at or after a place, within the next lines; the place itself when there is none.
-    fn seek(&self, place: Place, word: &str) -> Place {
+    pub fn seek(&self, place: Place, word: &str) -> Place {
         for offset in 0..40 {
             let line = place.line + offset;
             let text = self.line(&place.source, line);
@@ -181,43 +193,6 @@ impl Diagnostic {
     /// The process's exit code for this error.
     pub fn exit_code(&self) -> i32 {
         if self.interrupted { 130 } else { 1 }
-    }
-
-    /// The text people read, in colour or not.
-    pub fn render(&self, colored: bool) -> String {
-        let paint =
-            |code: &str, text: &str| if colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
-        let kind = if self.interrupted { paint("1;33", "interrupted") } else { paint("1;31", "error") };
-        let mut out = if self.interrupted { kind } else { format!("{kind}: {}", paint("1", &self.message)) };
-        let width = self.place.as_ref().map_or(1, |place| place.line.to_string().len());
-        let bar = paint("34", "|");
-        if let Some(place) = &self.place {
-            let arrow = paint("34", "-->");
-            out += &format!("\n{:width$}{arrow} {}:{}:{}", "", place.source, place.line, place.column);
-            if !place.text.is_empty() && !self.interrupted {
-                let text = place.text.replace('\t', " ");
-                let room = text.chars().count().saturating_sub(place.column.saturating_sub(1)).max(1);
-                let caret = paint("1;31", &"^".repeat(place.length.clamp(1, room)));
-                let number = paint("34", &place.line.to_string());
-                let indent = " ".repeat(place.column.saturating_sub(1));
-                let margin = " ".repeat(width);
-                out += &format!("\n{margin} {bar}\n{number} {bar} {text}\n{margin} {bar} {indent}{caret}");
-            }
-        }
-        for note in &self.notes {
-            out += &format!("\n{:width$} = {note}", "");
-        }
-        for frame in &self.frames {
-            out += &format!("\n{:width$} = in {}", "", frame.function);
-            if let Some(place) = &frame.place {
-                let line = place.text.trim();
-                out += &format!(", called at {}:{}:{}   {bar} {line}", place.source, place.line, place.column);
-            }
-        }
-        if !self.hint.is_empty() {
-            out += &format!("\n{}: {}", paint("1;36", "help"), self.hint);
-        }
-        out
     }
 }
 

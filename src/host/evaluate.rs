@@ -15,7 +15,8 @@ pub fn quiet_panics() {
         let payload = info.payload();
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
-        let first = text.lines().next().unwrap_or_default().to_string();
+        // An error of torch, quoted, brings its C++ frames along.
+        let first = text.split('\n').next().and_then(|line| line.split("\\n").next()).unwrap_or_default();
         let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
         SAID.with(|said| *said.borrow_mut() = Some(format!("{first}{place}")));
     }));

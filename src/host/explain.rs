@@ -2,7 +2,7 @@
 
 use super::catalog::{Catalog, script_type};
 use super::diagnostics::Diagnostic;
-use rhai::EvalAltResult;
+use rhai::{EvalAltResult, LexError, ParseErrorType};
 
 /// Fills message, notes and hint for an error raised by the engine itself.
 pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog) {
@@ -38,8 +38,37 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
             found.message = format!("{name} is in use by the method call around it");
             found.hint = "write the call as a function: f(object, |x| ..) instead of object.f(|x| ..)".into();
         }
-        E::ErrorParsing(kind, _) => found.message = format!("syntax: {kind}"),
+        E::ErrorParsing(kind, _) => (found.message, found.hint) = syntax(kind),
         other => found.message = crate::runtime::error::message_of(other),
+    }
+}
+
+/// What the parser objects to, and what to do about it.
+pub fn syntax(kind: &ParseErrorType) -> (String, String) {
+    use ParseErrorType as P;
+    let said = |text: String| {
+        let mut letters = text.chars();
+        let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
+        format!("syntax: {first}{}", letters.as_str())
+    };
+    match kind {
+        P::Reserved(word) if word.starts_with(|c: char| c.is_alphabetic()) => (
+            format!("syntax: `{word}` is a word of the language"),
+            "it cannot name a variable, a function or an option; choose another name".into(),
+        ),
+        P::UnexpectedEOF => {
+            ("syntax: the script ends too early".into(), "is a bracket, brace or quote not closed?".into())
+        }
+        P::BadInput(LexError::UnterminatedString) => {
+            ("syntax: this string has no closing quote".into(), "texts of several lines stand between backticks".into())
+        }
+        P::MissingToken(token, _) if token == ";" => {
+            (said(kind.to_string()), "is the statement before complete?".into())
+        }
+        P::WrongFnDefinition => (said(kind.to_string()), "inside a function, write a closure: let f = |x| ..".into()),
+        P::VariableUndefined(name) => (format!("unknown variable `{name}`"), String::new()),
+        P::ModuleUndefined(name) => (format!("unknown module `{name}`"), String::new()),
+        _ => (said(kind.to_string()), String::new()),
     }
 }
 

@@ -70,6 +70,11 @@ pub fn find(source: Option<&str>, path: &str) -> Result<(String, String), String
     Err(format!("module {path:?} not found; tried {}", list.join(", ")))
 }
 
+/// The name under which a module of ours that is not a script is registered, too.
+pub fn native(path: &str) -> Option<&'static str> {
+    (path == "std/unlearn").then_some("unlearn")
+}
+
 impl Resolver {
     /// A resolver that records what it reads in the run's source map.
     pub fn new(run: &Run) -> Self {
@@ -118,6 +123,10 @@ impl ModuleResolver for Resolver {
         path: &str,
         position: Position,
     ) -> Outcome<Shared<Module>> {
+        if native(path).is_some() {
+            let mut modules = self.modules.borrow_mut();
+            return Ok(modules.entry(path.into()).or_insert_with(crate::experiment::unlearn_module).clone());
+        }
         let (name, text) = find(source, path).map_err(|message| failure(path, message, position))?;
         if let Some(module) = self.modules.borrow().get(&name) {
             return Ok(module.clone());

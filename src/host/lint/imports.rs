@@ -1,0 +1,328 @@
+//! Reads a script and those it imports, each once, and checks them one by one.
+
+use super::known::{Arities, Known, arguments};
+use super::names::{self, Names};
+use super::notation;
+use crate::experiment::rules::RUN_OPTIONS;
+use crate::host::catalog::Catalog;
+use crate::host::diagnostics::{Diagnostic, Severity, Sources};
+use crate::host::{Host, explain, resolver};
+use crate::runtime::options::nearest;
+use crate::runtime::sources::SourceMap;
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, Position, Stmt};
+use std::collections::{HashMap, HashSet};
+
+/// A finding before it is put into words with the catalog's help.
+pub struct Raw {
+    /// The index of the script among those read.
+    pub file: usize,
+    pub position: Position,
+    pub severity: Severity,
+    pub message: String,
+    pub hint: String,
+    /// A word that may be a slip, and names it could have meant besides those of the catalog.
+    pub slip: Option<(String, Vec<String>)>,
+    /// A function whose signatures help.
+    pub forms: Option<String>,
+    /// A word behind the position that is to be underlined.
+    pub word: Option<String>,
+}
+
+impl Raw {
+    /// An error.
+    pub fn error(file: usize, position: Position, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            file,
+            position,
+            severity: Severity::Error,
+            message,
+            hint: String::new(),
+            slip: None,
+            forms: None,
+            word: None,
+        }
+    }
+
+    /// A piece of advice.
+    pub fn warning(file: usize, position: Position, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(file, position, message) }
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The finding as people read it.
+    pub fn explain(self, sources: &Sources, source: &str, catalog: &Catalog) -> Diagnostic {
+        let mut hint = self.hint;
+        if let Some((word, near)) = self.slip {
+            let found = slip(&word, &near).unwrap_or_else(|| explain::nearest(&word, catalog));
+            hint = if found.is_empty() { hint } else { found };
+        }
+        let forms = self.forms.iter().flat_map(|name| catalog.find(name)).flat_map(|entry| entry.signatures.clone());
+        let place = sources.place(source, self.position);
+        Diagnostic {
+            severity: self.severity,
+            message: self.message,
+            place: match self.word {
+                Some(word) => place.map(|place| sources.seek(place, &word)),
+                None => place,
+            },
+            notes: forms.map(|form| format!("exists: {form}")).collect(),
+            hint,
+            ..Diagnostic::default()
+        }
+    }
+}
+
+/// `did you mean ..?` for a word that is nearly one of these.
+fn slip(word: &str, names: &[String]) -> Option<String> {
+    // Two letters resemble any two others.
+    let near = nearest(word, names.iter().map(String::as_str)).filter(|_| word.chars().count() > 2)?;
+    let distance = strsim::damerau_levenshtein(word, near);
+    (distance == 1 || word.chars().count() > 4).then(|| format!("did you mean `{near}`?"))
+}
+
+/// What another script can reach of a module.
+#[derive(Default, Clone)]
+pub struct Exports {
+    pub functions: Arities,
+    pub variables: HashSet<String>,
+}
+
+/// What an `import .. as alias` stands for; `None` when that cannot be known.
+pub type Aliases = HashMap<String, Option<Exports>>;
+
+/// The scripts read so far and what was found in them.
+pub struct Importer<'h> {
+    pub host: &'h Host,
+    pub known: Known,
+    /// The names of the scripts, in the order of reading.
+    pub names: Vec<String>,
+    pub findings: Vec<Raw>,
+    /// Names of map entries anywhere: what `x.name(..)` may call besides functions.
+    pub keys: HashSet<String>,
+    modules: HashMap<String, Exports>,
+    reading: Vec<String>,
+}
+
+impl<'h> Importer<'h> {
+    /// An importer that has read nothing.
+    pub fn new(host: &'h Host) -> Self {
+        Self {
+            host,
+            known: Known::of(&host.engine),
+            names: vec![],
+            findings: vec![],
+            keys: HashSet::new(),
+            modules: HashMap::new(),
+            reading: vec![],
+        }
+    }
+
+    /// Checks the script that is to be run.
+    pub fn main(&mut self, name: &str, text: &str) {
+        self.script(name, text);
+    }
+
+    /// Checks one script; what others can reach of it.
+    fn script(&mut self, name: &str, text: &str) -> Exports {
+        let file = self.names.len();
+        self.names.push(name.to_string());
+        self.host.run.slot::<SourceMap>().insert(name, text);
+        let ast = match self.host.engine.compile(text) {
+            Ok(ast) => ast,
+            Err(problem) => {
+                let (message, hint) = explain::syntax(&problem.0);
+                self.findings.push(Raw::error(file, problem.1, message).hint(hint));
+                return Exports::default();
+            }
+        };
+        self.reading.push(name.to_string());
+        collect_keys(&ast, &mut self.keys);
+        let aliases = self.imports(file, name, &ast);
+        self.divisions(file, text);
+        self.functions(file, text, &ast);
+        self.declarations(file, &ast);
+        let findings =
+            names::check(&Names { known: &self.known, keys: &self.keys, aliases: &aliases, ast: &ast, file });
+        self.findings.extend(findings);
+        self.reading.pop();
+        exports(&ast)
+    }
+
+    /// Follows the imports of a script.
+    fn imports(&mut self, file: usize, name: &str, ast: &AST) -> Aliases {
+        let mut wanted = vec![];
+        ast.walk(&mut |path| {
+            if let Some(ASTNode::Stmt(Stmt::Import(parts, position))) = path.last() {
+                let literal = match &parts.0 {
+                    Expr::StringConstant(path, at) => Some((path.to_string(), *at)),
+                    _ => None,
+                };
+                wanted.push((parts.1.name.to_string(), literal, *position));
+            }
+            true
+        });
+        let mut aliases = Aliases::new();
+        for (alias, literal, _) in wanted {
+            let target = literal.and_then(|(path, position)| self.module(file, name, &path, position));
+            aliases.insert(alias, target);
+        }
+        aliases
+    }
+
+    /// What `import "path"` in the script `from` gives.
+    fn module(&mut self, file: usize, from: &str, path: &str, position: Position) -> Option<Exports> {
+        if let Some(space) = resolver::native(path) {
+            let functions = self.known.spaces.get(space).cloned().unwrap_or_default();
+            return Some(Exports { functions, variables: HashSet::new() });
+        }
+        let (name, text) = match resolver::find(Some(from), path) {
+            Ok(found) => found,
+            Err(message) => {
+                self.findings.push(Raw::error(file, position, message));
+                return None;
+            }
+        };
+        if self.reading.contains(&name) {
+            let chain = self.reading.join(" imports ");
+            self.findings.push(Raw::error(file, position, format!("circular import: {chain} imports {name}")));
+            return None;
+        }
+        if let Some(known) = self.modules.get(&name) {
+            return Some(known.clone());
+        }
+        let exports = self.script(&name, &text);
+        self.modules.insert(name, exports.clone());
+        Some(exports)
+    }
+
+    fn divisions(&mut self, file: usize, text: &str) {
+        for (position, a, b) in notation::lossy_divisions(&self.host.engine, text) {
+            let message = format!("{a} / {b} is a division of integers and gives {}", a / b);
+            self.findings
+                .push(Raw::warning(file, position, message).hint(format!("write {a}.0 / {b} for the fraction")));
+        }
+    }
+
+    /// Functions of the script that take the place of one of ours.
+    fn functions(&mut self, file: usize, text: &str, ast: &AST) {
+        for (_, access, name, arity, function) in ast.shared_lib().iter_script_fn_info() {
+            if name.contains('$')
+                || function.this_type.is_some()
+                || access == FnAccess::Private && name.starts_with('_')
+            {
+                continue;
+            }
+            let has = |among: &Arities, arity: usize| among.get(name).is_some_and(|arities| arities.contains(&arity));
+            // `x.name(..)` looks for a script function with one parameter less, whose `this` is x.
+            let method = has(&self.known.functions, arity + 1) && uses_this(ast, name);
+            if has(&self.known.plain, arity) || method {
+                let message = format!("`{name}` with {} takes the place of the built-in one", arguments([arity]));
+                let form = if method { format!("x.{name}(..)") } else { format!("{name}(..)") };
+                let hint = format!("every call {form} in this script will run yours; choose another name");
+                let position = names::definition(text, function);
+                self.findings.push(Raw::warning(file, position, message).hint(hint));
+            }
+        }
+    }
+
+    /// Options of a method that `unlearn::run` would take for itself.
+    fn declarations(&mut self, file: usize, ast: &AST) {
+        let mut found = vec![];
+        ast.walk(&mut |path| {
+            let call = match path.last() {
+                Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _))) => Some(call),
+                _ => None,
+            };
+            found.extend(call.into_iter().flat_map(|call| reserved_options(call)));
+            true
+        });
+        for (key, position) in found {
+            let message = format!("a method cannot have an option `{key}`: unlearn::run takes it for itself");
+            let hint = format!("choose another name; taken are {}", RUN_OPTIONS.join(", "));
+            self.findings.push(Raw { word: Some(key), ..Raw::error(file, position, message).hint(hint) });
+        }
+    }
+}
+
+/// The keys of `options(opt, #{ .. })` that are not for methods.
+fn reserved_options(call: &FnCallExpr) -> Vec<(String, Position)> {
+    if call.name != "options" || !call.namespace.is_empty() {
+        return vec![];
+    }
+    let taken = |key: &str| RUN_OPTIONS.contains(&key);
+    match call.args.get(1) {
+        Some(Expr::Map(parts, _)) => {
+            let keys = parts.0.iter().map(|(key, _)| (key.name.to_string(), key.pos));
+            keys.filter(|(key, _)| taken(key)).collect()
+        }
+        // A map of constants has been folded; the keys have lost their places.
+        Some(Expr::DynamicConstant(value, position)) => match value.read_lock::<rhai::Map>() {
+            Some(map) => map.keys().filter(|key| taken(key)).map(|key| (key.to_string(), *position)).collect(),
+            None => vec![],
+        },
+        _ => vec![],
+    }
+}
+
+/// Whether a function speaks of `this`, and so is meant to be called as a method.
+fn uses_this(ast: &AST, name: &str) -> bool {
+    let mut uses = false;
+    for (_, _, function, _, definition) in ast.shared_lib().iter_script_fn_info() {
+        if function == name {
+            names::walk_body(ast, definition, &mut |path| {
+                uses |= matches!(path.last(), Some(ASTNode::Expr(Expr::ThisPtr(_))));
+            });
+        }
+    }
+    uses
+}
+
+/// Names of map entries and of properties that are assigned: each may hold a closure that is called like a method.
+fn collect_keys(ast: &AST, keys: &mut HashSet<String>) {
+    ast.walk(&mut |path| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::Map(parts, _))) => {
+                keys.extend(parts.0.iter().map(|(key, _)| key.name.to_string()))
+            }
+            Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
+                if let Some(map) = value.read_lock::<rhai::Map>() {
+                    keys.extend(map.keys().map(ToString::to_string));
+                }
+            }
+            Some(ASTNode::Expr(Expr::Property(property, _))) => {
+                keys.insert(property.2.to_string());
+            }
+            _ => {}
+        }
+        true
+    });
+}
+
+/// What other scripts can reach of a script.
+fn exports(ast: &AST) -> Exports {
+    let mut exports = Exports::default();
+    for (_, access, name, arity, _) in ast.shared_lib().iter_script_fn_info() {
+        if access == FnAccess::Public {
+            exports.functions.entry(name.to_string()).or_default().insert(arity);
+        }
+    }
+    for statement in ast.statements() {
+        match statement {
+            Stmt::Export(parts, _) => {
+                let alias = if parts.1.name.is_empty() { &parts.0.name } else { &parts.1.name };
+                exports.variables.insert(alias.to_string());
+            }
+            Stmt::Var(parts, flags, _) if flags.intersects(rhai::ASTFlags::EXPORTED) => {
+                exports.variables.insert(parts.0.name.to_string());
+            }
+            _ => {}
+        }
+    }
+    exports
+}
