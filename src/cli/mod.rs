@@ -4,6 +4,7 @@ mod check;
 mod doc;
 mod doctor;
 mod list;
+mod record;
 mod run;
 mod script;
 mod start;

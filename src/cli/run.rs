@@ -1,17 +1,12 @@
 //! `lethe run`: check a script, run it, complete its run folder.
 
 use super::script::Script;
-use super::{Ending, RunOptions, start};
+use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
 use crate::host::{Host, lint};
-use crate::report::{folder, recorder};
-use crate::runtime::run::device_name;
-use crate::runtime::sources::{self, SourceMap};
-use crate::runtime::{Result, versions};
+use crate::report::{Recorder, folder};
+use crate::runtime::Result;
 use rhai::{AST, EvalAltResult};
-use serde_json::{Value, json};
-use std::cell::OnceCell;
-use std::path::Path;
 
 /// Runs the script; what went wrong is on stderr.
 pub fn run(options: &RunOptions, quiet: bool) -> Ending {
@@ -23,7 +18,7 @@ pub fn run(options: &RunOptions, quiet: bool) -> Ending {
         Ok(ast) => ast,
         Err(ending) => return ending,
     };
-    plan(&host, options, &script);
+    record::plan(&host, options.out.clone(), &script);
     let outcome = host.run_script(&ast);
     conclude(&host, &script, outcome)
 }
@@ -60,49 +55,6 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
     Ok(ast)
 }
 
-/// Tells the recorder where results go.
-fn plan(host: &Host, options: &RunOptions, script: &Script) {
-    let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
-    host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
-        name: script.stem(),
-        out: options.out.clone(),
-        root: "runs".into(),
-        settings: Box::new(settings_of(host, script)),
-        sources: Box::new(move || {
-            // The embedded library is named by the version.
-            let own = |name: &str| sources::embedded(name).is_none();
-            // Names are those below the script's folder, wherever that is.
-            let inside = |name: String| match Path::new(&name).strip_prefix(&folder) {
-                Ok(below) => below.display().to_string(),
-                Err(_) => name,
-            };
-            sources.all().into_iter().filter(|(name, _)| own(name)).map(|(name, text)| (inside(name), text)).collect()
-        }),
-    });
-}
-
-/// What `settings.json` says, now and at the end of the run.
-fn settings_of(host: &Host, script: &Script) -> impl Fn() -> Value + 'static {
-    let settings = host.run.settings().clone();
-    let arguments = host.run.slot::<Arguments>();
-    let (name, folder) = (script.name.clone(), script.folder());
-    let started = folder::now();
-    let git = OnceCell::new();
-    move || {
-        json!({
-            "script": name,
-            "started": started,
-            "seed": settings.seed,
-            "device": device_name(settings.device),
-            "threads": settings.threads,
-            "arguments": arguments.values(),
-            "versions": versions::all(),
-            "git": git.get_or_init(|| folder::git_state(&folder)),
-            "command": std::env::args().collect::<Vec<_>>(),
-        })
-    }
-}
-
 /// Reports how the script ended, on stderr and in the run folder.
 fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
     let found = outcome.err().map(|error| host.diagnose(&error, &script.name));
@@ -115,7 +67,7 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
     if let Some(found) = &found {
         eprintln!("{}", found.render(start::colored(&std::io::stderr())));
     }
-    let recorder = host.run.slot::<recorder::Recorder>();
+    let recorder = host.run.slot::<Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);
         ending = if ending == Ending::Success { Ending::ScriptError } else { ending };

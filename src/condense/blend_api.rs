@@ -13,7 +13,7 @@ pub enum Embedder {
     /// A network's penultimate features.
     Net(Net),
     /// Any function of a batch of images.
-    Closure(Callback),
+    Closure(Box<Callback>),
 }
 
 impl Embedder {
@@ -23,7 +23,7 @@ impl Embedder {
             return Ok(Self::Net(net));
         }
         match value.clone().try_cast::<rhai::FnPtr>() {
-            Some(function) => Ok(Self::Closure(Callback::new(context, function))),
+            Some(function) => Ok(Self::Closure(Box::new(Callback::new(context, function)))),
             None => {
                 let message =
                     format!("needs a network or a closure |x| .. that embeds images, got {}", describe(&value));

@@ -133,9 +133,9 @@ pub mod script {
     /// assert(parts.free.to_array() == [0, 1] && parts.residual.to_array() == [2, 4]);
     /// assert(parts.free_clusters.to_array() == [0] && parts.touched_clusters.to_array() == [1]);
     /// ```
-    #[rhai_fn(return_raw, pure)]
-    pub fn separate(fine: &mut Tensor, forget: Tensor) -> Script<Map> {
-        let clusters = Clusters::from_labels(&super::integers("separate", fine)?);
+    #[rhai_fn(return_raw)]
+    pub fn separate(fine: Tensor, forget: Tensor) -> Script<Map> {
+        let clusters = Clusters::from_labels(&super::integers("separate", &fine)?);
         let positions = super::integers("separate", &forget)?;
         // A negative position becomes huge, and is refused as out of range.
         let positions: Vec<usize> = positions.into_iter().map(|p| p as usize).collect();

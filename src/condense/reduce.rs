@@ -192,7 +192,7 @@ impl Reduced {
     /// One line about it.
     pub fn describe(&self) -> String {
         let loss = match (self.loss_before, self.loss_after) {
-            (Some(before), Some(after)) => format!(" · matching loss {before:.4} -> {after:.4}"),
+            (Some(before), Some(after)) => format!(" · matching loss {before:.3e} -> {after:.3e}"),
             _ => String::new(),
         };
         let name = self.method.name();

@@ -87,7 +87,7 @@ fn clusters_are_made_once_for_equal_arguments_and_anew_when_asked() {
     assert!(!first.cached && second.cached && first.clusters == second.clusters);
     let anew = reduced(&train, &[0, 1], &ReduceOptions { recluster: true, ..o.clone() }, &run);
     assert!(!anew.cached);
-    assert!(reduced(&train, &[0, 1], &ReduceOptions { seed: 1, ..o }, &run).cached == false);
+    assert!(!reduced(&train, &[0, 1], &ReduceOptions { seed: 1, ..o }, &run).cached);
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Layer {
             Self::Identity => "Identity",
             Self::Sequential(_) => "Sequential",
             Self::Residual(_) => "Residual",
-            Self::Scripted(_) => "Module",
+            Self::Scripted(_) => "Network",
         }
     }
 
@@ -77,7 +77,7 @@ impl Layer {
                 let around = l.shortcut.as_ref().map_or("identity".into(), |child| child.layer.describe());
                 format!("residual({};{around};relu={})", list(&l.body), l.relu)
             }
-            Self::Scripted(l) => format!("module({};{})", list(&l.children), l.forward.name()),
+            Self::Scripted(l) => format!("network({};{})", list(&l.children), l.forward.name()),
         }
     }
 }

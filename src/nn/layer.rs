@@ -340,5 +340,5 @@ impl Layer {
 
 fn no_embedding() -> Error {
     Error::new("embed", "this network does not end in a linear layer, so it has no embedding")
-        .hint("end it in nn::linear, or give module(..) a second closure that computes the embedding")
+        .hint("end it in nn::linear, or give network(..) a second closure that computes the embedding")
 }

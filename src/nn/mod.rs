@@ -4,6 +4,7 @@
 
 mod describe;
 mod face;
+mod files;
 mod layer;
 mod make;
 mod net;
@@ -20,6 +21,7 @@ mod update;
 pub mod loss;
 pub mod optim;
 mod optim_face;
+mod optim_state;
 pub mod schedule;
 pub mod zoo;
 
@@ -54,6 +56,7 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_static_module("nn", layers.into());
     for module in [
         rhai::exported_module!(face::script),
+        rhai::exported_module!(files::script),
         rhai::exported_module!(loss::script),
         rhai::exported_module!(optim_face::script),
         rhai::exported_module!(schedule::script),

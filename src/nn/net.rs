@@ -284,6 +284,12 @@ impl Net {
     }
 }
 
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::fmt::Display for Net {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let card = self.card();
@@ -310,4 +316,116 @@ fn grouped(n: i64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::nn::zoo::{ConvNetOptions, Norm, convnet};
+    use crate::nn::{Net, Shape};
+    use crate::runtime::Stream;
+    use tch::{Device, Kind, Tensor};
+
+    const SMALL: Shape = Shape { channels: 1, height: 8, width: 8 };
+    const CIFAR: Shape = Shape { channels: 3, height: 32, width: 32 };
+
+    fn small(norm: Norm) -> Net {
+        let options = ConvNetOptions { width: 16, norm, ..ConvNetOptions::default() };
+        convnet(SMALL, 10, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap()
+    }
+
+    fn images(n: i64, shape: Shape) -> Tensor {
+        let count = n * shape.channels * shape.height * shape.width;
+        let values = Stream::new(n as u64, "images").normals(count as usize);
+        Tensor::from_slice(&values).view([n, shape.channels, shape.height, shape.width])
+    }
+
+    #[test]
+    fn wide_batches_in_chunks_equal_one_sample_at_a_time_with_gradients() {
+        let net = small(Norm::Instance);
+        let x = images(70, SMALL);
+        let whole = net.forward(&x).unwrap();
+        let single: Vec<Tensor> = (0..70).map(|i| net.forward(&x.narrow(0, i, 1)).unwrap()).collect();
+        assert!(whole.allclose(&Tensor::cat(&single, 0), 1e-5, 1e-5, false));
+        let (embedding, logits) = net.forward_with_embedding(&x).unwrap();
+        assert!(
+            logits.allclose(&whole, 1e-6, 1e-6, false)
+                && embedding.allclose(&net.embed(&x).unwrap(), 1e-6, 1e-6, false)
+        );
+        let inputs: Vec<Tensor> = net.parameters().into_iter().map(|(_, t)| t).collect();
+        let together = Tensor::run_backward(&[whole.square().sum(Kind::Float)], &inputs, false, false);
+        let apart = Tensor::run_backward(&[Tensor::cat(&single, 0).square().sum(Kind::Float)], &inputs, false, false);
+        for (a, b) in together.iter().zip(&apart) {
+            assert!(a.allclose(b, 1e-3, 1e-4, false));
+        }
+    }
+
+    #[test]
+    fn batch_norm_statistics_move_only_in_training_with_gradients() {
+        let net = small(Norm::Batch);
+        let x = images(5, SMALL);
+        let before = net.weights_hash().unwrap();
+        let _ = tch::no_grad(|| net.forward(&x)).unwrap();
+        let _ = net.evaluating(|| net.forward(&x)).unwrap();
+        assert_eq!(net.weights_hash().unwrap(), before);
+        assert!(net.is_training() && !net.is_per_sample());
+        let _ = net.forward(&x).unwrap();
+        let state = net.state();
+        let find = |name: &str| &state.iter().find(|(n, _)| n == name).unwrap().1;
+        assert_eq!(find("features.1.num_batches_tracked").int64_value(&[]), 1);
+        let weights = (find("features.0.weight"), find("features.0.bias"));
+        let inner = x.conv2d(weights.0, Some(weights.1), [1, 1], [1, 1], [1, 1], 1).transpose(0, 1).flatten(1, -1);
+        let mean: Tensor = inner.mean_dim([1_i64].as_slice(), false, Kind::Float) * 0.1;
+        let variance: Tensor = inner.var_dim([1_i64].as_slice(), true, false) * 0.1 + 0.9;
+        assert!(find("features.1.running_mean").allclose(&mean, 1e-4, 1e-6, false));
+        assert!(find("features.1.running_var").allclose(&variance, 1e-4, 1e-6, false));
+    }
+
+    #[test]
+    fn modes_and_gradients_come_back_after_a_failed_evaluation() {
+        let net = small(Norm::Instance);
+        assert!(net.evaluating(|| net.forward(&images(2, CIFAR))).is_err());
+        assert!(net.is_training() && net.forward(&images(2, SMALL)).unwrap().requires_grad());
+    }
+
+    #[test]
+    fn copies_are_independent_and_trainable_and_reset_starts_over() {
+        let net = small(Norm::Instance);
+        net.freeze("features", true).unwrap();
+        assert_eq!(net.trainable().len(), 2);
+        let copy = net.copy().unwrap();
+        assert_eq!((copy.trainable().len(), copy.weights_hash().unwrap()), (14, net.weights_hash().unwrap()));
+        copy.reset(&mut Stream::new(0, "init")).unwrap();
+        assert_eq!(copy.weights_hash().unwrap(), net.weights_hash().unwrap());
+        copy.reset(&mut Stream::new(1, "init")).unwrap();
+        assert_ne!(copy.weights_hash().unwrap(), net.weights_hash().unwrap());
+        assert_eq!(
+            net.renewed(&mut Stream::new(1, "init")).unwrap().weights_hash().unwrap(),
+            copy.weights_hash().unwrap()
+        );
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_named_after_the_layer() {
+        let net = small(Norm::Instance);
+        let message =
+            |shape: &[i64]| net.forward(&Tensor::zeros(shape, (Kind::Float, Device::Cpu))).unwrap_err().to_string();
+        assert_eq!(message(&[4, 3, 8, 8]), "conv2d expects 1 input channel, got 3");
+        assert_eq!(
+            message(&[4, 8, 8]),
+            "conv2d: expects 4 dimensions [n, channels, height, width], got shape [4, 8, 8]"
+        );
+        assert_eq!(message(&[4, 1, 16, 16]), "linear expects 16 input features, got 64");
+    }
+
+    #[test]
+    fn second_derivatives_pass_through_a_net() {
+        let net = small(Norm::Instance);
+        let x = images(3, SMALL);
+        let inputs: Vec<Tensor> = net.parameters().into_iter().map(|(_, t)| t).collect();
+        let loss = net.forward(&x).unwrap().square().sum(Kind::Float);
+        let first = Tensor::run_backward(&[loss], &inputs, true, true);
+        let norm = first.iter().map(|g| g.square().sum(Kind::Float)).reduce(|a, b| a + b).unwrap();
+        let second = Tensor::run_backward(&[norm], &inputs, false, false);
+        assert!(second.iter().all(|g| g.defined()) && second[12].abs().sum(Kind::Float).double_value(&[]) > 0.0);
+    }
 }

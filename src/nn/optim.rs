@@ -1,7 +1,7 @@
 //! Optimisers on the parameters of a network, or on tensors of a script: SGD, Adam, AdamW.
 
 use super::net::Net;
-use super::parameter::{Parameter, copied, settle};
+use super::parameter::{Parameter, settle};
 use super::update::{Piece, Rule};
 use crate::runtime::{At, Error, Result, Run, interrupt};
 use std::cell::{Cell, RefCell};
@@ -59,29 +59,29 @@ pub struct Hooks(pub RefCell<Vec<Hook>>);
 
 /// A shared handle to an optimiser. Parameters frozen or without a gradient are left alone in a step, as in PyTorch.
 #[derive(Clone)]
-pub struct Optimizer(Rc<Inner>);
+pub struct Optimizer(pub(super) Rc<Inner>);
 
-struct Inner {
-    rule: Rule,
+pub(super) struct Inner {
+    pub(super) rule: Rule,
     net: Option<Net>,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     lr: Cell<f64>,
     clip: Cell<Option<f64>>,
     /// One flat tensor for each name of `rule.state_names()`, made by the first step.
-    state: RefCell<Vec<Tensor>>,
+    pub(super) state: RefCell<Vec<Tensor>>,
     last: RefCell<Option<Tensor>>,
     hooks: RefCell<Option<Rc<Hooks>>>,
     /// Torch's own optimiser, for the one thing tch offers nowhere else: gradients that become undefined again.
     clearer: COptimizer,
 }
 
-struct Member {
-    name: String,
-    parameter: Rc<Parameter>,
+pub(super) struct Member {
+    pub name: String,
+    pub parameter: Rc<Parameter>,
     /// Elements before this parameter in the flat state.
-    offset: i64,
-    length: i64,
-    steps: Cell<i64>,
+    pub offset: i64,
+    pub length: i64,
+    pub steps: Cell<i64>,
 }
 
 impl Optimizer {
@@ -312,7 +312,7 @@ impl Optimizer {
         self.0.rule.apply(Piece { values, gradient, state: &state, step: first.steps.get() }, self.lr())
     }
 
-    fn prepare_state(&self) -> Result<()> {
+    pub(super) fn prepare_state(&self) -> Result<()> {
         let mut state = self.0.state.borrow_mut();
         let names = self.0.rule.state_names();
         let (Some(first), Some(last)) = (self.0.members.first(), self.0.members.last()) else { return Ok(()) };
@@ -327,66 +327,11 @@ impl Optimizer {
         }
         Ok(())
     }
+}
 
-    /// Everything that has to be saved beside the parameters to go on later: rate, steps, and PyTorch's state for each
-    /// parameter, e.g. `features.0.weight.momentum_buffer`. The tensors are copies.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let _guard = tch::no_grad_guard();
-        self.prepare_state()?;
-        let steps: Vec<i64> = self.0.members.iter().map(|m| m.steps.get()).collect();
-        let mut found = vec![
-            ("lr".to_string(), Tensor::f_from_slice(&[self.lr()]).at("state")?),
-            ("steps".to_string(), Tensor::f_from_slice(&steps).at("state")?),
-        ];
-        for (name, whole) in self.0.rule.state_names().iter().zip(self.0.state.borrow().iter()) {
-            for member in &self.0.members {
-                let piece = whole.f_narrow(0, member.offset, member.length);
-                let shape = member.parameter.get().size();
-                let piece = piece.and_then(|p| p.f_view(shape.as_slice())).and_then(|p| copied(&p)).at("state")?;
-                found.push((format!("{}.{name}", member.name), piece));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Takes up a saved state.
-    ///
-    /// # Errors
-    /// A state of another optimiser or network, named by the first entry that is missing or does not fit.
-    pub fn load_state(&self, saved: &[(String, Tensor)]) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let find = |name: &str, shape: &[i64]| {
-            let found = saved.iter().find(|(n, _)| n == name).map(|(_, t)| t);
-            let found = found.ok_or_else(|| Error::new("load_state", format!("the state has no entry {name:?}")))?;
-            if found.size() == shape {
-                return Ok(found);
-            }
-            Err(Error::new("load_state", format!("{name}: expected shape {shape:?}, got {:?}", found.size())))
-        };
-        let lr = find("lr", &[1])?.f_double_value(&[0]).at("load_state")?;
-        let steps = find("steps", &[self.0.members.len() as i64])?;
-        let mut pieces = vec![];
-        for name in self.0.rule.state_names() {
-            for member in &self.0.members {
-                pieces.push(find(&format!("{}.{name}", member.name), &member.parameter.get().size())?);
-            }
-        }
-        self.prepare_state()?;
-        let mut pieces = pieces.into_iter();
-        for whole in self.0.state.borrow().iter() {
-            for (member, piece) in self.0.members.iter().zip(pieces.by_ref()) {
-                let mut target = whole.f_narrow(0, member.offset, member.length).at("load_state")?;
-                piece.f_reshape([-1]).and_then(|piece| target.f_copy_(&piece)).map(drop).at("load_state")?;
-            }
-        }
-        for (i, member) in self.0.members.iter().enumerate() {
-            member.steps.set(steps.f_int64_value(&[i as i64]).at("load_state")?);
-        }
-        self.set_lr(lr);
-        Ok(())
+impl std::fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

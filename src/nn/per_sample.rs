@@ -210,3 +210,79 @@ impl LayerNorm {
         t.f_reshape([n, -1, count])?.f_sum_dim_intlist([1_i64].as_slice(), false, None::<Kind>)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Shape;
+    use crate::nn::layer::{Activation, Child};
+    use crate::nn::make::Maker;
+    use crate::nn::zoo::{ConvNetOptions, Norm, ResNetOptions, convnet, resnet18};
+    use crate::runtime::Stream;
+    use tch::Device;
+
+    fn agree(net: &Net, x: &Tensor, classes: i64) {
+        let n = x.size()[0];
+        let g = Tensor::from_slice(&Stream::new(9, "g").normals((n * classes) as usize)).view([n, classes]);
+        let wanted: Vec<_> = net.trained().into_iter().filter(|p| p.get().requires_grad()).collect();
+        assert!(net.is_per_sample());
+        let mut batched: Vec<Vec<Tensor>> = vec![];
+        net.per_sample_gradients(x, &g, |gradients| {
+            batched.push(gradients.iter().map(Tensor::copy).collect());
+            Ok(())
+        })
+        .unwrap();
+        let names: Vec<String> = net.trainable().into_iter().map(|(name, _)| name).collect();
+        for i in 0..n {
+            let one = net.alone(&wanted, &x.narrow(0, i, 1), &g.narrow(0, i, 1)).unwrap();
+            for (j, gradient) in one.iter().enumerate() {
+                let all = Tensor::cat(&batched.iter().map(|chunk| &chunk[j]).collect::<Vec<_>>(), 0);
+                let difference = (all.narrow(0, i, 1) - gradient).abs().max().double_value(&[]);
+                let scale = gradient.abs().max().double_value(&[]).max(1e-2);
+                assert!(difference / scale < 1e-3, "{}: {difference} of {scale}", names[j]);
+            }
+        }
+    }
+
+    fn images(n: i64, shape: [i64; 3]) -> Tensor {
+        let count = n * shape.iter().product::<i64>();
+        Tensor::from_slice(&Stream::new(3, "x").normals(count as usize)).view([n, shape[0], shape[1], shape[2]])
+    }
+
+    #[test]
+    fn batched_gradients_equal_those_of_one_sample_at_a_time() {
+        let mut stream = Stream::new(0, "init");
+        let small = Shape { channels: 2, height: 8, width: 8 };
+        let options = ConvNetOptions { width: 6, ..ConvNetOptions::default() };
+        let net = convnet(small, 4, &options, &mut stream, Device::Cpu).unwrap();
+        agree(&net, &images(5, [2, 8, 8]), 4);
+        net.freeze("features.0", true).unwrap();
+        agree(&net, &images(3, [2, 8, 8]), 4);
+        let large = Shape { channels: 3, height: 32, width: 32 };
+        let options = ResNetOptions { width: 2, norm: Norm::Batch };
+        let net = resnet18(large, 4, &options, &mut stream, Device::Cpu).unwrap();
+        net.set_training(false);
+        agree(&net, &images(3, [3, 32, 32]), 4);
+    }
+
+    #[test]
+    fn groups_strides_dilation_layer_norm_and_shared_layers_count_too() {
+        let maker = Maker::new(Device::Cpu);
+        let conv = maker.conv(2, 6, 3, 2, 1, true).unwrap();
+        let shared = Rc::new(Layer::Linear(maker.linear(6, 6, true).unwrap()));
+        let layers = vec![
+            Rc::new(Layer::Conv2d(Conv2d { groups: 2, dilation: 2, ..conv })),
+            Rc::new(Layer::GroupNorm(maker.group_norm(3, 6, true).unwrap())),
+            Rc::new(Layer::AdaptiveAvgPool(1)),
+            Rc::new(Layer::Flatten),
+            shared.clone(),
+            Rc::new(Layer::LayerNorm(maker.layer_norm(vec![6], true).unwrap())),
+            Rc::new(Layer::Activation(Activation::Tanh)),
+            shared,
+        ];
+        let children = layers.into_iter().enumerate().map(|(i, layer)| Child { name: i.to_string(), layer });
+        let net = Net::layer(Rc::new(Layer::Sequential(children.collect())));
+        net.reset(&mut Stream::new(2, "init")).unwrap();
+        agree(&net, &images(4, [4, 9, 9]), 6);
+    }
+}

@@ -19,14 +19,14 @@ pub struct Scripted {
 impl Scripted {
     /// Calls the closure with the module, so that a copy computes with its own layers, and the input.
     pub fn forward(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        call("module", &self.forward, layer, x, pass)
+        call("network", &self.forward, layer, x, pass)
     }
 
     /// Calls the closure that computes the embedding.
     pub fn embed(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let missing = || {
-            Error::new("embed", "this module does not say how its embedding is computed")
-                .hint("give a second closure: module(#{ .. }, |m, x| .., |m, x| ..)")
+            Error::new("embed", "this network does not say how its embedding is computed")
+                .hint("give a second closure: network(#{ .. }, |m, x| .., |m, x| ..)")
         };
         call("embed", self.embed.as_ref().ok_or_else(missing)?, layer, x, pass)
     }
@@ -61,9 +61,9 @@ fn build(context: &NativeCallContext, layers: &Map, forward: FnPtr, embed: Optio
     let mut children = vec![];
     for (name, layer) in layers {
         if name.contains('.') {
-            return Err(Error::new("module", format!("a layer's name must not hold a dot, got {name:?}")));
+            return Err(Error::new("network", format!("a layer's name must not hold a dot, got {name:?}")));
         }
-        children.push(child("module", name, layer)?);
+        children.push(child("network", name, layer)?);
     }
     let keep = |function| Callback::new(context, function);
     let layer = Scripted { children, forward: keep(forward), embed: embed.map(keep) };
@@ -106,20 +106,20 @@ pub mod script {
     /// `name.weight` and so on, in alphabetical order of the layers.
     ///
     /// # Signature
-    /// module(layers: #{ name: Net, .. }, forward: |m, x|, embed: |m, x|) -> Net
+    /// network(layers: #{ name: Net, .. }, forward: |m, x|, embed: |m, x|) -> Net
     ///
     /// # Example
     /// ```rhai
-    /// let net = module(#{ a: nn::linear(4, 8), b: nn::linear(4, 8) }, |m, x| m.a.forward(x) * m.b.forward(x));
+    /// let net = network(#{ a: nn::linear(4, 8), b: nn::linear(4, 8) }, |m, x| m.a.forward(x) * m.b.forward(x));
     /// assert(net.copy().forward(zeros([2, 4])).shape == [2, 8]);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn module(context: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr) -> Script<Net> {
+    pub fn network(context: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr) -> Script<Net> {
         Ok(build(&context, &layers, forward, Some(embed))?)
     }
 
-    #[rhai_fn(name = "module", return_raw)]
-    pub fn module_plain(context: NativeCallContext, layers: Map, forward: FnPtr) -> Script<Net> {
+    #[rhai_fn(name = "network", return_raw)]
+    pub fn network_plain(context: NativeCallContext, layers: Map, forward: FnPtr) -> Script<Net> {
         Ok(build(&context, &layers, forward, None)?)
     }
 }

@@ -86,3 +86,36 @@ fn missing_here(operation: &str, name: &str, known: HashSet<&str>) -> Error {
         None => error.hint("build the network with the options the state was saved with"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::nn::zoo::{MlpOptions, mlp};
+    use crate::nn::{Net, Shape};
+    use crate::runtime::Stream;
+    use tch::Device;
+
+    fn net(hidden: usize, seed: u64) -> Net {
+        let shape = Shape { channels: 1, height: 2, width: 2 };
+        mlp(shape, 3, &MlpOptions { hidden: vec![hidden] }, &mut Stream::new(seed, "init"), Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_names_the_first_difference_and_changes_nothing() {
+        let target = net(5, 0);
+        let before = target.weights_hash().unwrap();
+        let error = target.load_state(&net(6, 1).state()).unwrap_err().to_string();
+        assert_eq!(error, "load_state: features.0.weight: the network has shape [5, 4], the state [6, 4]");
+        let mut state = net(5, 1).state();
+        let last = state.pop().unwrap();
+        let error = target.load_state(&state).unwrap_err().to_string();
+        assert_eq!(error, "load_state: the state has no \"classifier.bias\", which the network needs");
+        state.push(last);
+        state.push(("extra".into(), tch::Tensor::new()));
+        let error = target.load_state(&state).unwrap_err().to_string();
+        assert_eq!(error, "load_state: the state has \"extra\", which the network does not");
+        assert_eq!(target.weights_hash().unwrap(), before);
+        state.pop();
+        target.load_state(&state).unwrap();
+        assert_eq!(target.weights_hash().unwrap(), net(5, 1).weights_hash().unwrap());
+    }
+}

@@ -91,3 +91,128 @@ fn adam(piece: Piece, lr: f64, betas: (f64, f64), eps: f64, weight_decay: f64, d
     let _ = denominator.f_mul_scalar_(1.0 / (correction(betas.1).sqrt() * rate))?.f_add_scalar_(eps / rate)?;
     values.f_addcdiv_(&m, &denominator).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Net, Optimizer, layer::Layer, make::Maker};
+    use crate::runtime::Stream;
+    use std::rc::Rc;
+    use tch::{COptimizer, Device, Kind};
+
+    fn linear() -> Net {
+        let net = Net::layer(Rc::new(Layer::Linear(Maker::new(Device::Cpu).linear(4, 3, true).unwrap())));
+        net.reset(&mut Stream::new(5, "init")).unwrap();
+        net
+    }
+
+    fn loss(net: &Net, step: u64) -> Tensor {
+        let x = Tensor::from_slice(&Stream::new(step, "x").normals(20)).view([5, 4]);
+        net.forward(&x).unwrap().square().sum(Kind::Float)
+    }
+
+    /// Trains two equal nets, one by torch's optimiser, and returns their largest difference.
+    fn against_torch(rule: Rule, lr: f64, mut torch: COptimizer) -> f64 {
+        let (ours, theirs) = (linear(), linear());
+        let optimizer = Optimizer::of_net(rule, &ours, lr, None).unwrap();
+        for (_, parameter) in theirs.parameters() {
+            torch.add_parameters(&parameter, 0).unwrap();
+        }
+        for step in 0..20 {
+            optimizer.minimize(&loss(&ours, step)).unwrap();
+            torch.zero_grad().unwrap();
+            loss(&theirs, step).backward();
+            torch.step().unwrap();
+        }
+        let pairs = ours.parameters().into_iter().zip(theirs.parameters());
+        pairs.map(|((_, a), (_, b))| (a - b).abs().max().double_value(&[])).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn steps_are_those_of_torch() {
+        let sgd = |momentum, weight_decay, nesterov| {
+            let torch = COptimizer::sgd(0.01, momentum, 0.0, weight_decay, nesterov).unwrap();
+            against_torch(Rule::Sgd { momentum, weight_decay, nesterov }, 0.01, torch)
+        };
+        for difference in [sgd(0.0, 0.0, false), sgd(0.9, 0.0, false), sgd(0.9, 0.1, false), sgd(0.9, 0.1, true)] {
+            assert!(difference < 1e-6, "{difference}");
+        }
+        let betas = (0.9, 0.99);
+        let torch = COptimizer::adam(0.01, betas.0, betas.1, 0.1, 1e-8, false).unwrap();
+        let rule = Rule::Adam { betas, eps: 1e-8, weight_decay: 0.1, decoupled: false };
+        let difference = against_torch(rule, 0.01, torch);
+        assert!(difference < 1e-6, "{difference}");
+        let torch = COptimizer::adamw(0.01, betas.0, betas.1, 0.1, 1e-8, false).unwrap();
+        let rule = Rule::Adam { betas, eps: 1e-8, weight_decay: 0.1, decoupled: true };
+        let difference = against_torch(rule, 0.01, torch);
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    #[test]
+    fn frozen_and_unused_parameters_stay_and_do_not_decay() {
+        let net = linear();
+        let rule = Rule::Adam { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.5, decoupled: true };
+        let optimizer = Optimizer::of_net(rule, &net, 0.1, None).unwrap();
+        let value = |name: &str| net.parameters().into_iter().find(|(n, _)| n == name).unwrap().1.copy();
+        let bias = value("bias");
+        // The loss does not depend on the bias: no gradient, no step, no decay.
+        optimizer.minimize(&net.parameters()[0].1.square().sum(Kind::Float)).unwrap();
+        assert_eq!(value("bias"), bias);
+        let weight = value("weight");
+        net.freeze("weight", true).unwrap();
+        optimizer.minimize(&loss(&net, 0)).unwrap();
+        assert_eq!(value("weight"), weight);
+        assert_ne!(value("bias"), bias);
+        net.freeze("", true).unwrap();
+        let error = optimizer.minimize(&loss(&net, 0)).unwrap_err().to_string();
+        assert_eq!(error, "minimize: the loss does not depend on the network's parameters");
+    }
+
+    #[test]
+    fn losses_that_cannot_be_minimised_say_why() {
+        let net = linear();
+        let optimizer =
+            Optimizer::of_net(Rule::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false }, &net, 0.1, None);
+        let optimizer = optimizer.unwrap();
+        let vector = net.forward(&Tensor::ones([2, 4], (Kind::Float, Device::Cpu))).unwrap();
+        let error = optimizer.minimize(&vector).unwrap_err().to_string();
+        assert_eq!(error, "minimize: the loss must be a single number, got shape [2, 3]");
+        let (first, second) = (loss(&net, 0), loss(&net, 0).square());
+        optimizer.minimize(&first).unwrap();
+        let hidden = net.parameters()[0].1.square().sum(Kind::Float);
+        optimizer.minimize(&loss(&net, 1)).unwrap();
+        for old in [first, hidden] {
+            let error = optimizer.minimize(&old).unwrap_err().to_string();
+            assert_eq!(error, "minimize: the loss was computed before the last step, or minimised already");
+        }
+        drop(second);
+    }
+
+    #[test]
+    fn clipping_bounds_the_norm_of_the_whole_gradient() {
+        let net = linear();
+        let rule = || Rule::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
+        let before = net.copy().unwrap();
+        Optimizer::of_net(rule(), &net, 1.0, Some(0.25)).unwrap().minimize(&loss(&net, 0)).unwrap();
+        let pairs = net.parameters().into_iter().zip(before.parameters());
+        let moved: f64 = pairs.map(|((_, a), (_, b))| (a - b).square().sum(Kind::Double).double_value(&[])).sum();
+        assert!((moved.sqrt() - 0.25).abs() < 1e-4, "{moved}");
+    }
+
+    #[test]
+    fn backward_step_and_zero_grad_do_what_minimize_does() {
+        let (a, b) = (linear(), linear());
+        let rule = || Rule::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let (first, second) = (Optimizer::of_net(rule(), &a, 0.1, None), Optimizer::of_net(rule(), &b, 0.1, None));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        for step in 0..3 {
+            first.minimize(&loss(&a, step)).unwrap();
+            second.zero_grad().unwrap();
+            loss(&b, step).backward();
+            second.step().unwrap();
+        }
+        assert_eq!(a.weights_hash().unwrap(), b.weights_hash().unwrap());
+        second.zero_grad().unwrap();
+        assert!(!b.parameters()[0].1.grad().defined());
+    }
+}

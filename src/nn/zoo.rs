@@ -321,3 +321,95 @@ fn resnet(
     };
     finish(parts, card, stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Tensor;
+
+    const SMALL: Shape = Shape { channels: 1, height: 8, width: 8 };
+    const CIFAR: Shape = Shape { channels: 3, height: 32, width: 32 };
+
+    fn small(norm: Norm) -> Net {
+        let options = ConvNetOptions { width: 16, norm, ..ConvNetOptions::default() };
+        convnet(SMALL, 10, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap()
+    }
+
+    fn images(n: i64, shape: Shape) -> Tensor {
+        let count = n * shape.channels * shape.height * shape.width;
+        let values = Stream::new(n as u64, "images").normals(count as usize);
+        Tensor::from_slice(&values).view([n, shape.channels, shape.height, shape.width])
+    }
+
+    #[test]
+    fn sizes_and_names_are_those_of_the_specification() {
+        let mut stream = Stream::new(0, "init");
+        let net = convnet(CIFAR, 10, &ConvNetOptions::default(), &mut stream, Device::Cpu).unwrap();
+        assert_eq!((net.count(), net.parameters().len(), net.classes()), (320_010, 14, Some(10)));
+        let names: Vec<String> = net.parameters().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[..3], ["features.0.weight", "features.0.bias", "features.1.weight"]);
+        assert_eq!(names[12..], ["classifier.weight", "classifier.bias"]);
+        let net = resnet18(CIFAR, 10, &ResNetOptions::default(), &mut stream, Device::Cpu).unwrap();
+        assert_eq!((net.count(), net.parameters().len()), (11_173_962, 62));
+        let narrow = ResNetOptions { width: 2, norm: Norm::Batch };
+        let net = resnet50(CIFAR, 10, &narrow, &mut stream, Device::Cpu).unwrap();
+        assert_eq!(net.parameters().len(), 161);
+        let names: Vec<String> = net.state().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names[1..6],
+            ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var", "bn1.num_batches_tracked"]
+        );
+        assert!(names.contains(&"layer1.0.shortcut.1.num_batches_tracked".to_string()));
+        let net = mlp(SMALL, 3, &MlpOptions { hidden: vec![5] }, &mut stream, Device::Cpu).unwrap();
+        assert_eq!(net.to_string(), "MLP(1 x 8 x 8 -> 3) · hidden 5 · 343 parameters");
+    }
+
+    #[test]
+    fn a_net_prints_in_one_line() {
+        assert_eq!(small(Norm::Instance).to_string(), "ConvNet(1 x 8 x 8 -> 10) · 3 blocks of 16 · 5,066 parameters");
+        let options = "convnet(width=16,depth=3,norm=instance,pool=avg,in=1x8x8,classes=10)";
+        assert_eq!(small(Norm::Instance).architecture(), options);
+    }
+
+    #[test]
+    fn twenty_eight_pixels_are_padded_to_thirty_two_and_nothing_else_is() {
+        for (side, features) in [(28, 16 * 4), (32, 16 * 4), (30, 9 * 4), (24, 9 * 4)] {
+            let shape = Shape { channels: 1, height: side, width: side };
+            let options = ConvNetOptions { width: 4, ..ConvNetOptions::default() };
+            let net = convnet(shape, 2, &options, &mut Stream::new(0, "i"), Device::Cpu).unwrap();
+            assert_eq!(net.embed(&images(2, shape)).unwrap().size(), [2, features], "{side}");
+        }
+    }
+
+    #[test]
+    fn initial_weights_fill_the_bounds_of_pytorch() {
+        let net = small(Norm::Instance);
+        for (name, tensor) in net.parameters() {
+            let (low, high) = (tensor.min().double_value(&[]), tensor.max().double_value(&[]));
+            let expected = match name.as_str() {
+                "features.0.weight" | "features.0.bias" => (1.0 / 3.0, true),
+                "classifier.weight" | "classifier.bias" => (0.25, true),
+                "features.4.weight" | "features.4.bias" | "features.8.weight" | "features.8.bias" => (1.0 / 12.0, true),
+                name if name.ends_with("weight") => (1.0, false),
+                _ => (0.0, false),
+            };
+            match expected {
+                (bound, true) => assert!(low >= -bound && high <= bound && high - low > bound, "{name}: {low} {high}"),
+                (value, false) => assert_eq!((low, high), (value, value), "{name}"),
+            }
+        }
+        assert_eq!(net.weights_hash().unwrap(), small(Norm::Instance).weights_hash().unwrap());
+    }
+
+    #[test]
+    fn networks_that_cannot_be_built_say_why() {
+        let mut stream = Stream::new(0, "init");
+        let error = resnet18(SMALL, 10, &ResNetOptions::default(), &mut stream, Device::Cpu).unwrap_err();
+        assert_eq!(error.to_string(), "resnet18: needs images of at least 32 x 32, got 8 x 8");
+        let deep = ConvNetOptions { depth: 4, ..ConvNetOptions::default() };
+        assert!(convnet(SMALL, 10, &deep, &mut stream, Device::Cpu).is_err());
+        let flat = ConvNetOptions { depth: 4, width: 2, pool: Pool::None, norm: Norm::None };
+        let net = convnet(SMALL, 10, &flat, &mut stream, Device::Cpu).unwrap();
+        assert_eq!(net.parameters()[2].0, "features.2.weight");
+    }
+}

@@ -184,7 +184,7 @@ pub fn dampen(net: &Net, full: &Named, forget: &Named, o: Dampening) -> Result<i
         let value = parameter.f_detach().at("dampen")?;
         let (scaled, selected) = dampened(&value, &find(full, &name)?, &find(forget, &name)?, o)?;
         let mut target = value;
-        let _ = tch::no_grad(|| target.f_copy_(&scaled)).at("dampen")?;
+        tch::no_grad(|| target.f_copy_(&scaled)).at("dampen")?;
         total += selected.f_int64_value(&[]).at("dampen")?;
     }
     Ok(total)

@@ -141,17 +141,17 @@ pub mod script {
     /// let z = quantile_loss(tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), tensor([0, 0, 0]), 2.0);
     /// assert(z[0].item() == 0.0 && z[1].item() > z[2].item());      // the smallest loss maps to 0
     /// ```
-    #[rhai_fn(return_raw, pure)]
-    pub fn quantile_loss(logits: &mut Tensor, y: Tensor, k: Dynamic) -> Script<Tensor> {
+    #[rhai_fn(return_raw)]
+    pub fn quantile_loss(logits: Tensor, y: Tensor, k: Dynamic) -> Script<Tensor> {
         let k = super::above_zero("quantile_loss", "k", &k)?;
-        Ok(super::quantile_loss(logits, &y, k, CLAMP)?.into())
+        Ok(super::quantile_loss(&logits, &y, k, CLAMP)?.into())
     }
 
-    #[rhai_fn(name = "quantile_loss", return_raw, pure)]
-    pub fn quantile_loss_clamped(logits: &mut Tensor, y: Tensor, k: Dynamic, clamp: Dynamic) -> Script<Tensor> {
+    #[rhai_fn(name = "quantile_loss", return_raw)]
+    pub fn quantile_loss_clamped(logits: Tensor, y: Tensor, k: Dynamic, clamp: Dynamic) -> Script<Tensor> {
         let k = super::above_zero("quantile_loss", "k", &k)?;
         let clamp = super::above_zero("quantile_loss", "clamp", &clamp)?;
-        Ok(super::quantile_loss(logits, &y, k, clamp)?.into())
+        Ok(super::quantile_loss(&logits, &y, k, clamp)?.into())
     }
 
     /// Losses ranked softly within their own set and mapped to normal quantiles: `[n] -> [n]`.
@@ -166,17 +166,17 @@ pub mod script {
     /// let z = quantile_transform(tensor([0.5, 0.5, 0.5]), 2.0);     // all equal: nothing to rank
     /// assert(z.abs().max().item() < 1e-6);
     /// ```
-    #[rhai_fn(return_raw, pure)]
-    pub fn quantile_transform(losses: &mut Tensor, k: Dynamic) -> Script<Tensor> {
+    #[rhai_fn(return_raw)]
+    pub fn quantile_transform(losses: Tensor, k: Dynamic) -> Script<Tensor> {
         let k = super::above_zero("quantile_transform", "k", &k)?;
-        Ok(super::quantile_transform(losses, k, CLAMP)?.into())
+        Ok(super::quantile_transform(&losses, k, CLAMP)?.into())
     }
 
-    #[rhai_fn(name = "quantile_transform", return_raw, pure)]
-    pub fn quantile_transform_clamped(losses: &mut Tensor, k: Dynamic, clamp: Dynamic) -> Script<Tensor> {
+    #[rhai_fn(name = "quantile_transform", return_raw)]
+    pub fn quantile_transform_clamped(losses: Tensor, k: Dynamic, clamp: Dynamic) -> Script<Tensor> {
         let k = super::above_zero("quantile_transform", "k", &k)?;
         let clamp = super::above_zero("quantile_transform", "clamp", &clamp)?;
-        Ok(super::quantile_transform(losses, k, clamp)?.into())
+        Ok(super::quantile_transform(&losses, k, clamp)?.into())
     }
 
     /// Squared maximum mean discrepancy of two samples of numbers, with a Gaussian kernel: `[n]`, `[m]` -> scalar.
@@ -195,17 +195,17 @@ pub mod script {
     /// assert(mmd(tensor([1.0]), tensor([1.0])).item() == 0.0);
     /// assert(mmd(tensor([0.0]), tensor([9.0]), #{ sigma: 0.5 }).item() > 1.9);
     /// ```
-    #[rhai_fn(return_raw, pure)]
-    pub fn mmd(x: &mut Tensor, y: Tensor) -> Script<Tensor> {
-        Ok(super::mmd(x, &y, 1.0)?.into())
+    #[rhai_fn(return_raw)]
+    pub fn mmd(x: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::mmd(&x, &y, 1.0)?.into())
     }
 
-    #[rhai_fn(name = "mmd", return_raw, pure)]
-    pub fn mmd_with(x: &mut Tensor, y: Tensor, options: Map) -> Script<Tensor> {
+    #[rhai_fn(name = "mmd", return_raw)]
+    pub fn mmd_with(x: Tensor, y: Tensor, options: Map) -> Script<Tensor> {
         let mut o = Options::new("mmd", options);
         let sigma = o.positive("sigma", 1.0)?;
         o.finish()?;
-        Ok(super::mmd(x, &y, sigma)?.into())
+        Ok(super::mmd(&x, &y, sigma)?.into())
     }
 }
 

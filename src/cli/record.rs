@@ -1,0 +1,55 @@
+//! What a run folder says about a run.
+
+use super::script::Script;
+use crate::host::Host;
+use crate::host::arguments::Arguments;
+use crate::report::{folder, recorder};
+use crate::runtime::run::device_name;
+use crate::runtime::sources::{self, SourceMap};
+use crate::runtime::versions;
+use serde_json::{Value, json};
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+/// Tells the recorder where results go: `out`, or a new folder below `runs`, opened by the first row.
+pub fn plan(host: &Host, out: Option<PathBuf>, script: &Script) {
+    let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
+    host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
+        name: script.stem(),
+        out,
+        root: "runs".into(),
+        settings: Box::new(settings_of(host, script)),
+        sources: Box::new(move || {
+            // The embedded library is named by the version.
+            let own = |name: &str| sources::embedded(name).is_none();
+            // Names are those below the script's folder, wherever that is.
+            let inside = |name: String| match Path::new(&name).strip_prefix(&folder) {
+                Ok(below) => below.display().to_string(),
+                Err(_) => name,
+            };
+            sources.all().into_iter().filter(|(name, _)| own(name)).map(|(name, text)| (inside(name), text)).collect()
+        }),
+    });
+}
+
+/// What `settings.json` says, now and at the end of the run.
+fn settings_of(host: &Host, script: &Script) -> impl Fn() -> Value + 'static {
+    let settings = host.run.settings().clone();
+    let arguments = host.run.slot::<Arguments>();
+    let (name, folder) = (script.name.clone(), script.folder());
+    let started = folder::now();
+    let git = OnceCell::new();
+    move || {
+        json!({
+            "script": name,
+            "started": started,
+            "seed": settings.seed,
+            "device": device_name(settings.device),
+            "threads": settings.threads,
+            "arguments": arguments.values(),
+            "versions": versions::all(),
+            "git": git.get_or_init(|| folder::git_state(&folder)),
+            "command": std::env::args().collect::<Vec<_>>(),
+        })
+    }
+}
