@@ -51,6 +51,9 @@ pub fn find(run: &Run, query: Query) -> Result<Map> {
         let methods: &[&str] = if query.accelerated { &["accelerated", &name] } else { &[query.method] };
         for method in methods {
             found.extend(at(table, &[dataset, method]).map(to_map).unwrap_or_default());
+            if query.condensed {
+                found.extend(at(table, &[dataset, "condensed", method]).map(to_map).unwrap_or_default());
+            }
         }
     }
     Ok(found)
