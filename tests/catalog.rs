@@ -38,6 +38,31 @@ fn everything_has_a_summary_and_functions_have_an_example() {
     });
 }
 
+/// The keys of the option map in a signature such as `f(x: Tensor, #{ a: int = 1, b: float })`.
+fn keys(signature: &str) -> Vec<String> {
+    let Some((_, inside)) = signature.split_once(", #{").or_else(|| signature.split_once("(#{")) else { return vec![] };
+    let inside = inside.split_once("})").map_or(inside, |(map, _)| map);
+    let mut depth = 0;
+    let top = inside.split(|c: char| {
+        depth += i32::from("[(#{".contains(c)) - i32::from("])}".contains(c));
+        c == ',' && depth == 0
+    });
+    top.filter_map(|item| item.split(':').next()).map(|key| key.trim().to_string()).filter(|key| key != "..").collect()
+}
+
+#[test]
+fn every_option_of_a_signature_is_described() {
+    with_catalog(|_, catalog| {
+        let undescribed = |entry: &&Entry| {
+            let known: Vec<&str> = entry.doc.options.iter().flat_map(|option| option.name.split(", ")).collect();
+            let maps = entry.signatures.iter().any(|s| s.contains(", #{") || s.contains("(#{"));
+            let all = entry.signatures.iter().flat_map(|signature| keys(signature));
+            (maps && known.is_empty()) || all.into_iter().any(|key| !known.contains(&key.as_str()))
+        };
+        catalog.entries().iter().filter(undescribed).map(title).collect()
+    });
+}
+
 /// A folder for what examples write, trained originals included; it becomes the current one.
 fn scratch() -> tempfile::TempDir {
     let scratch = tempfile::tempdir().expect("a folder");
