@@ -1,0 +1,502 @@
+//! Creation of tensors from values, and of regular ones.
+
+use super::dtype::{elements, is_float, kind_of, parse_kind, usable_device};
+use super::value::Tensor;
+use crate::runtime::options::describe;
+use crate::runtime::{At, Error, Options, Result, Run};
+use rhai::{Array, Dynamic, Map};
+use tch::{Device, Kind};
+
+/// Where a new tensor lives, and what its elements are.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The element type.
+    pub kind: Kind,
+    /// The device.
+    pub device: Device,
+}
+
+impl Place {
+    /// Reads `dtype` and `device`; what is not given is as in `otherwise`.
+    ///
+    /// # Errors
+    /// Unknown names and other options.
+    pub fn read(operation: &str, options: Map, otherwise: Self) -> Result<Self> {
+        let mut options = Options::new(operation, options);
+        let place = Self::take(operation, &mut options, otherwise)?;
+        options.finish()?;
+        Ok(place)
+    }
+
+    fn take(operation: &str, options: &mut Options, otherwise: Self) -> Result<Self> {
+        let kind = options.maybe_text("dtype")?.map_or(Ok(otherwise.kind), |name| parse_kind(&name))?;
+        let device =
+            options.maybe_text("device")?.map_or(Ok(otherwise.device), |name| usable_device(operation, &name))?;
+        Ok(Self { kind, device })
+    }
+
+    /// Kind and device as torch takes them.
+    pub fn pair(self) -> (Kind, Device) {
+        (self.kind, self.device)
+    }
+}
+
+/// The elements of nested arrays, read before anything is allocated.
+enum Flat {
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Bools(Vec<bool>),
+}
+
+/// A tensor of nested arrays of numbers or booleans, or of one of them. Arrays that hold tensors are stacked.
+///
+/// # Errors
+/// Ragged arrays, and elements that are no numbers.
+pub fn from_value(value: &Dynamic) -> Result<tch::Tensor> {
+    if let Some(tensor) = value.read_lock::<Tensor>() {
+        return super::value::deep_copy(&tensor);
+    }
+    if let Some(items) = value.read_lock::<Array>() {
+        if items.iter().any(|item| item.is::<Tensor>()) {
+            return stack_values(&items);
+        }
+        if items.iter().any(|item| item.is_array()) && contains_tensor(value) {
+            let rows: Result<Vec<_>> = items.iter().map(from_value).collect();
+            return stack_same(&rows?);
+        }
+    }
+    let mut shape = vec![];
+    measure(value, &mut shape);
+    let mut flat: Option<Flat> = None;
+    fill(value, &shape, 0, &mut flat)?;
+    let (tensor, natural) = match &flat {
+        None => (tch::Tensor::f_from_slice::<f64>(&[]), Kind::Float),
+        Some(Flat::Ints(values)) => (tch::Tensor::f_from_slice(values), Kind::Int64),
+        Some(Flat::Floats(values)) => (tch::Tensor::f_from_slice(values), Kind::Double),
+        Some(Flat::Bools(values)) => (tch::Tensor::f_from_slice(values), Kind::Bool),
+    };
+    tensor.and_then(|t| t.f_to_kind(natural)).and_then(|t| t.f_reshape(&shape)).at("tensor")
+}
+
+fn contains_tensor(value: &Dynamic) -> bool {
+    match value.read_lock::<Array>() {
+        Some(items) => items.iter().any(contains_tensor),
+        None => value.is::<Tensor>(),
+    }
+}
+
+fn stack_values(items: &[Dynamic]) -> Result<tch::Tensor> {
+    let mut tensors = Vec::with_capacity(items.len());
+    for item in items {
+        // Not copied, so that gradients flow through `tensor([loss, penalty])`.
+        tensors.push(match item.read_lock::<Tensor>() {
+            Some(tensor) => tensor.shallow_clone(),
+            None => from_value(item)?,
+        });
+    }
+    stack_same(&tensors)
+}
+
+fn stack_same(tensors: &[tch::Tensor]) -> Result<tch::Tensor> {
+    let shapes: Vec<_> = tensors.iter().map(tch::Tensor::size).collect();
+    if let Some(odd) = shapes.iter().position(|shape| Some(shape) != shapes.first()) {
+        let message = format!("element 0 has shape {:?}, element {odd} has shape {:?}", shapes[0], shapes[odd]);
+        return Err(Error::new("tensor", message).hint("all tensors of one array must have the same shape"));
+    }
+    tch::Tensor::f_stack(tensors, 0).at("tensor")
+}
+
+/// The shape told by the first element of each nesting.
+fn measure(value: &Dynamic, shape: &mut Vec<i64>) {
+    if let Some(items) = value.read_lock::<Array>() {
+        shape.push(items.len() as i64);
+        if let Some(first) = items.first() {
+            measure(first, shape);
+        }
+    }
+}
+
+fn fill(value: &Dynamic, shape: &[i64], depth: usize, flat: &mut Option<Flat>) -> Result<()> {
+    let ragged = |what: String| {
+        let message =
+            format!("ragged array: {what} at depth {depth}, where the first elements tell the shape {shape:?}");
+        Error::new("tensor", message)
+    };
+    match (value.read_lock::<Array>(), shape.get(depth)) {
+        (Some(items), Some(size)) if items.len() as i64 == *size => {
+            items.iter().try_for_each(|item| fill(item, shape, depth + 1, flat))
+        }
+        (Some(items), Some(_)) => Err(ragged(format!("{} elements", items.len()))),
+        (Some(_), None) => Err(ragged("an array".into())),
+        (None, Some(_)) => Err(ragged(describe(value))),
+        (None, None) => push(value, flat),
+    }
+}
+
+/// Adds one element; a float among integers makes all of them floats.
+fn push(value: &Dynamic, flat: &mut Option<Flat>) -> Result<()> {
+    let wrong = |what: &str| Error::new("tensor", format!("elements must be {what}, got {}", describe(value)));
+    if let (Some(Flat::Ints(values)), true) = (&*flat, value.is_float()) {
+        *flat = Some(Flat::Floats(values.iter().map(|v| *v as f64).collect()));
+    }
+    match (&mut *flat, value.as_int(), value.as_float(), value.as_bool()) {
+        (Some(Flat::Ints(values)), Ok(x), _, _) => values.push(x),
+        (Some(Flat::Floats(values)), Ok(x), _, _) => values.push(x as f64),
+        (Some(Flat::Floats(values)), _, Ok(x), _) => values.push(x),
+        (Some(Flat::Bools(values)), _, _, Ok(x)) => values.push(x),
+        (Some(Flat::Bools(_)), ..) => return Err(wrong("all booleans")),
+        (Some(_), ..) => return Err(wrong("all numbers")),
+        (None, Ok(x), _, _) => *flat = Some(Flat::Ints(vec![x])),
+        (None, _, Ok(x), _) => *flat = Some(Flat::Floats(vec![x])),
+        (None, _, _, Ok(x)) => *flat = Some(Flat::Bools(vec![x])),
+        (None, ..) => return Err(wrong("numbers or booleans")),
+    }
+    Ok(())
+}
+
+/// As `from_value`, with the element type and device asked for (floats are f32 by themselves).
+fn placed(run: &Run, value: &Dynamic, options: Map) -> Result<tch::Tensor> {
+    let tensor = from_value(value)?;
+    let holds_tensors = contains_tensor(value);
+    let natural = match kind_of(&tensor) {
+        Kind::Double if !holds_tensors => Kind::Float,
+        kind => kind,
+    };
+    let device = if holds_tensors { tensor.device() } else { run.device() };
+    let place = Place::read("tensor", options, Place { kind: natural, device })?;
+    tensor.f_to_kind(place.kind).and_then(|t| t.f_to_device(place.device)).at("tensor")
+}
+
+/// A tensor filled with one value.
+fn filled(operation: &str, shape: &Dynamic, value: f64, place: Place) -> Result<tch::Tensor> {
+    let shape = super::dtype::shape_of(operation, shape)?;
+    elements(operation, &shape)?;
+    match is_float(place.kind) {
+        true => tch::Tensor::f_full(&shape, value, place.pair()).at(operation),
+        false => tch::Tensor::f_full(&shape, value as i64, place.pair()).at(operation),
+    }
+}
+
+/// A value as `full` takes it, with the element type it has by itself.
+fn fill_value(operation: &str, value: &Dynamic) -> Result<(f64, Kind)> {
+    if let Ok(flag) = value.as_bool() {
+        return Ok((f64::from(u8::from(flag)), Kind::Bool));
+    }
+    let number = super::dtype::number(operation, "the value", value)?;
+    Ok((number, if value.is_int() { Kind::Int64 } else { Kind::Float }))
+}
+
+/// A new tensor of the shape, element type and device of another, unless the options say otherwise.
+fn like(operation: &str, tensor: &tch::Tensor, value: f64, options: Map) -> Result<tch::Tensor> {
+    let place = Place::read(operation, options, Place { kind: kind_of(tensor), device: tensor.device() })?;
+    let shape: Array = tensor.size().into_iter().map(Dynamic::from).collect();
+    filled(operation, &shape.into(), value, place)
+}
+
+/// `arange(end)`, `arange(start, end)`, `arange(start, end, step)`, each with options behind.
+fn arange(run: &Run, mut arguments: Vec<Dynamic>) -> Result<tch::Tensor> {
+    let options = match arguments.last() {
+        Some(last) if last.is_map() => arguments.pop().and_then(Dynamic::try_cast::<Map>).unwrap_or_default(),
+        _ => Map::new(),
+    };
+    let whole = arguments.iter().all(Dynamic::is_int);
+    let numbers: Result<Vec<f64>> =
+        arguments.iter().map(|value| super::dtype::number("arange", "each bound", value)).collect();
+    let (start, end, step) = match numbers?.as_slice() {
+        [end] => (0.0, *end, 1.0),
+        [start, end] => (*start, *end, 1.0),
+        [start, end, step] => (*start, *end, *step),
+        _ => return Err(Error::new("arange", "takes an end, a start and an end, or a start, an end and a step")),
+    };
+    let count = ((end - start) / step).ceil();
+    if step == 0.0 || !count.is_finite() || count < 0.0 {
+        let message = format!("no steps of {step} lead from {start} to {end}");
+        return Err(Error::new("arange", message));
+    }
+    elements("arange", &[count as i64])?;
+    let kind = if whole { Kind::Int64 } else { Kind::Float };
+    let place = Place::read("arange", options, Place { kind, device: run.device() })?;
+    match whole {
+        true => tch::Tensor::f_arange_start_step(start as i64, end as i64, step as i64, place.pair()).at("arange"),
+        false => tch::Tensor::f_arange_start_step(start, end, step, place.pair()).at("arange"),
+    }
+}
+
+/// f32 on the run's device.
+fn floating(context: &rhai::NativeCallContext) -> Place {
+    Place { kind: Kind::Float, device: Run::of(context).device() }
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use super::{Place, filled, like, placed};
+    use crate::runtime::{At, Run, Script};
+    use rhai::{Dynamic, Map, NativeCallContext};
+
+    type Tensor = crate::tensor::Tensor;
+
+    /// A tensor of the values given: a number or boolean, or nested arrays of them. Integers give i64, floats f32, booleans bool.
+    /// An array of tensors of one shape is stacked; a tensor is copied.
+    ///
+    /// # Signature
+    /// tensor(values: array | int | float | bool | Tensor, #{ dtype: string, device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, by the values): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// let t = tensor([[1, 2, 3], [4, 5, 6]], #{ dtype: "f32" });
+    /// assert(t.shape == [2, 3] && t.dtype == "f32" && t.sum().item() == 21.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn tensor(context: NativeCallContext, values: Dynamic) -> Script<Tensor> {
+        Ok(placed(&Run::of(&context), &values, Map::new())?.into())
+    }
+
+    #[rhai_fn(name = "tensor", return_raw)]
+    pub fn tensor_with(context: NativeCallContext, values: Dynamic, options: Map) -> Script<Tensor> {
+        Ok(placed(&Run::of(&context), &values, options)?.into())
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Signature
+    /// zeros(shape: array | int, #{ dtype: string = "f32", device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, "f32"): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(zeros([2, 3]).sum().item() == 0.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn zeros(context: NativeCallContext, shape: Dynamic) -> Script<Tensor> {
+        Ok(filled("zeros", &shape, 0.0, super::floating(&context))?.into())
+    }
+
+    #[rhai_fn(name = "zeros", return_raw)]
+    pub fn zeros_with(context: NativeCallContext, shape: Dynamic, options: Map) -> Script<Tensor> {
+        Ok(filled("zeros", &shape, 0.0, Place::read("zeros", options, super::floating(&context))?)?.into())
+    }
+
+    /// A tensor of ones.
+    ///
+    /// # Signature
+    /// ones(shape: array | int, #{ dtype: string = "f32", device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, "f32"): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(ones([2, 3]).sum().item() == 6.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ones(context: NativeCallContext, shape: Dynamic) -> Script<Tensor> {
+        Ok(filled("ones", &shape, 1.0, super::floating(&context))?.into())
+    }
+
+    #[rhai_fn(name = "ones", return_raw)]
+    pub fn ones_with(context: NativeCallContext, shape: Dynamic, options: Map) -> Script<Tensor> {
+        Ok(filled("ones", &shape, 1.0, Place::read("ones", options, super::floating(&context))?)?.into())
+    }
+
+    /// A tensor filled with one value; its element type follows the value (float: f32, integer: i64).
+    ///
+    /// # Signature
+    /// full(shape: array | int, value: number | bool, #{ dtype: string, device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, by the value): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(full([2], 0.5) == tensor([0.5, 0.5]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn full(context: NativeCallContext, shape: Dynamic, value: Dynamic) -> Script<Tensor> {
+        full_with(context, shape, value, Map::new())
+    }
+
+    #[rhai_fn(name = "full", return_raw)]
+    pub fn full_with(context: NativeCallContext, shape: Dynamic, value: Dynamic, options: Map) -> Script<Tensor> {
+        let (number, kind) = super::fill_value("full", &value)?;
+        let natural = Place { kind, device: Run::of(&context).device() };
+        Ok(filled("full", &shape, number, Place::read("full", options, natural)?)?.into())
+    }
+
+    /// Zeros of the shape, dtype and device of another tensor.
+    ///
+    /// # Signature
+    /// zeros_like(tensor: Tensor, #{ dtype: string, device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, the tensor's): the element type
+    /// - `device` (string, the tensor's): where the new tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(zeros_like(tensor([1, 2])) == tensor([0, 0]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn zeros_like(tensor: Tensor) -> Script<Tensor> {
+        Ok(like("zeros_like", &tensor, 0.0, Map::new())?.into())
+    }
+
+    #[rhai_fn(name = "zeros_like", return_raw)]
+    pub fn zeros_like_with(tensor: Tensor, options: Map) -> Script<Tensor> {
+        Ok(like("zeros_like", &tensor, 0.0, options)?.into())
+    }
+
+    /// Ones of the shape, dtype and device of another tensor.
+    ///
+    /// # Signature
+    /// ones_like(tensor: Tensor, #{ dtype: string, device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, the tensor's): the element type
+    /// - `device` (string, the tensor's): where the new tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(ones_like(tensor([0.5, 2.0]), #{ dtype: "i64" }) == tensor([1, 1]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ones_like(tensor: Tensor) -> Script<Tensor> {
+        Ok(like("ones_like", &tensor, 1.0, Map::new())?.into())
+    }
+
+    #[rhai_fn(name = "ones_like", return_raw)]
+    pub fn ones_like_with(tensor: Tensor, options: Map) -> Script<Tensor> {
+        Ok(like("ones_like", &tensor, 1.0, options)?.into())
+    }
+
+    /// One value in the shape, dtype and device of another tensor.
+    ///
+    /// # Signature
+    /// full_like(tensor: Tensor, value: number | bool, #{ dtype: string, device: string }) -> Tensor
+    ///
+    /// # Options
+    /// - `dtype` (string, the tensor's): the element type
+    /// - `device` (string, the tensor's): where the new tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(full_like(tensor([0.0, 1.0]), 3) == tensor([3.0, 3.0]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn full_like(tensor: Tensor, value: Dynamic) -> Script<Tensor> {
+        full_like_with(tensor, value, Map::new())
+    }
+
+    #[rhai_fn(name = "full_like", return_raw)]
+    pub fn full_like_with(tensor: Tensor, value: Dynamic, options: Map) -> Script<Tensor> {
+        let (number, _) = super::fill_value("full_like", &value)?;
+        Ok(like("full_like", &tensor, number, options)?.into())
+    }
+
+    /// The identity matrix of size n.
+    ///
+    /// # Signature
+    /// eye(n: int, #{ dtype: string = "f32", device: string }) -> Tensor[n, n]
+    ///
+    /// # Options
+    /// - `dtype` (string, "f32"): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(eye(2) == tensor([[1.0, 0.0], [0.0, 1.0]]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn eye(context: NativeCallContext, n: i64) -> Script<Tensor> {
+        eye_with(context, n, Map::new())
+    }
+
+    #[rhai_fn(name = "eye", return_raw)]
+    pub fn eye_with(context: NativeCallContext, n: i64, options: Map) -> Script<Tensor> {
+        let place = Place::read("eye", options, super::floating(&context))?;
+        super::elements("eye", &[n, n])?;
+        Ok(tch::Tensor::f_eye(n, place.pair()).at("eye")?.into())
+    }
+
+    /// `steps` values at equal distances from `start` to `end`, both included.
+    ///
+    /// # Signature
+    /// linspace(start: number, end: number, steps: int, #{ dtype: string = "f32", device: string }) -> Tensor[steps]
+    ///
+    /// # Options
+    /// - `dtype` (string, "f32"): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(linspace(0, 1, 3) == tensor([0.0, 0.5, 1.0]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn linspace(context: NativeCallContext, start: Dynamic, end: Dynamic, steps: i64) -> Script<Tensor> {
+        linspace_with(context, start, end, steps, Map::new())
+    }
+
+    #[rhai_fn(name = "linspace", return_raw)]
+    pub fn linspace_with(
+        context: NativeCallContext,
+        start: Dynamic,
+        end: Dynamic,
+        steps: i64,
+        options: Map,
+    ) -> Script<Tensor> {
+        let place = Place::read("linspace", options, super::floating(&context))?;
+        let start = crate::tensor::dtype::number("linspace", "the start", &start)?;
+        let end = crate::tensor::dtype::number("linspace", "the end", &end)?;
+        super::elements("linspace", &[steps])?;
+        Ok(tch::Tensor::f_linspace(start, end, steps, place.pair()).at("linspace")?.into())
+    }
+
+    /// Values from `start` (0) to below `end` in steps of `step` (1): i64 when all bounds are integers, else f32.
+    ///
+    /// # Signature
+    /// arange([start: number,] end: number[, step: number], #{ dtype: string, device: string }) -> Tensor[n]
+    ///
+    /// # Options
+    /// - `dtype` (string, by the bounds): the element type
+    /// - `device` (string, the run's device): where the tensor lives
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(arange(3) == tensor([0, 1, 2]));
+    /// assert(arange(1, 2, 0.5) == tensor([1.0, 1.5]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn arange(context: NativeCallContext, end: Dynamic) -> Script<Tensor> {
+        Ok(super::arange(&Run::of(&context), vec![end])?.into())
+    }
+
+    #[rhai_fn(name = "arange", return_raw)]
+    pub fn arange_2(context: NativeCallContext, start: Dynamic, end: Dynamic) -> Script<Tensor> {
+        Ok(super::arange(&Run::of(&context), vec![start, end])?.into())
+    }
+
+    #[rhai_fn(name = "arange", return_raw)]
+    pub fn arange_3(context: NativeCallContext, start: Dynamic, end: Dynamic, step: Dynamic) -> Script<Tensor> {
+        Ok(super::arange(&Run::of(&context), vec![start, end, step])?.into())
+    }
+
+    #[rhai_fn(name = "arange", return_raw)]
+    pub fn arange_4(
+        context: NativeCallContext,
+        start: Dynamic,
+        end: Dynamic,
+        step: Dynamic,
+        options: Map,
+    ) -> Script<Tensor> {
+        Ok(super::arange(&Run::of(&context), vec![start, end, step, options.into()])?.into())
+    }
+}

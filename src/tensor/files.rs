@@ -1,0 +1,422 @@
+//! Files of named tensors (safetensors), and writing that never leaves half a file behind.
+
+use super::dtype::kind_of;
+use crate::runtime::{At, Error, Result};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tch::{Device, Kind, Tensor};
+
+/// Removes the temporary file unless it has been renamed.
+struct Temporary {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes a file by way of a temporary one in the same folder, synced and renamed: a failure leaves the old file as it was.
+///
+/// # Errors
+/// What `write` raised, or why the folder does not take a file.
+pub fn write_atomically(path: impl AsRef<Path>, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let path = path.as_ref();
+    write_beside(path, write).map_err(|problem| Error::file("save", path, reason(&problem)))
+}
+
+fn write_beside(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    survive_size_limits();
+    let name = path.file_name().ok_or_else(|| std::io::Error::other("this is no file name"))?;
+    if path.is_dir() {
+        return Err(std::io::Error::other("this is a folder"));
+    }
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let hidden = format!(".{}.{}-{number}.tmp", name.to_string_lossy(), std::process::id());
+    let mut temporary = Temporary { path: path.with_file_name(hidden), keep: false };
+    let mut file = File::options().write(true).create_new(true).open(&temporary.path)?;
+    write(&mut file)?;
+    file.flush()?;
+    file.sync_all()?;
+    drop(file);
+    std::fs::rename(&temporary.path, path)?;
+    temporary.keep = true;
+    // The rename itself survives a crash once the folder is on disk; not every file system allows asking for it.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+/// A file-size limit must end in an error of `write`, not in the death of the process by a signal.
+fn survive_size_limits() {
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| {
+        #[cfg(unix)]
+        // SAFETY: ignoring a signal installs no handler and touches no memory of ours.
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        }
+    });
+}
+
+/// Why a file could not be opened, read or written, in plain words.
+pub fn reason(problem: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match problem.kind() {
+        ErrorKind::NotFound => "no such file or folder".into(),
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::NotADirectory => "a part of this path is a file, not a folder".into(),
+        ErrorKind::StorageFull => "no space left on the device; nothing was replaced".into(),
+        ErrorKind::FileTooLarge => "the file exceeds the size limit; nothing was replaced".into(),
+        ErrorKind::UnexpectedEof => "the file ends too early (truncated?)".into(),
+        _ => problem.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+/// The whole content of a regular file.
+///
+/// # Errors
+/// A missing or unreadable file, a folder, or one larger than memory.
+pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
+    let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
+    let mut file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if about.is_dir() {
+        return Err(Error::file(operation, path, "this is a folder"));
+    }
+    let mut bytes = Vec::new();
+    let size = usize::try_from(about.len()).unwrap_or(usize::MAX);
+    if bytes.try_reserve_exact(size).is_err() {
+        return Err(Error::file(operation, path, format!("no memory for {size} bytes")));
+    }
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Reads the named tensors of a safetensors file, on the host, in the order of the file.
+///
+/// # Errors
+/// A missing, truncated or corrupt file; element types that tensors here do not have.
+pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
+    let path = path.as_ref();
+    let bytes = read_bytes("load_safetensors", path)?;
+    parse_safetensors(&bytes).map_err(|problem| Error::file("load_safetensors", path, problem))
+}
+
+/// The named tensors of a safetensors file's bytes.
+fn parse_safetensors(bytes: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
+    let broken = |problem: &dyn std::fmt::Display| format!("not a sound safetensors file: {problem}");
+    check_header_length(bytes)?;
+    let file = SafeTensors::deserialize(bytes).map_err(|problem| broken(&problem))?;
+    let (_, header): (usize, Metadata) = SafeTensors::read_metadata(bytes).map_err(|problem| broken(&problem))?;
+    let mut tensors = Vec::with_capacity(file.len());
+    for name in header.offset_keys() {
+        let view = file.tensor(&name).map_err(|problem| broken(&problem))?;
+        let tensor = from_view(&view).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
+        tensors.push((name, tensor));
+    }
+    Ok(tensors)
+}
+
+/// The first eight bytes hold the header's length, which may not reach beyond the file.
+fn check_header_length(bytes: &[u8]) -> std::result::Result<(), String> {
+    let Some(first) = bytes.first_chunk::<8>() else {
+        return Err(format!("not a safetensors file: it has {} bytes (truncated?)", bytes.len()));
+    };
+    let length = u64::from_le_bytes(*first);
+    let room = bytes.len() as u64 - 8;
+    if length > room {
+        return Err(format!(
+            "the header claims {length} bytes, the file has {room} left (truncated or not safetensors)"
+        ));
+    }
+    Ok(())
+}
+
+fn from_view(view: &TensorView<'_>) -> std::result::Result<Tensor, String> {
+    let kind = match view.dtype() {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        other => return Err(format!("its element type {other:?} has no counterpart here")),
+    };
+    let shape: std::result::Result<Vec<i64>, _> = view.shape().iter().map(|size| i64::try_from(*size)).collect();
+    let shape = shape.map_err(|_| "its shape is too large".to_string())?;
+    from_bytes(view.data(), &shape, kind)
+}
+
+/// A tensor of raw little-endian elements, their number checked against the shape.
+pub fn from_bytes(data: &[u8], shape: &[i64], kind: Kind) -> std::result::Result<Tensor, String> {
+    let width = kind.elt_size_in_bytes();
+    let expected = shape.iter().try_fold(width, |product, size| usize::try_from(*size).ok()?.checked_mul(product));
+    if expected != Some(data.len()) {
+        return Err(format!("shape {shape:?} does not fit {} bytes of elements of {width}", data.len()));
+    }
+    // A byte of a boolean tensor must be 0 or 1; other values would be undefined behaviour further on.
+    if kind == Kind::Bool && data.iter().any(|byte| *byte > 1) {
+        return Err("a boolean is neither 0 nor 1".into());
+    }
+    Tensor::f_from_data_size(data, shape, kind).map_err(|problem| problem.to_string())
+}
+
+/// The raw little-endian elements of a tensor in row-major order.
+pub fn to_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
+    let host = tensor.f_detach().and_then(|t| t.f_to_device(Device::Cpu)).and_then(|t| t.f_contiguous());
+    let host = host.at(operation)?;
+    let count = host.numel();
+    let mut bytes = vec![0; count * kind_of(&host).elt_size_in_bytes()];
+    if count > 0 {
+        host.f_copy_data_u8(&mut bytes, count).at(operation)?;
+    }
+    Ok(bytes)
+}
+
+/// Writes named tensors as a safetensors file, atomically.
+///
+/// # Errors
+/// Element types the format does not have, repeated names, and a path that cannot be written.
+pub fn save_safetensors(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
+    const OPERATION: &str = "save_safetensors";
+    let path = path.as_ref();
+    let mut contents = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let (dtype, shape) = described(name, tensor)?;
+        contents.push((name, dtype, shape, to_bytes(OPERATION, tensor)?));
+    }
+    let mut views = std::collections::BTreeMap::new();
+    for (name, dtype, shape, bytes) in &contents {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        let view = view.map_err(|problem| Error::file(OPERATION, path, format!("{name}: {problem}")))?;
+        if views.insert(name.as_str(), view).is_some() {
+            return Err(Error::file(OPERATION, path, format!("two tensors have the name {name:?}")));
+        }
+    }
+    let about = [("format".to_string(), "pt".to_string())].into();
+    let bytes = safetensors::serialize(views, Some(about)).map_err(|problem| Error::file(OPERATION, path, problem))?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+fn described(name: &str, tensor: &Tensor) -> Result<(Dtype, Vec<usize>)> {
+    let dtype = match kind_of(tensor) {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Half => Dtype::F16,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Int64 => Dtype::I64,
+        Kind::Int => Dtype::I32,
+        Kind::Int16 => Dtype::I16,
+        Kind::Int8 => Dtype::I8,
+        Kind::Uint8 => Dtype::U8,
+        Kind::Bool => Dtype::BOOL,
+        other => {
+            return Err(Error::new("save_safetensors", format!("tensor {name:?} has the element type {other:?}")));
+        }
+    };
+    Ok((dtype, tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect()))
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use crate::runtime::{At, Error, Run, Script};
+    use crate::tensor::Tensor as Handle;
+    use rhai::{Dynamic, Map, NativeCallContext};
+    use std::io::Write;
+    use std::path::Path;
+
+    /// Reads a safetensors file: a map of its tensors by name, on the run's device.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("weights.safetensors");
+    /// save_safetensors(path, #{ weight: ones([2]), bias: tensor([1, 2]) });
+    /// assert(load_safetensors(path).weight == ones([2]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load_safetensors(context: NativeCallContext, path: &str) -> Script<Map> {
+        let device = Run::of(&context).device();
+        let mut map = Map::new();
+        for (name, tensor) in super::load_safetensors(path)? {
+            let placed: Handle = tensor.f_to_device(device).at("load_safetensors")?.into();
+            map.insert(name.into(), Dynamic::from(placed));
+        }
+        Ok(map)
+    }
+
+    /// Writes a map of tensors as a safetensors file. The file appears complete or not at all.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("one.safetensors");
+    /// save_safetensors(path, #{ x: arange(3) });
+    /// assert(load_safetensors(path).x == arange(3));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn save_safetensors(path: &str, tensors: Map) -> Script<()> {
+        Ok(super::save_safetensors(path, &super::named_tensors("save_safetensors", tensors)?)?)
+    }
+
+    /// The text of a file.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("note.txt");
+    /// write_text(path, "hello");
+    /// assert(read_text(path) == "hello");
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn read_text(path: &str) -> Script<String> {
+        let bytes = super::read_bytes("read_text", Path::new(path))?;
+        let text = String::from_utf8(bytes);
+        Ok(text.map_err(|_| Error::file("read_text", Path::new(path), "this is no UTF-8 text"))?)
+    }
+
+    /// Writes a text file. The file appears complete or not at all.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("note.txt");
+    /// write_text(path, "one\ntwo");
+    /// assert(read_text(path).split("\n") == ["one", "two"]);
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn write_text(path: &str, text: &str) -> Script<()> {
+        Ok(super::write_atomically(path, |file| file.write_all(text.as_bytes()))?)
+    }
+
+    /// A path of this name in a fresh folder for temporary files, which the system cleans up.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(temporary_path("x.npz").ends_with("x.npz"));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn temporary_path(name: &str) -> Script<String> {
+        Ok(super::temporary_path(name)?)
+    }
+}
+
+/// The tensors of a script's map, by name.
+pub(super) fn named_tensors(operation: &str, map: rhai::Map) -> Result<Vec<(String, Tensor)>> {
+    let each = |(name, value): (rhai::Identifier, rhai::Dynamic)| match value.read_lock::<super::Tensor>() {
+        Some(tensor) => Ok((name.to_string(), tensor.shallow_clone())),
+        None => {
+            let got = crate::runtime::options::describe(&value);
+            Err(Error::new(operation, format!("{name:?} must be a tensor, got {got}")))
+        }
+    };
+    map.into_iter().map(each).collect()
+}
+
+fn temporary_path(name: &str) -> Result<String> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("lethe-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|problem| Error::file("temporary_path", &folder, reason(&problem)))?;
+    Ok(folder.join(name).to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Vec<(String, Tensor)> {
+        vec![
+            ("a".into(), Tensor::arange(6, (Kind::Float, Device::Cpu)).view([2, 3])),
+            ("b".into(), Tensor::from_slice(&[true, false])),
+            ("empty".into(), Tensor::zeros([0], (Kind::Int64, Device::Cpu))),
+        ]
+    }
+
+    fn saved() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        save_safetensors(&path, &sample()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        (folder, path, bytes)
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let (_folder, path, _) = saved();
+        let mut loaded = load_safetensors(&path).unwrap();
+        loaded.sort_by(|a, b| a.0.cmp(&b.0));
+        for ((name, tensor), (expected_name, expected)) in loaded.iter().zip(&sample()) {
+            assert_eq!(name, expected_name);
+            assert_eq!(tensor.size(), expected.size());
+            assert!(tensor.f_equal(expected).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let (_folder, _, bytes) = saved();
+        for length in 0..bytes.len() {
+            assert!(parse_safetensors(&bytes[..length]).is_err(), "{length} bytes were accepted");
+        }
+    }
+
+    #[test]
+    fn a_header_longer_than_the_file_is_refused_before_anything_is_allocated() {
+        let error = parse_safetensors(&[0xff; 64]).unwrap_err();
+        assert!(error.contains("the header claims"), "{error}");
+    }
+
+    #[test]
+    fn a_failing_writer_leaves_the_old_file_and_no_other() {
+        let (folder, path, before) = saved();
+        let failing = write_atomically(&path, |file| {
+            file.write_all(b"half")?;
+            Err(std::io::Error::other("the disk is gone"))
+        });
+        assert!(failing.unwrap_err().to_string().contains("the disk is gone"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn paths_below_files_folders_and_missing_folders_are_named() {
+        let (folder, path, _) = saved();
+        let below = save_safetensors(path.join("y"), &sample()).unwrap_err().to_string();
+        assert!(below.contains("is a file, not a folder"), "{below}");
+        let missing = save_safetensors(folder.path().join("no/y"), &sample()).unwrap_err().to_string();
+        assert!(missing.contains("no such file or folder"), "{missing}");
+        assert!(save_safetensors(folder.path(), &sample()).unwrap_err().to_string().contains("folder"));
+        assert!(load_safetensors(folder.path()).unwrap_err().to_string().contains("this is a folder"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn corrupt_bytes_never_panic(place in 0_usize..400, value in 0_u8..=255) {
+            static SOUND: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let mut bytes = SOUND.get_or_init(|| saved().2).clone();
+            let place = place % bytes.len();
+            bytes[place] = value;
+            let _ = parse_safetensors(&bytes);
+        }
+
+        #[test]
+        fn shapes_that_do_not_fit_the_bytes_are_refused(shape in prop::collection::vec(0_i64..i64::MAX, 1..5)) {
+            let product = shape.iter().try_fold(4_i64, |p, s| p.checked_mul(*s));
+            prop_assert_eq!(from_bytes(&[0; 16], &shape, Kind::Float).is_ok(), product == Some(16));
+        }
+    }
+}
