@@ -56,7 +56,7 @@ pub fn backward(loss: &tch::Tensor) -> Result<()> {
 fn grad(loss: &tch::Tensor, params: &Dynamic, options: Map) -> Result<Dynamic> {
     let mut options = Options::new("grad", options);
     let create_graph = options.flag("create_graph", false)?;
-    let keep_graph = options.flag("keep_graph", create_graph)?;
+    let keep_graph = options.flag("retain_graph", create_graph)?;
     options.finish()?;
     let wrong = |value: &Dynamic| {
         Error::new("grad", format!("parameters are a tensor or an array of tensors, got {}", describe(value)))
@@ -132,11 +132,11 @@ pub mod script {
     /// of gradients). A tensor the loss does not depend on gets zeros of its shape. `.grad` stays as it was.
     ///
     /// # Signature
-    /// grad(loss: Tensor[], params: Tensor | array, #{ create_graph: bool = false, keep_graph: bool }) -> Tensor | array
+    /// grad(loss: Tensor[], params: Tensor | array, #{ create_graph: bool = false, retain_graph: bool }) -> Tensor | array
     ///
     /// # Options
     /// - `create_graph` (bool, false): make the gradients differentiable, for second derivatives
-    /// - `keep_graph` (bool, as create_graph): keep the loss's graph, so that it can be differentiated again
+    /// - `retain_graph` (bool, as create_graph): keep the loss's graph, so that it can be differentiated again
     ///
     /// # Example
     /// ```rhai
