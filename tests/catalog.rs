@@ -82,7 +82,9 @@ fn every_example_runs() {
             let started = std::time::Instant::now();
             let ended = host.engine.compile(text).map_err(Into::into);
             let ended = ended.and_then(|ast| host.engine.run_ast_with_scope(&mut Scope::new(), &ast));
-            println!("{:6.2} s  {}", started.elapsed().as_secs_f64(), title(entry));
+            if started.elapsed().as_secs_f64() > 1.0 {
+                println!("{:6.2} s  {}", started.elapsed().as_secs_f64(), title(entry));
+            }
             if let Err(problem) = ended {
                 let problem = problem.to_string().replace(&scratch.path().display().to_string(), ".");
                 problems.push(format!("{}: {problem}\n    {}", title(entry), text.replace('\n', "\n    ")));

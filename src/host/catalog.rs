@@ -1,11 +1,13 @@
 //! Everything callable with name, signature, summary, options and example, read from doc comments.
 
+use super::constructs::NAMES;
 use super::docs::{Doc, parse};
 use super::rooms::ROOMS;
 use crate::runtime::sources::STDLIB;
 use rhai::{AST, Engine};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +68,7 @@ impl Catalog {
     /// Reads the rooms and the embedded library; `engine` only compiles the latter.
     pub fn of(engine: &Engine) -> Self {
         let mut entries = super::constructs::entries();
+        let mut bare = vec![];
         for room in ROOMS {
             let mut alone = Engine::new_raw();
             (room.register)(&mut alone);
@@ -73,8 +76,15 @@ impl Catalog {
             let value = serde_json::from_str(&text).unwrap_or(Value::Null);
             let mut overloads = vec![];
             read_module(&value, "", room.name, &mut overloads, &mut entries);
-            overloads.retain(|one| !super::constructs::NAMES.contains(&one.name.as_str()));
-            entries.extend(fold(overloads));
+            let (documented, rest): (Vec<_>, Vec<_>) = overloads.into_iter().partition(|o| !o.doc.summary.is_empty());
+            entries.extend(fold(documented.into_iter().filter(|o| !NAMES.contains(&o.name.as_str()))));
+            bare.extend(rest);
+        }
+        let own = standard_names();
+        for one in bare.into_iter().filter(|one| !own.contains(&one.name)) {
+            if !entries.iter().any(|entry| entry.name == one.name) {
+                entries.push(one.entry());
+            }
         }
         for (file, text) in STDLIB {
             if let Ok(ast) = engine.compile(text) {
@@ -245,38 +255,26 @@ pub fn script_type(kind: &str) -> String {
     .to_string()
 }
 
-/// Folds overloads into the documented one of the same name and type; undocumented names remain, to be found by a test.
-fn fold(overloads: Vec<Overload>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = vec![];
-    let (documented, bare): (Vec<_>, Vec<_>) = overloads.into_iter().partition(|o| !o.doc.summary.is_empty());
-    for one in documented {
-        let signatures = if one.doc.signature.is_empty() { vec![one.signature] } else { one.doc.signature.clone() };
-        // One doc comment under several names (`+` and `add`) or for both number types is one entry per name.
-        if entries.iter().any(|e| e.name == one.name && e.of == one.of && e.doc == one.doc) {
-            continue;
-        }
-        entries.push(Entry {
-            name: one.name,
-            kind: one.kind,
-            of: one.of,
-            module: one.module,
-            signatures,
-            doc: one.doc,
-        });
+impl Overload {
+    fn entry(self) -> Entry {
+        let signatures = if self.doc.signature.is_empty() { vec![self.signature] } else { self.doc.signature.clone() };
+        Entry { name: self.name, kind: self.kind, of: self.of, module: self.module, signatures, doc: self.doc }
     }
-    for one in bare {
-        if entries.iter().any(|entry| entry.name == one.name) {
-            continue;
+}
+
+/// What Rhai itself registers: overloads of ours for other types (`ln` of an integer) need no entry.
+fn standard_names() -> HashSet<String> {
+    let name = |info: rhai::FuncInfo| Some(info.metadata.name.to_string());
+    Engine::new().collect_fn_metadata(None, name, true).into_iter().collect()
+}
+
+/// The documented functions of a room: one doc comment for both number types, say, is one entry.
+fn fold(documented: impl Iterator<Item = Overload>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = vec![];
+    for one in documented {
+        if !entries.iter().any(|e| e.name == one.name && e.of == one.of && e.doc == one.doc) {
+            entries.push(one.entry());
         }
-        let signatures = vec![one.signature];
-        entries.push(Entry {
-            name: one.name,
-            kind: one.kind,
-            of: one.of,
-            module: one.module,
-            signatures,
-            doc: one.doc,
-        });
     }
     entries.sort_by(|a, b| (a.kind, a.name.to_lowercase(), &a.of).cmp(&(b.kind, b.name.to_lowercase(), &b.of)));
     entries

@@ -13,7 +13,7 @@ const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
         "no_grad { .. } -> any",
         "Evaluates a block without recording gradients; its value is the block's value.",
         "Works as a statement and as an expression; `return`, `break` and errors pass through.",
-        "let w = ones([2]).requires_grad(true);\nlet y = no_grad { w * 2.0 };\nassert(!y.requires_grad);",
+        "let w = ones([2]);\nw.requires_grad_(true);\nlet y = no_grad { w * 2.0 };\nassert(!y.requires_grad);",
     ),
     (
         "timed",
