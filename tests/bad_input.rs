@@ -134,7 +134,7 @@ fn unknown_names_are_answered_with_the_nearest() {
     fails(
         1,
         "let d = dataset(\"digits\");\nconvnet(d, #{ widht: 16 });",
-        &["widht", "did you mean `width`", "^^^^^", ":2:14"],
+        &["widht", "did you mean `width`", "^^^^^", ":2:15"],
     );
     fails(
         1,

@@ -48,7 +48,12 @@ impl Place {
 
     pub fn run_with(&self, text: &str, arguments: &[&str]) -> Ended {
         self.write("script.rhai", text);
-        let mut all = vec!["run", "--device", "cpu", "--threads", "2", "--quiet"];
+        let mut all = vec!["run", "--quiet"];
+        for usual in [["--device", "cpu"], ["--threads", "2"]] {
+            if !arguments.contains(&usual[0]) {
+                all.extend(usual);
+            }
+        }
         all.extend(arguments);
         all.push("script.rhai");
         ended(self.lethe(&all).output().expect("lethe starts"))
