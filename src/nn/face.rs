@@ -48,6 +48,7 @@ fn same(a: &Net, b: &Net) -> bool {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{as_map, from_map, part, same};
     use crate::runtime::{Error, Run, Script};

@@ -114,6 +114,7 @@ impl Optimizer {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::nn::face::as_map;
     use crate::runtime::Script;

@@ -100,7 +100,7 @@ pub enum Layer {
     Identity,
     Sequential(Vec<Child>),
     Residual(Residual),
-    Scripted(Scripted),
+    Scripted(Box<Scripted>),
 }
 
 /// What a layer saw and gave in a captured pass.

@@ -214,6 +214,7 @@ fn reduction(o: &mut Options) -> Result<Reduce> {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{cross_entropy_with, reduction};
     use crate::runtime::{Error, Options, Script, options};

@@ -104,6 +104,7 @@ fn sizes(operation: &str, value: Dynamic) -> Result<Vec<i64>> {
 
 /// What scripts see as `nn::conv2d` and so on: the layers with parameters.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::nn::layer::{Conv2d, Layer};
     use crate::nn::make::{Maker, drawn, size, sizes};

@@ -97,6 +97,7 @@ pub fn clip_grad_norm(net: &Net, limit: f64) -> Result<tch::Tensor> {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{build, clip_option, rate};
     use crate::nn::face::{as_map, from_map};

@@ -44,6 +44,7 @@ fn epoch(operation: &str, value: &Dynamic) -> Result<usize> {
 
 /// What scripts see: factors of the base learning rate.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{Schedule, epoch as nth};
     use crate::runtime::{Error, Options, Script};

@@ -67,11 +67,12 @@ fn build(context: &NativeCallContext, layers: &Map, forward: FnPtr, embed: Optio
     }
     let keep = |function| Callback::new(context, function);
     let layer = Scripted { children, forward: keep(forward), embed: embed.map(keep) };
-    Ok(Net::layer(Rc::new(Layer::Scripted(layer))))
+    Ok(Net::layer(Rc::new(Layer::Scripted(Box::new(layer)))))
 }
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::nn::layer::Layer;
     use crate::nn::scripted::{build, child};

@@ -15,6 +15,7 @@ fn activation(activation: Activation) -> Net {
 
 /// What scripts see as `nn::relu` and so on.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{activation, plain};
     use crate::nn::layer::{Activation, Child, Layer, Residual};

@@ -77,7 +77,10 @@ impl Copier {
                 let shortcut = l.shortcut.as_ref().map(|c| self.child(c)).transpose()?;
                 Layer::Residual(Residual { body, shortcut, relu: l.relu })
             }
-            Layer::Scripted(l) => Layer::Scripted(Scripted { children: self.children(&l.children)?, ..l.clone() }),
+            Layer::Scripted(l) => {
+                let children = self.children(&l.children)?;
+                Layer::Scripted(Box::new(Scripted { children, forward: l.forward.clone(), embed: l.embed.clone() }))
+            }
             Layer::Activation(_)
             | Layer::AvgPool { .. }
             | Layer::MaxPool { .. }
