@@ -163,7 +163,7 @@ pub mod script {
     /// # Example
     /// ```rhai
     /// let net = nn::instance_norm(3);
-    /// net.params().weight.fill_(7.0);
+    /// net.load_state(#{ weight: full([3], 7.0), bias: ones([3]) });
     /// net.reset();
     /// assert(net.params().weight.sum().item() == 3.0);
     /// ```

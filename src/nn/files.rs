@@ -4,32 +4,10 @@ use super::net::Net;
 use super::optim::Optimizer;
 use super::pth;
 use crate::runtime::{Error, Result};
+use crate::tensor::files;
 use std::collections::HashSet;
 use std::path::Path;
 use tch::Tensor;
-
-/// Until the tensor room reads and writes files.
-mod files {
-    use crate::runtime::{At, Error, Result};
-    use std::path::Path;
-    use tch::{Device, Tensor};
-
-    pub fn load_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
-        Tensor::read_safetensors(path).map_err(|error| Error::file("load", path, error))
-    }
-
-    pub fn save_safetensors(path: &Path, named: &[(String, Tensor)]) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let host = |(name, t): &(String, Tensor)| {
-            let t = t.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-            Ok((name.clone(), t))
-        };
-        let host: std::result::Result<Vec<_>, tch::TchError> = named.iter().map(host).collect();
-        let part = path.with_extension("part");
-        Tensor::write_safetensors(&host.at("save")?, &part).map_err(|error| Error::file("save", path, error))?;
-        std::fs::rename(&part, path).map_err(|error| Error::file("save", path, error))
-    }
-}
 
 /// torchvision's names of the parts that are called otherwise here.
 const TORCHVISION: [(&str, &str); 2] = [("fc.", "classifier."), ("downsample.", "shortcut.")];
@@ -133,7 +111,7 @@ pub mod script {
     /// # Example
     /// ```rhai
     /// let net = nn::linear(4, 2);
-    /// let path = "net.safetensors";
+    /// let path = temporary_path("net.safetensors");
     /// save(net, path);
     /// let other = nn::linear(4, 2);
     /// load(other, path);
@@ -161,7 +139,7 @@ pub mod script {
     /// # Example
     /// ```rhai
     /// let net = nn::linear(4, 2);
-    /// let path = "net.safetensors";
+    /// let path = temporary_path("net.safetensors");
     /// save(net, path);
     /// net.reset();
     /// load(net, path);

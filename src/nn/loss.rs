@@ -87,7 +87,7 @@ fn check_labels(operation: &str, logits: &Tensor, labels: &Tensor) -> Result<i64
     };
     if labels.f_kind().at(operation)? != Kind::Int64 {
         let kind = labels.f_kind().at(operation)?;
-        let given = format!("expects labels of dtype i64, got {}", format!("{kind:?}").to_lowercase());
+        let given = format!("expects labels of dtype i64, got {}", crate::tensor::kind_name(kind));
         return Err(Error::new(operation, given).hint("convert them with y.to(\"i64\")"));
     }
     if targets != [n] {
