@@ -181,7 +181,7 @@ pub mod script {
     /// ```rhai
     /// let digits = dataset("digits");
     /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
-    /// assert((p.classes == p.logits.argmax(1)).all());
+    /// assert(p.classes == p.logits.argmax(1));
     /// ```
     #[rhai_fn(get = "classes", pure)]
     pub fn classes(predictions: &mut Predictions) -> Tensor {

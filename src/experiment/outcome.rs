@@ -237,6 +237,17 @@ pub mod script {
     }
 
     /// Any other field: of what a script added, else of the row.
+    ///
+    /// # Signature
+    /// result.FIELD -> any
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// assert(result.status == "ok");
+    /// ```
     #[rhai_fn(index_get, return_raw, pure)]
     pub fn field(outcome: &mut Outcome, name: &str) -> Script<Dynamic> {
         if let Some(value) = outcome.0.added.borrow().get(name) {
@@ -257,6 +268,18 @@ pub mod script {
     }
 
     /// Scripts may add fields; `record` then writes them.
+    ///
+    /// # Signature
+    /// result.FIELD = any
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
+    /// result.remark = "mine";
+    /// assert(result.remark == "mine");
+    /// ```
     #[rhai_fn(index_set, return_raw)]
     pub fn set_field(outcome: &mut Outcome, name: &str, value: Dynamic) -> Script<()> {
         let fixed = ["net", "metrics", "row", "history", "gaps"].contains(&name) || outcome.row().get(name).is_some();

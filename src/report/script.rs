@@ -119,7 +119,8 @@ pub mod board {
     /// let board = leaderboard();
     /// board.add(#{ label: "mine", metrics: #{ test_accuracy: 0.5 } });
     /// let message = "";
-    /// try { board.save("Cargo.toml/below"); } catch (e) { message = e.message; }
+    /// write_text("plain", "a file, not a folder");
+    /// try { board.save("plain/below"); } catch (e) { message = e.message; }
     /// assert(message.contains("is a file"));
     /// ```
     #[rhai_fn(return_raw, name = "save")]
