@@ -378,7 +378,7 @@ pub mod script {
         }
         let found = methods::find(&run, context.engine(), &method.to_string(), context.call_source())?;
         let (_frame, _guard) = frame::enter(&run, accelerate::frame_of(&run, &task, &found.name))?;
-        found.call(context.engine(), &task, options)
+        found.call(&context, &task, options)
     }
 
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]

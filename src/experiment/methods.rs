@@ -5,7 +5,9 @@ use super::task::Task;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::{STDLIB, SourceMap};
 use crate::runtime::{Error, Result, Run, Script};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, FuncRegistration, Map, NativeCallContext, Scope};
+use rhai::{
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncRegistration, Map, NativeCallContext, Position, Scope,
+};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -45,14 +47,26 @@ struct Library {
 }
 
 impl Method {
-    /// Calls the method.
+    /// Calls the method on behalf of the native function whose context this is.
     ///
     /// # Errors
     /// Whatever the script raises, with its own positions.
-    pub fn call(&self, engine: &Engine, task: &Task, options: Map) -> Script<Dynamic> {
+    pub fn call(&self, context: &NativeCallContext, task: &Task, options: Map) -> Script<Dynamic> {
         let how = CallFnOptions::new().eval_ast(!self.builtin);
         let arguments = (task.clone(), options);
-        engine.call_fn_with_options(how, &mut Scope::new(), &self.script, &self.name, arguments)
+        context
+            .engine()
+            .call_fn_with_options(how, &mut Scope::new(), &self.script, &self.name, arguments)
+            .map_err(|error| self.located(error, context.call_position()))
+    }
+
+    /// Rhai does not say in which script the outermost function of such a call is; interrupts and the like pass as they are.
+    fn located(&self, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+        if error.is_system_exception() {
+            return error;
+        }
+        let source = self.script.source().unwrap_or_default().to_string();
+        Box::new(EvalAltResult::ErrorInFunctionCall(self.name.clone(), source, error, position))
     }
 }
 
@@ -65,8 +79,8 @@ fn is_method(function: &rhai::ScriptFnMetadata) -> bool {
 fn compile(run: &Run, engine: &Engine, name: &str, text: &str) -> Script<AST> {
     run.slot::<SourceMap>().insert(name, text);
     let mut script = engine.compile(text).map_err(|problem| {
-        let inner = Box::new(rhai::EvalAltResult::from(problem));
-        Box::new(rhai::EvalAltResult::ErrorInModule(name.into(), inner, rhai::Position::NONE))
+        let inner = Box::new(EvalAltResult::from(problem));
+        Box::new(EvalAltResult::ErrorInModule(name.into(), inner, Position::NONE))
     })?;
     script.set_source(name);
     Ok(script)
@@ -218,7 +232,7 @@ pub fn add_functions(module: &mut rhai::Module) {
                     move |context: NativeCallContext, task: Task, options: Map| -> Script<Dynamic> {
                         let (run, engine) = (Run::of(&context), context.engine());
                         match find_builtin(&run, engine, &called)? {
-                            Some(method) => method.call(engine, &task, options),
+                            Some(method) => method.call(&context, &task, options),
                             None => Err(Error::new(&called, "the built-in script has gone").into()),
                         }
                     },

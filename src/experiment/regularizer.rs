@@ -10,6 +10,7 @@ use crate::tensor::Tensor as Value;
 use crate::unlearn::amu::{AmuOptions, Kind, Regularizer};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::cell::RefCell;
+use std::rc::Rc;
 use tch::Tensor;
 
 /// Which regulariser accelerated methods use.
@@ -23,7 +24,7 @@ pub enum Choice {
     /// None: the steepened loss alone.
     Nothing,
     /// A script's `|net, task, n, o|`.
-    Function(Callback),
+    Function(Rc<Callback>),
 }
 
 /// The words `regularizer` accepts.
@@ -46,7 +47,7 @@ impl Choice {
     /// Neither one of the words nor a function.
     pub fn read(context: &NativeCallContext, value: &Dynamic) -> Result<Self> {
         if let Some(function) = value.clone().try_cast::<FnPtr>() {
-            return Ok(Self::Function(Callback::new(context, function)));
+            return Ok(Self::Function(Rc::new(Callback::new(context, function))));
         }
         let word = value.clone().into_string().unwrap_or_default();
         match word.as_str() {

@@ -211,7 +211,7 @@ impl Job<'_, '_> {
         let _hook = hook(run, record.clone());
         let stage = clock::stage(run, "unlearn");
         let returned = match &self.called.callee {
-            Callee::Named(method) => method.call(self.context.engine(), task, options.clone()),
+            Callee::Named(method) => method.call(self.context, task, options.clone()),
             Callee::Function(function) => function.call_within_context(self.context, (task.clone(), options.clone())),
         };
         drop(stage);

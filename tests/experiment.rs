@@ -1,0 +1,122 @@
+//! Running methods from the outside: caches, rows, methods in files of their own, places in errors.
+
+mod common;
+use common::{Ended, Place};
+use serde_json::Value;
+
+const SMALL: &str =
+    "let task = load_task(\"digits/convnet\", #{ fraction: 0.2, original: #{ width: 4, depth: 1, epochs: 1 } });\n";
+
+fn rows(place: &Place) -> Vec<Value> {
+    let text = std::fs::read_to_string(place.path("out/results.jsonl")).expect("results");
+    text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
+}
+
+fn run(place: &Place, script: &str) -> Ended {
+    let _ = std::fs::remove_dir_all(place.path("out"));
+    place.run_with(&format!("{SMALL}{script}"), &["--out", "out"])
+}
+
+fn cached(place: &Place) -> Vec<std::path::PathBuf> {
+    let folder = std::fs::read_dir(place.path("cache/models")).expect("the cache's folder");
+    let mut files: Vec<_> = folder.map(|entry| entry.expect("entry").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn originals_and_references_come_from_the_cache_the_second_time_and_damage_is_noticed() {
+    let place = Place::new();
+    let script = "unlearn::run(\"retrain\", task); print(task.original.weights_hash());";
+    let first = run(&place, script);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let trained = rows(&place).remove(0);
+    assert!(trained["options"]["cached"].is_null(), "{trained}");
+    let second = run(&place, script);
+    let taken = rows(&place).remove(0);
+    assert_eq!(taken["options"]["cached"], true, "{taken}");
+    assert_eq!(
+        (&taken["metrics"], &taken["seconds"]["unlearn"]),
+        (&trained["metrics"], &trained["seconds"]["unlearn"])
+    );
+    assert_eq!(first.stdout, second.stdout);
+    let files = cached(&place);
+    assert_eq!(files.len(), 2, "{files:?}");
+    for file in &files {
+        let mut bytes = std::fs::read(file).expect("bytes");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(file, bytes).expect("damage");
+    }
+    let third = run(&place, script);
+    assert_eq!((third.code, &third.stdout), (0, &first.stdout), "{}", third.stderr);
+    assert_eq!(third.stderr.matches("is not used and will be replaced").count(), 2, "{}", third.stderr);
+    std::fs::write(&files[0], b"short").expect("damage");
+    assert_eq!(run(&place, script).stdout, first.stdout);
+    assert_eq!(run(&place, script).stderr.matches("replaced").count(), 0);
+}
+
+#[test]
+fn options_of_its_own_keep_a_retraining_out_of_the_cache() {
+    let place = Place::new();
+    assert_eq!(run(&place, "unlearn::run(\"retrain\", task, #{ epochs: 1 });").code, 0);
+    assert_eq!(cached(&place).len(), 1);
+}
+
+#[test]
+fn a_method_in_a_file_is_found_by_its_name_and_its_errors_name_the_file() {
+    let place = Place::new();
+    place.write("mine.rhai", "const RATE = 0.01;\nfn mine(task, opt) {\n    let o = options(opt, #{ lr: positive(global::RATE) });\n    task.model()\n}\n");
+    place.write("more/deep.rhai", "fn deep(task, opt) {\n    task.modle()\n}\n");
+    let ended = run(&place, "print(unlearn::run(\"mine\", task).options.lr);");
+    assert_eq!((ended.code, ended.stdout.trim()), (0, "0.01"), "{}", ended.stderr);
+    let ended = run(&place, "unlearn::run(\"more/deep\", task);");
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("more/deep.rhai:2"), "{}", ended.stderr);
+    let ended = run(&place, "unlearn::run(\"script\", task);");
+    assert!(ended.stderr.contains("has no function `script(task, opt)`"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_error_inside_a_built_in_method_shows_its_line_and_the_callers() {
+    let place = Place::new();
+    let ended = run(&place, "unlearn::run(\"finetune\", task, #{ lr: 0 });");
+    assert_eq!(ended.code, 1);
+    for word in ["`lr` must be above 0", "std/unlearn/finetune.rhai:", "script.rhai:2"] {
+        assert!(ended.stderr.contains(word), "no {word:?} in\n{}", ended.stderr);
+    }
+    let row = rows(&place).remove(0);
+    assert_eq!((&row["status"], &row["metrics"]), (&"failed".into(), &Value::Null), "{row}");
+    assert!(row["error"].as_str().is_some_and(|text| text.contains("above 0")), "{row}");
+}
+
+#[test]
+fn rows_have_exactly_the_agreed_fields() {
+    let place = Place::new();
+    let ended =
+        run(&place, "unlearn::run(\"acf\", task.reduce(#{ width: 4, per_class: 30 }), #{ keep: true, every: 1 });");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let row = rows(&place).remove(0);
+    let fields: Vec<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
+    let agreed = "run_id method label variant accelerated dataset model split_id seeds retain options metrics seconds peak_memory status";
+    assert_eq!(fields, agreed.split(' ').chain(["history", "weights"]).collect::<Vec<_>>());
+    assert_eq!((&row["retain"]["kind"], &row["retain"]["per_class"]), (&"blend".into(), &30.into()));
+    let seconds = |stage: &str| row["seconds"][stage].as_f64().expect("seconds");
+    assert!(["cluster", "condense", "unlearn", "evaluate"].map(seconds).iter().all(|s| *s > 0.0), "{row}");
+    assert!(place.path("out").join(row["weights"].as_str().expect("path")).exists());
+    assert!(place.path("out").join(row["history"][0]["weights"].as_str().expect("path")).exists());
+}
+
+#[test]
+fn the_reference_variant_takes_its_own_split_and_values() {
+    let place = Place::new();
+    let script = "let d = dataset(\"digits\");\n\
+                  let t = forget(task.original, d, #{ fraction: 0.2, variant: \"reference\" });\n\
+                  assert(t.unseen.len() == 350 && t.test.len() == 150 && t.split_id != task.split_id);\n\
+                  let r = unlearn::run(\"acf\", t);\n\
+                  assert(r.variant == \"reference\" && r.options.lr == 0.00024);\n\
+                  let r = unlearn::run(\"scrub\", task, #{ variant: \"reference\", epochs: 1 });\n\
+                  assert(r.options.forget_scale == 0.2 && r.options.forget_passes == 6);";
+    let ended = run(&place, script);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
