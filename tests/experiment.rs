@@ -1,5 +1,8 @@
 //! Running methods from the outside: caches, rows, methods in files of their own, places in errors.
 
+// Helpers of tests may stop them.
+#![allow(clippy::expect_used)]
+
 mod common;
 use common::{Ended, Place};
 use serde_json::Value;
