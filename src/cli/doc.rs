@@ -31,7 +31,7 @@ pub fn doc(options: &DocOptions) -> Ending {
 }
 
 /// The entries of a name.
-fn one(catalog: &Catalog, name: &str, json: bool) -> Result<String> {
+pub(super) fn one(catalog: &Catalog, name: &str, json: bool) -> Result<String> {
     let found = catalog.find(name);
     if found.is_empty() {
         let error = Error::new("doc", format!("nothing is called {name:?}"));

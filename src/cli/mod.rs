@@ -5,6 +5,7 @@ mod doc;
 mod doctor;
 mod list;
 mod record;
+mod repl;
 mod run;
 mod script;
 mod start;
@@ -69,6 +70,8 @@ enum Color {
 enum Command {
     /// Check a script, then run it
     Run(RunOptions),
+    /// Try things out: a session that remembers
+    Repl(ReplOptions),
     /// Find mistakes without running anything: syntax, unknown names, arity, imports
     Check(CheckOptions),
     /// What a function does, with its options and an example; without a name, everything there is
@@ -111,6 +114,18 @@ struct RunOptions {
     /// The run folder [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe repl --seed 3
+  echo 'mmd(randn([8]), randn([8]))' | lethe repl
+
+History is kept in the file LETHE_HISTORY names, else in your folder for state. In the session, :help lists the commands.")]
+struct ReplOptions {
+    #[command(flatten)]
+    machine: Machine,
 }
 
 #[derive(Debug, clap::Args)]
@@ -172,6 +187,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Ending {
     match &cli.command {
         Command::Run(options) => run::run(options, cli.quiet),
+        Command::Repl(options) => repl::repl(options, cli.quiet),
         Command::Check(options) => check::check(options, cli.quiet),
         Command::Doc(options) => doc::doc(options),
         Command::List(options) => list::list(options),

@@ -17,7 +17,7 @@ pub fn cache() -> PathBuf {
     folder("LETHE_CACHE", |dirs| dirs.cache_dir().to_path_buf())
 }
 
-/// Settings (`config.toml`) and the REPL's history. `LETHE_CONFIG`, else the platform's configuration folder.
+/// Settings (`config.toml`). `LETHE_CONFIG`, else the platform's configuration folder.
 pub fn config() -> PathBuf {
     folder("LETHE_CONFIG", |dirs| dirs.config_dir().to_path_buf())
 }

@@ -13,6 +13,7 @@ pub mod reference;
 pub mod render;
 pub mod resolver;
 pub mod rooms;
+pub mod session;
 pub mod syntax;
 
 pub use engine::Host;

@@ -7,12 +7,22 @@ use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position,
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The resolver of one engine.
 pub struct Resolver {
     run: Run,
-    modules: RefCell<HashMap<String, Shared<Module>>>,
+    modules: Rc<Modules>,
     loading: RefCell<Vec<String>>,
+}
+
+/// The modules evaluated so far, by name. A run slot, so that a session can have them read again.
+#[derive(Default)]
+struct Modules(RefCell<HashMap<String, Shared<Module>>>);
+
+/// Makes the next `import` of every module read it again.
+pub fn forget(run: &Run) {
+    run.slot::<Modules>().0.borrow_mut().clear();
 }
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -78,7 +88,7 @@ pub fn native(path: &str) -> Option<&'static str> {
 impl Resolver {
     /// A resolver that records what it reads in the run's source map.
     pub fn new(run: &Run) -> Self {
-        Self { run: run.clone(), modules: RefCell::default(), loading: RefCell::default() }
+        Self { run: run.clone(), modules: run.slot(), loading: RefCell::default() }
     }
 
     /// Compiles and evaluates a module.
@@ -124,11 +134,11 @@ impl ModuleResolver for Resolver {
         position: Position,
     ) -> Outcome<Shared<Module>> {
         if native(path).is_some() {
-            let mut modules = self.modules.borrow_mut();
+            let mut modules = self.modules.0.borrow_mut();
             return Ok(modules.entry(path.into()).or_insert_with(crate::experiment::unlearn_module).clone());
         }
         let (name, text) = find(source, path).map_err(|message| failure(path, message, position))?;
-        if let Some(module) = self.modules.borrow().get(&name) {
+        if let Some(module) = self.modules.0.borrow().get(&name) {
             return Ok(module.clone());
         }
         if self.loading.borrow().contains(&name) {
@@ -139,7 +149,7 @@ impl ModuleResolver for Resolver {
         let loaded = self.load(engine, &name, &text, path, position);
         self.loading.borrow_mut().pop();
         let module = loaded?;
-        self.modules.borrow_mut().insert(name, module.clone());
+        self.modules.0.borrow_mut().insert(name, module.clone());
         Ok(module)
     }
 }

@@ -1,0 +1,165 @@
+//! `lethe repl`: a session at the terminal, or fed from a pipe.
+
+mod commands;
+mod complete;
+mod editor;
+mod history;
+mod terminal;
+mod words;
+
+use super::script::Script;
+use super::{Ending, ReplOptions, record, start};
+use crate::host::Host;
+use crate::host::diagnostics::Diagnostic;
+use crate::host::session::{NAME, Session, inputs};
+use crate::report::Recorder;
+use crate::runtime::run::device_name;
+use crate::runtime::{Error, versions};
+use editor::{Editor, Line};
+use std::io::{IsTerminal, Read};
+
+/// What came of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    Failed,
+    Interrupted,
+    Leave,
+}
+
+/// The session and how it speaks.
+struct Repl {
+    session: Session,
+    /// Errors in colour.
+    colored: bool,
+    /// Somebody is typing, as opposed to a pipe.
+    live: bool,
+}
+
+/// Runs a session until its input ends.
+pub fn repl(options: &ReplOptions, quiet: bool) -> Ending {
+    let settings = match start::settings(&options.machine, vec![], quiet) {
+        Ok(settings) => settings,
+        Err(error) => return start::complain(&error),
+    };
+    let waiting = terminal::listen();
+    let host = Host::new(settings);
+    let script = Script { name: NAME.into(), text: String::new() };
+    record::plan(&host, None, &script);
+    let live = std::io::stdin().is_terminal();
+    let mut repl = Repl { session: Session::new(host), colored: start::colored(&std::io::stderr()), live };
+    let ending = if live { repl.converse(&waiting, quiet) } else { repl.feed() };
+    repl.conclude(ending)
+}
+
+impl Repl {
+    /// Takes inputs from the terminal until the user leaves.
+    fn converse(&mut self, waiting: &terminal::Waiting, quiet: bool) -> Ending {
+        let mut editor = match Editor::new(&self.session) {
+            Ok(editor) => editor,
+            Err(error) => return start::complain(&error),
+        };
+        if !quiet {
+            self.say(&self.banner());
+        }
+        loop {
+            editor.learn(&self.session);
+            let line = waiting.during(|| editor.read());
+            let input = match line {
+                Line::Input(input) => input,
+                Line::Nothing => continue,
+                Line::End => return Ending::Success,
+            };
+            if let Err(error) = editor.remember(&input) {
+                start::complain(&error);
+            }
+            if self.take(&input) == Step::Leave {
+                return Ending::Success;
+            }
+        }
+    }
+
+    /// Takes inputs from a pipe; failed ones do not keep the rest from running.
+    fn feed(&mut self) -> Ending {
+        let mut text = String::new();
+        if let Err(problem) = std::io::stdin().read_to_string(&mut text) {
+            return start::complain(&Error::new("stdin", problem.to_string()));
+        }
+        let text = if text.starts_with("#!") { format!("//{text}") } else { text };
+        let mut ending = Ending::Success;
+        for input in inputs(&self.session.host().engine, &text) {
+            match self.take(&input) {
+                Step::Done => {}
+                Step::Failed => ending = Ending::ScriptError,
+                Step::Interrupted => return Ending::Interrupted,
+                Step::Leave => break,
+            }
+        }
+        ending
+    }
+
+    /// Carries out a command or evaluates an input.
+    fn take(&mut self, input: &str) -> Step {
+        match commands::of(input, &self.session) {
+            Some(command) => commands::carry_out(self, command),
+            None => self.evaluate(input),
+        }
+    }
+
+    /// Evaluates an input and shows what came of it.
+    fn evaluate(&mut self, input: &str) -> Step {
+        match self.session.run(input) {
+            Ok(shown) => {
+                shown.iter().for_each(|text| self.say(text));
+                Step::Done
+            }
+            Err(found) => self.report(&found),
+        }
+    }
+
+    fn report(&self, found: &Diagnostic) -> Step {
+        if !found.interrupted {
+            eprintln!("{}", found.render(self.colored));
+            return Step::Failed;
+        }
+        let (on, off) = if self.colored { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+        let place = found.place.as_ref().map(|at| format!(" at {}:{}:{}", at.source, at.line, at.column));
+        let rest = if self.live { "; the session and its variables are intact" } else { "" };
+        eprintln!("{on}interrupted{off}{}{rest}", place.unwrap_or_default());
+        Step::Interrupted
+    }
+
+    /// Prints a line to stdout; a closed pipe is no error.
+    fn say(&self, text: &str) {
+        self.session.host().run.progress().print(text);
+    }
+
+    fn banner(&self) -> String {
+        let settings = self.session.host().run.settings();
+        let short = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+        let libtorch = versions::libtorch().unwrap_or_else(|| versions::LIBTORCH_EXPECTED.into());
+        let threads = if settings.threads == 1 { "1 thread".into() } else { format!("{} threads", settings.threads) };
+        format!(
+            "Lethe {} · libtorch {} · {} ({threads}) · seed {} · :help for help, Ctrl-D to leave",
+            short(versions::LETHE),
+            short(&libtorch),
+            device_name(settings.device),
+            settings.seed
+        )
+    }
+
+    /// Completes the run folder, if anything was recorded.
+    fn conclude(&self, ending: Ending) -> Ending {
+        let run = &self.session.host().run;
+        let recorder = run.slot::<Recorder>();
+        let status = if ending == Ending::Interrupted { "interrupted" } else { "finished" };
+        if let Err(error) = recorder.finish(status, None) {
+            start::complain(&error);
+            return Ending::ScriptError;
+        }
+        if let Some(folder) = recorder.opened() {
+            run.progress().say(&format!("results: {}", folder.display()));
+        }
+        ending
+    }
+}

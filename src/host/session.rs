@@ -1,0 +1,309 @@
+//! A session: inputs evaluated one after the other, with variables, constants, imports and functions that last.
+//!
+//! All inputs together are one virtual document named `repl`. Each is compiled behind as many empty lines as came before
+//! it, so a position is unique for the length of the session, and an error in a function typed long ago quotes its line.
+
+mod echo;
+mod input;
+
+pub use input::{incomplete, inputs, silent};
+
+use super::Host;
+use super::catalog::Catalog;
+use super::diagnostics::{Diagnostic, Sources};
+use super::evaluate::evaluate;
+use crate::runtime::options::nearest;
+use crate::runtime::sources::SourceMap;
+use crate::runtime::{Error, Result, interrupt};
+use echo::Echo;
+use rhai::{AST, Dynamic, EvalAltResult, GlobalRuntimeState, Position, Scope, Shared, Stmt};
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// The name errors give the session's inputs.
+pub const NAME: &str = "repl";
+
+/// The variable that keeps the last value.
+const LAST: &str = "ans";
+
+/// Positions of the engine saturate at 65,535 lines; the document starts anew before.
+const LONGEST: usize = 60_000;
+
+/// Something the session knows by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its name; of a function, with its parameters.
+    pub name: String,
+    /// `int`, `Tensor`, .. for values; `function` and `module` for the rest.
+    pub kind: String,
+    /// Whether it cannot be assigned to.
+    pub constant: bool,
+    /// Its short form, in one line.
+    pub text: String,
+    /// What can stand behind `name.` or `name::` beyond what its type offers: keys of a map, functions of a module.
+    pub members: Vec<String>,
+}
+
+/// The state that outlives an input.
+pub struct Session {
+    host: Host,
+    catalog: Rc<Catalog>,
+    echo: Echo,
+    scope: Scope<'static>,
+    global: GlobalRuntimeState,
+    functions: AST,
+    document: String,
+    lines: usize,
+    /// Where the statements of the current input start.
+    starts: Vec<Position>,
+}
+
+impl Session {
+    /// An empty session.
+    pub fn new(host: Host) -> Self {
+        Self {
+            catalog: Rc::new(Catalog::of(&host.engine)),
+            echo: Echo::new(&host.engine),
+            scope: Scope::new(),
+            global: host.engine.new_global_runtime_state(),
+            functions: AST::empty(),
+            document: String::new(),
+            lines: 0,
+            starts: vec![],
+            host,
+        }
+    }
+
+    /// The engine and the run.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Everything callable.
+    pub fn catalog(&self) -> &Rc<Catalog> {
+        &self.catalog
+    }
+
+    /// The line of the document that the next input starts at.
+    pub fn next_line(&self) -> usize {
+        self.lines + 1
+    }
+
+    /// Evaluates an input; what it has to show.
+    ///
+    /// # Errors
+    /// What went wrong, located in the document. Statements before the one at fault have had their effect.
+    pub fn run(&mut self, text: &str) -> std::result::Result<Option<String>, Box<Diagnostic>> {
+        interrupt::clear();
+        let outcome = self.evaluate(text);
+        interrupt::clear();
+        match outcome {
+            Ok(value) if value.is_unit() || silent(&self.host.engine, text) => Ok(None),
+            Ok(value) => Ok(Some(self.echo.text(&value))),
+            Err(error) => Err(Box::new(self.diagnose(&error))),
+        }
+    }
+
+    /// Compiles the input as the next lines of the document and evaluates it; the value to show.
+    fn evaluate(&mut self, text: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
+        let above = self.enter(text);
+        self.starts.clear();
+        let mut ast = self.host.engine.compile("\n".repeat(above) + text)?;
+        ast.set_source(NAME);
+        self.starts.extend(ast.statements().iter().map(Stmt::position));
+        // A function of the same name and number of parameters is replaced.
+        self.functions.combine(ast.clone_functions_only());
+        self.global.lib = std::iter::once(self.functions.shared_lib().clone()).collect();
+        let outcome = evaluate(&self.host.engine, &mut self.global, &mut self.scope, &ast);
+        self.settle();
+        let value = outcome?;
+        if !value.is_unit() {
+            self.scope.set_or_push(LAST, value.clone());
+            return Ok(value);
+        }
+        // A declaration has no value of its own; what it declared is of interest.
+        Ok(match ast.statements().last() {
+            Some(Stmt::Var(declared, ..)) => self.scope.get(declared.0.name.as_str()).cloned().unwrap_or_default(),
+            _ => value,
+        })
+    }
+
+    /// Appends an input to the document; the number of lines above it.
+    fn enter(&mut self, text: &str) -> usize {
+        if self.lines + text.lines().count() > LONGEST {
+            self.document.clear();
+            self.lines = 0;
+        }
+        let above = self.lines;
+        self.document.push_str(text);
+        self.document.push('\n');
+        self.lines += text.split('\n').count();
+        self.host.run.slot::<SourceMap>().insert(NAME, self.document.as_str());
+        above
+    }
+
+    /// Brings the state in order after an input, however it ended.
+    fn settle(&mut self) {
+        // Nothing of the evaluation may linger that an error or a panic left behind.
+        self.global.level = 0;
+        self.global.scope_level = 0;
+        self.global.always_search_scope = false;
+        self.global.num_modules_loaded = 0;
+        self.forget_shadowed();
+        // The engine itself publishes constants only while there are functions that could read them.
+        let constants = self.scope.iter_raw().filter(|(_, constant, _)| *constant);
+        let constants: Vec<_> = constants.map(|(name, _, value)| (name.into(), value.clone())).collect();
+        let published = self.global.constants.get_or_insert_with(|| Shared::new(BTreeMap::new().into()));
+        published.borrow_mut().extend(constants);
+    }
+
+    /// Frees what `let` has hidden behind a new variable of the same name.
+    fn forget_shadowed(&mut self) {
+        let mut seen = HashSet::new();
+        // The scope lists the newest first.
+        let visible: Vec<_> = self.scope.iter_raw().filter(|(name, ..)| seen.insert(name.to_string())).collect();
+        if visible.len() == self.scope.len() {
+            return;
+        }
+        let mut scope = Scope::new();
+        for (name, constant, value) in visible.into_iter().rev() {
+            if constant {
+                scope.push_constant_dynamic(name, value.clone());
+            } else {
+                scope.push_dynamic(name, value.clone());
+            }
+        }
+        self.scope = scope;
+    }
+
+    /// Explains an error of the current input.
+    fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
+        let map = self.host.run.slot::<SourceMap>();
+        let sources = Sources { map: &map, main: NAME };
+        let mut found = Diagnostic::of(error, &sources, &self.catalog);
+        if found.interrupted {
+            // Where a stop hits inside a statement is chance; the statement is what the user knows.
+            found.place = self.statement(error.position()).and_then(|start| sources.place(NAME, start));
+            found.frames.clear();
+        }
+        if let Some(near) = self.similar(error) {
+            found.hint = format!("did you mean `{near}`?");
+        }
+        found
+    }
+
+    /// Where the statement starts that a position lies in.
+    fn statement(&self, position: Position) -> Option<Position> {
+        let key = |p: &Position| (p.line(), p.position());
+        let before = self.starts.iter().rev().find(|start| key(start) <= key(&position));
+        before.or(self.starts.first()).copied()
+    }
+
+    /// The name of the session nearest to one that was not found.
+    fn similar(&self, error: &EvalAltResult) -> Option<String> {
+        let root = match error {
+            EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => return self.similar(inner),
+            root => root,
+        };
+        match root {
+            EvalAltResult::ErrorVariableNotFound(name, _) if self.catalog.find(name).is_empty() => {
+                nearest(name, self.scope.iter_raw().map(|(known, ..)| known)).map(Into::into)
+            }
+            EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+                let name = signature.split('(').next().unwrap_or_default().trim();
+                let own = self.functions.iter_functions().map(|f| f.name).filter(|known| !known.starts_with("anon$"));
+                if self.catalog.find(name).is_empty() { nearest(name, own).map(Into::into) } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// Modules, functions and variables, in this order.
+    pub fn names(&self) -> Vec<Named> {
+        let of_module = |(alias, module): (&rhai::ImmutableString, &Shared<rhai::Module>)| Named {
+            name: alias.to_string(),
+            kind: "module".into(),
+            constant: true,
+            text: module.id().unwrap_or_default().into(),
+            members: members(module),
+        };
+        let of_function = |function: rhai::ScriptFnMetadata| Named {
+            name: format!("{}({})", function.name, function.params.join(", ")),
+            kind: "function".into(),
+            constant: true,
+            text: String::new(),
+            members: vec![],
+        };
+        let of_variable = |(name, constant, value): (&str, bool, &Dynamic)| Named {
+            name: name.to_string(),
+            kind: self.echo.kind(value),
+            constant,
+            text: self.echo.line(value),
+            members: value.read_lock::<rhai::Map>().map_or(vec![], |map| map.keys().map(ToString::to_string).collect()),
+        };
+        let functions = self.functions.iter_functions().filter(|f| !f.name.starts_with("anon$"));
+        let mut names: Vec<_> = functions.map(of_function).collect();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        let modules = self.global.scan_imports_raw().map(of_module);
+        let mut variables: Vec<_> = self.scope.iter_raw().map(of_variable).collect();
+        variables.reverse();
+        modules.chain(names).chain(variables).collect()
+    }
+
+    /// The comment and the signature of a function of the session.
+    pub fn describe(&self, name: &str) -> Option<String> {
+        let found = self.functions.iter_functions().find(|function| function.name == name)?;
+        let doc = super::docs::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let text = if doc.summary.is_empty() { "a function of this session".into() } else { doc.summary };
+        Some(format!("{}({})\n  {text}\n", found.name, found.params.join(", ")))
+    }
+
+    /// Reads imported modules again; their names.
+    ///
+    /// # Errors
+    /// A module that cannot be read any more: then all stay as they were.
+    pub fn reload(&mut self) -> std::result::Result<Vec<String>, Box<Diagnostic>> {
+        let imports: Vec<_> =
+            self.global.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
+        self.starts.clear();
+        super::resolver::forget(&self.host.run);
+        let engine = &self.host.engine;
+        let again = |(name, module): &(rhai::ImmutableString, Shared<rhai::Module>)| {
+            // A module without a script has nothing to be read again.
+            let Some(path) = module.id() else { return Ok((name.clone(), module.clone())) };
+            engine.module_resolver().resolve(engine, None, path, Position::NONE).map(|module| (name.clone(), module))
+        };
+        let fresh: std::result::Result<Vec<_>, _> = imports.iter().map(again).collect();
+        let fresh = fresh.map_err(|error| Box::new(self.diagnose(&error)))?;
+        self.global.truncate_imports(0);
+        for (name, module) in fresh {
+            self.global.push_import(name, module);
+        }
+        Ok(imports.into_iter().map(|(name, _)| name.to_string()).collect())
+    }
+
+    /// The text of a script file, to be run as one input; a first line `#!` is blanked.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(file: &std::path::Path) -> Result<String> {
+        let text = std::fs::read_to_string(file).map_err(|problem| Error::file("load", file, problem))?;
+        let text = text.trim_end().to_string();
+        Ok(if text.starts_with("#!") { format!("//{text}") } else { text })
+    }
+}
+
+/// What a module exports.
+fn members(module: &rhai::Module) -> Vec<String> {
+    let functions = module
+        .iter_script_fn_info()
+        .filter(|(_, access, name, ..)| !matches!(access, rhai::FnAccess::Private) && !name.contains('$'));
+    let mut names: Vec<String> = functions.map(|(_, _, name, ..)| name.to_string()).collect();
+    names.extend(module.iter_var().map(|(name, _)| name.to_string()));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests;
