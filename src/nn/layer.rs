@@ -283,6 +283,10 @@ impl Layer {
             Self::GroupNorm(layer) => layer.forward(x),
             Self::LayerNorm(layer) => layer.forward(x),
             Self::Activation(activation) => activation.forward(x),
+            Self::AvgPool { kernel: 2, stride: 2, padding: 0 } => match super::pool::halved(x)? {
+                Some(y) => Ok(y),
+                None => x.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None).on("avg_pool2d", &[x]),
+            },
             Self::AvgPool { kernel: k, stride: s, padding: p } => {
                 x.f_avg_pool2d([*k, *k], [*s, *s], [*p, *p], false, true, None).on("avg_pool2d", &[x])
             }

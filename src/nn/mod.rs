@@ -11,6 +11,7 @@ mod net;
 mod parameter;
 mod per_sample;
 mod pickle;
+mod pool;
 pub mod pth;
 mod scripted;
 mod simple;
