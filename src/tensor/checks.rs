@@ -1,7 +1,7 @@
 //! Assertions for scripts: what was expected, what came, and where they differ most.
 
-use super::create::from_value;
 use super::dtype::{is_float, kind_of};
+use super::nested::from_value;
 use super::value::{Tensor, floats};
 use crate::runtime::options::describe;
 use crate::runtime::{At, Error, Options, Result};

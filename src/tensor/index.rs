@@ -1,8 +1,8 @@
 //! Indexing and slicing, for reading and for writing.
 
-use super::create::from_value;
 use super::dtype::{is_float, kind_name, kind_of};
 use super::explain::{in_range, same_device};
+use super::nested::from_value;
 use super::value::Tensor;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{At, Error, Result};

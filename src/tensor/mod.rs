@@ -10,11 +10,17 @@ pub mod elementwise;
 pub mod explain;
 pub mod files;
 pub mod format;
+pub mod functional;
 pub mod index;
+pub mod inplace;
+pub mod join;
 pub mod linalg;
 pub mod lists;
 pub mod math;
+pub mod nested;
+pub mod npy;
 pub mod numbers;
+pub mod order;
 pub mod print;
 pub mod random;
 pub mod reduce;
@@ -68,10 +74,15 @@ pub fn register(engine: &mut rhai::Engine) {
         reduce::argmaxs,
         reduce::argmins,
         index::script,
+        inplace::script,
+        join::script,
+        order::script,
         shape::script,
         linalg::script,
+        functional::script,
         autograd::script,
         files::script,
+        npy::script,
         checks::script,
         print::script,
         format::script,

@@ -1,0 +1,195 @@
+//! Methods that change a tensor in place; their names end in an underscore.
+
+use super::explain::broadcast;
+use super::math::tensor_or_number;
+use super::value::Tensor;
+use crate::runtime::{At, Error, Result};
+use rhai::Dynamic;
+
+/// What an in-place operation does with its operand.
+type Change = fn(&mut tch::Tensor, &tch::Tensor) -> std::result::Result<(), tch::TchError>;
+
+/// Changes a tensor by a tensor that broadcasts to its shape, or by a number.
+///
+/// # Errors
+/// Operands that do not fit; tensors that require gradients outside no_grad.
+pub fn change(operation: &str, tensor: &Tensor, operand: &Dynamic, apply: Change) -> Result<()> {
+    let operand = tensor_or_number(operation, operand, tensor)?;
+    let mut target = tensor.shallow_clone();
+    let error = match apply(&mut target, &operand) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    super::explain::same_device(operation, tensor, &operand)?;
+    let (own, other) = (tensor.size(), operand.size());
+    if broadcast(operation, &own, &other)? != own {
+        let message = format!("an operand of shape {other:?} does not fit into the tensor of shape {own:?}");
+        return Err(Error::new(operation, message));
+    }
+    refused(operation, error, &[tensor, &operand])
+}
+
+/// Explains the one refusal everybody meets.
+fn refused(operation: &str, error: tch::TchError, tensors: &[&tch::Tensor]) -> Result<()> {
+    if error.to_string().contains("leaf Variable") {
+        let message = "a tensor that requires gradients cannot be changed in place";
+        return Err(Error::new(operation, message).hint("do it inside no_grad { }, or on its detach()"));
+    }
+    Err(error).on(operation, tensors)
+}
+
+fn zero(tensor: &Tensor) -> Result<()> {
+    let mut target = tensor.shallow_clone();
+    match target.f_zero_() {
+        Ok(_) => Ok(()),
+        Err(error) => refused("zero_", error, &[tensor]),
+    }
+}
+
+fn clamp(tensor: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<()> {
+    let (low, high) = (super::math::limit(low)?, super::math::limit(high)?);
+    let mut target = tensor.shallow_clone();
+    let result = match (low, high) {
+        (Some(low), Some(high)) if low <= high => target.f_clamp_(low, high),
+        (Some(low), None) => target.f_clamp_min_(low),
+        (None, Some(high)) => target.f_clamp_max_(high),
+        (low, high) => {
+            return Err(Error::new("clamp_", format!("the limits {low:?} and {high:?} leave nothing between them")));
+        }
+    };
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => refused("clamp_", error, &[tensor]),
+    }
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use super::change;
+    use crate::runtime::Script;
+    use rhai::Dynamic;
+
+    type Tensor = crate::tensor::Tensor;
+
+    /// Adds a tensor or number to the tensor in place; returns the tensor.
+    ///
+    /// # Signature
+    /// add_(tensor: Tensor, other: Tensor | number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// let t = tensor([1.0, 2.0]);
+    /// t.add_(1);
+    /// assert(t == tensor([2.0, 3.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn add_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
+        change("add_", &tensor, &other, |t, o| t.f_add_(o).map(drop))?;
+        Ok(tensor)
+    }
+
+    /// Subtracts a tensor or number from the tensor in place; returns the tensor.
+    ///
+    /// # Signature
+    /// sub_(tensor: Tensor, other: Tensor | number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(tensor([1.0, 2.0]).sub_(tensor([1.0, 1.0])) == tensor([0.0, 1.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn sub_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
+        change("sub_", &tensor, &other, |t, o| t.f_sub_(o).map(drop))?;
+        Ok(tensor)
+    }
+
+    /// Multiplies the tensor by a tensor or number in place; returns the tensor.
+    ///
+    /// # Signature
+    /// mul_(tensor: Tensor, other: Tensor | number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(tensor([1.0, 2.0]).mul_(0.5) == tensor([0.5, 1.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn mul_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
+        change("mul_", &tensor, &other, |t, o| t.f_mul_(o).map(drop))?;
+        Ok(tensor)
+    }
+
+    /// Divides the tensor by a tensor or number in place; returns the tensor.
+    ///
+    /// # Signature
+    /// div_(tensor: Tensor, other: Tensor | number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(tensor([1.0, 2.0]).div_(2) == tensor([0.5, 1.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn div_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
+        change("div_", &tensor, &other, |t, o| t.f_div_(o).map(drop))?;
+        Ok(tensor)
+    }
+
+    /// Overwrites the tensor with the values of another that broadcasts to its shape, converted to its dtype and device.
+    ///
+    /// # Signature
+    /// copy_(tensor: Tensor, other: Tensor | number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// let t = zeros([2]);
+    /// t.copy_(tensor([1, 2]));
+    /// assert(t == tensor([1.0, 2.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn copy_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
+        change("copy_", &tensor, &other, tch::Tensor::f_copy_)?;
+        Ok(tensor)
+    }
+
+    /// Overwrites every element with one number.
+    ///
+    /// # Signature
+    /// fill_(tensor: Tensor, value: number) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(zeros([2]).fill_(3) == tensor([3.0, 3.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn fill_(tensor: Tensor, value: Dynamic) -> Script<Tensor> {
+        change("fill_", &tensor, &value, tch::Tensor::f_copy_)?;
+        Ok(tensor)
+    }
+
+    /// Overwrites every element with zero.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(ones([2]).zero_() == zeros([2]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn zero_(tensor: Tensor) -> Script<Tensor> {
+        super::zero(&tensor)?;
+        Ok(tensor)
+    }
+
+    /// Limits every element to `low..=high`; `()` leaves a side open.
+    ///
+    /// # Signature
+    /// clamp_(tensor: Tensor, low: number | (), high: number | ()) -> Tensor
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(tensor([-1.0, 0.5, 2.0]).clamp_(0, 1) == tensor([0.0, 0.5, 1.0]));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn clamp_(tensor: Tensor, low: Dynamic, high: Dynamic) -> Script<Tensor> {
+        super::clamp(&tensor, &low, &high)?;
+        Ok(tensor)
+    }
+}
