@@ -241,11 +241,11 @@ pub mod script {
         f64::NAN
     }
 
-    /// Infinity, above every number.
+    /// Infinity. Ask with `isinf`: the language compares floats by their relative difference, which infinity has none of.
     ///
     /// # Example
     /// ```rhai
-    /// assert(INFINITY() > 1e300 && isinf(-INFINITY()));
+    /// assert(isinf(INFINITY()) && isinf(-INFINITY()));
     /// ```
     #[rhai_fn(name = "INFINITY")]
     pub fn infinity() -> f64 {

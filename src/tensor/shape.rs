@@ -159,7 +159,8 @@ pub mod script {
     /// # Example
     /// ```rhai
     /// let t = zeros([4]);
-    /// t.view([2, 2])[0] = 1.0;
+    /// let v = t.view([2, 2]);
+    /// v[0] = 1.0;
     /// assert(t.sum().item() == 2.0);
     /// ```
     #[rhai_fn(return_raw)]
