@@ -38,7 +38,7 @@ fn prepare(options: &RunOptions, quiet: bool) -> Result<(Host, Script)> {
 fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
     let report = lint::check(host, &script.name, &script.text);
     if !report.findings.is_empty() {
-        eprintln!("{}\n", report.render(start::colored(&std::io::stderr())));
+        eprintln!("{}", report.render(start::colored(&std::io::stderr())));
     }
     if report.errors() > 0 {
         return Err(Ending::Usage);

@@ -454,6 +454,7 @@ pub mod results {
 pub mod unlearning {
     use crate::experiment::{Outcome, Task, run};
     use crate::runtime::Script;
+    use crate::runtime::error::placed;
     use rhai::{Dynamic, Map, NativeCallContext};
 
     /// Runs an unlearning method on a task: timed, evaluated, recorded as one row of the results.
@@ -487,11 +488,11 @@ pub mod unlearning {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn run(context: NativeCallContext, method: Dynamic, task: Task, options: Map) -> Script<Outcome> {
-        run::run(&context, &method, &task, options)
+        run::run(&context, &method, &task, options).map_err(|error| placed(error, context.call_position()))
     }
 
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_plain(context: NativeCallContext, method: Dynamic, task: Task) -> Script<Outcome> {
-        run::run(&context, &method, &task, Map::new())
+        run::run(&context, &method, &task, Map::new()).map_err(|error| placed(error, context.call_position()))
     }
 }

@@ -3,7 +3,7 @@
 use super::catalog::Catalog;
 use super::explain;
 use crate::runtime::sources::{SourceMap, embedded};
-use rhai::{EvalAltResult, Map, Position};
+use rhai::{EvalAltResult, Map, ParseErrorType, Position};
 
 /// A place in a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,26 @@ pub struct Place {
     pub length: usize,
     /// The text of the line; empty when it is not known.
     pub text: String,
+}
+
+impl Place {
+    /// The property, when Rhai points at the dot before it.
+    fn behind_dot(self) -> Self {
+        let letters: Vec<char> = self.text.chars().skip(self.column.saturating_sub(1)).take(2).collect();
+        match letters.as_slice() {
+            ['.', next] if next.is_alphabetic() || *next == '_' => {
+                let (column, length) = (self.column + 1, extent(&self.text, self.column + 1));
+                Self { column, length, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The name that stands here; empty when it is no name.
+    pub fn word(&self) -> String {
+        let letters = self.text.chars().skip(self.column.saturating_sub(1));
+        letters.take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    }
 }
 
 /// One call on the way to the error, innermost first.
@@ -81,18 +101,47 @@ impl Sources<'_> {
         Some(Place { source: source.into(), line, column, length, text })
     }
 
-    /// The first occurrence of `word` at or after a place, within the next lines; the place itself when there is none.
-    pub fn seek(&self, place: Place, word: &str) -> Place {
-        for offset in 0..40 {
-            let line = place.line + offset;
+    /// The place of a syntax error. What is missing at the start of a line is missing at the end of the one before.
+    pub fn syntax(&self, source: &str, position: Position, kind: &ParseErrorType) -> Option<Place> {
+        let place = self.place(source, position)?;
+        let before = place.text.chars().take(place.column.saturating_sub(1));
+        if !matches!(kind, ParseErrorType::MissingToken(..)) || before.clone().any(|c| !c.is_whitespace()) {
+            return Some(place);
+        }
+        let lines = (1..place.line).rev().map(|line| (line, self.line(source, line)));
+        let Some((line, text)) = lines.into_iter().find(|(_, text)| !text.trim().is_empty()) else {
+            return Some(place);
+        };
+        // Not behind a comment, where the missing token would have no effect.
+        if text.contains("//") {
+            return Some(place);
+        }
+        let column = text.trim_end().chars().count() + 1;
+        Some(Place { line, column, length: 1, text, ..place })
+    }
+
+    /// The first occurrence of `word` within the call or expression that starts at a place.
+    pub fn seek(&self, place: &Place, word: &str) -> Option<Place> {
+        let (mut depth, mut opened) = (0_usize, false);
+        for line in place.line..place.line + 60 {
             let text = self.line(&place.source, line);
-            let from = if offset == 0 { place.column.saturating_sub(1) } else { 0 };
+            let from = if line == place.line { place.column.saturating_sub(1) } else { 0 };
             if let Some(column) = find_word(&text, word, from) {
                 let length = word.chars().count();
-                return Place { source: place.source, line, column: column + 1, length, text };
+                return Some(Place { source: place.source.clone(), line, column: column + 1, length, text });
+            }
+            for letter in text.chars().skip(from) {
+                match letter {
+                    '(' | '[' | '{' => (depth, opened) = (depth + 1, true),
+                    ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+            if depth == 0 && (opened || line > place.line) {
+                break;
             }
         }
-        place
+        None
     }
 }
 
@@ -109,7 +158,7 @@ fn find_word(text: &str, word: &str, from: usize) -> Option<usize> {
 /// How many characters the call, name, literal or operator at a column covers.
 fn extent(text: &str, column: usize) -> usize {
     let letters: Vec<char> = text.chars().skip(column.saturating_sub(1)).collect();
-    let name = letters.iter().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).count();
+    let name = name_length(&letters);
     if name == 0 {
         return match letters.first() {
             Some('"' | '`') => quoted(&letters),
@@ -137,15 +186,31 @@ fn extent(text: &str, column: usize) -> usize {
     name
 }
 
+/// The length of the name, with its module if it has one, that `letters` start with.
+fn name_length(letters: &[char]) -> usize {
+    let part = |c: &char| c.is_alphanumeric() || *c == '_';
+    let mut length = 0;
+    loop {
+        length += letters.iter().skip(length).take_while(|c| part(c)).count();
+        match letters.get(length..length + 3) {
+            Some([':', ':', next]) if length > 0 && part(next) => length += 2,
+            _ => return length,
+        }
+    }
+}
+
 /// The length of the string literal that `letters` start with.
 fn quoted(letters: &[char]) -> usize {
     let quote = letters.first().copied().unwrap_or('"');
     letters.iter().skip(1).position(|c| *c == quote).map_or(letters.len(), |end| end + 2)
 }
 
+/// What a function without a name is called.
+const CLOSURE: &str = "a closure";
+
 /// A function's name as people know it.
 fn function_name(name: &str) -> String {
-    if name.starts_with("anon$") { "a closure".into() } else { name.split('(').next().unwrap_or(name).trim().into() }
+    if name.starts_with("anon$") { CLOSURE.into() } else { name.split('(').next().unwrap_or(name).trim().into() }
 }
 
 impl Diagnostic {
@@ -156,7 +221,11 @@ impl Diagnostic {
         let mut around = None;
         let root = descend(error, sources, &mut source, &mut around, &mut frames);
         frames.reverse();
-        let place = sources.place(&source, root.position()).or(around);
+        let place = match root {
+            EvalAltResult::ErrorParsing(kind, position) => sources.syntax(&source, *position, kind),
+            root => sources.place(&source, root.position()).map(|place| place.behind_dot()),
+        };
+        let place = place.or(around);
         let mut found = Self { place, frames, ..Self::default() };
         match root {
             EvalAltResult::ErrorTerminated(..) => {
@@ -172,6 +241,8 @@ impl Diagnostic {
         if found.frames.first().is_some_and(|frame| frame.place == found.place) {
             found.frames.remove(0);
         }
+        // A closure called by one of our functions is called where that function is.
+        found.frames.dedup_by(|outer, inner| outer.place == inner.place && inner.function == CLOSURE);
         found
     }
 
@@ -185,8 +256,21 @@ impl Diagnostic {
             self.notes = notes.iter().map(ToString::to_string).collect();
         }
         let word = text("word");
-        if let (false, Some(place)) = (word.is_empty(), self.place.take_if(|_| !word.is_empty())) {
-            self.place = Some(sources.seek(place, &word));
+        if !word.is_empty() {
+            self.point_at(&word, sources);
+        }
+    }
+
+    /// Moves to the word at fault: inside the call that failed, else in the nearest call around it that has the word.
+    fn point_at(&mut self, word: &str, sources: &Sources) {
+        if let Some(found) = self.place.as_ref().and_then(|place| sources.seek(place, word)) {
+            self.place = Some(found);
+            return;
+        }
+        let places = self.frames.iter().map(|frame| frame.place.as_ref().and_then(|place| sources.seek(place, word)));
+        if let Some((index, Some(found))) = places.enumerate().find(|(_, place)| place.is_some()) {
+            self.place = Some(found);
+            self.frames.drain(..=index);
         }
     }
 
@@ -236,6 +320,8 @@ mod tests {
         assert_eq!(extent("a ** b", 3), 2);
         assert_eq!(extent("f(\"abc\")", 3), 5);
         assert_eq!(extent("open(", 1), 4);
+        assert_eq!(extent("a::b(1) c", 1), 7);
+        assert_eq!(extent("with: 3", 1), 4);
         assert_eq!(extent("", 1), 1);
     }
 

@@ -9,6 +9,9 @@ use crate::runtime::{Run, interrupt, run::Settings};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
 use std::rc::Rc;
 
+/// How deep functions may call each other; the interpreter's stack holds several times as many.
+pub const CALL_LEVELS: usize = 256;
+
 /// An engine with everything registered, and the run it belongs to.
 pub struct Host {
     /// The engine.
@@ -22,7 +25,7 @@ impl Host {
     pub fn new(settings: Settings) -> Self {
         let run = Run::new(settings);
         let mut engine = Engine::new();
-        engine.set_max_call_levels(256).set_max_expr_depths(512, 512).set_max_modules(256);
+        engine.set_max_call_levels(CALL_LEVELS).set_max_expr_depths(512, 512).set_max_modules(256);
         engine.set_default_tag(Dynamic::from(run.clone()));
         engine.set_module_resolver(Resolver::new(&run));
         // Simple folds constants only; full optimisation would call natives such as `randn` while compiling.

@@ -1,5 +1,6 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
+use super::unplaced;
 use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Position, Scope, Stmt};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,7 @@ pub fn evaluate(
         let one = std::slice::from_ref(statement);
         let run = || engine.eval_statements_raw(global, &mut caches, scope, one);
         last = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(value) => value?,
+            Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
         };
         if matches!(statement, Stmt::Return(..)) {

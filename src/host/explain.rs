@@ -2,6 +2,7 @@
 
 use super::catalog::{Catalog, script_type};
 use super::diagnostics::Diagnostic;
+use super::engine::CALL_LEVELS;
 use rhai::{EvalAltResult, LexError, ParseErrorType};
 
 /// Fills message, notes and hint for an error raised by the engine itself.
@@ -15,8 +16,10 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
             found.hint = format!("import it first: import \"{name}\" as {name};");
         }
         E::ErrorStackOverflow(_) => {
-            found.message = "stack overflow: functions call each other more than 256 levels deep".into();
-            found.hint = "does a function call itself without an end?".into();
+            let name = found.place.as_ref().map(|place| place.word()).unwrap_or_default();
+            let who = if name.is_empty() { "a function".into() } else { format!("function `{name}`") };
+            found.message = format!("stack overflow: {who} calls itself more than {CALL_LEVELS} levels deep");
+            found.hint = "give the recursion an end, or write a loop".into();
         }
         E::ErrorMismatchDataType(expected, actual, _) => {
             found.message = format!("expected {}, got {}", script_type(expected), script_type(actual));
@@ -39,18 +42,21 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
             found.hint = "write the call as a function: f(object, |x| ..) instead of object.f(|x| ..)".into();
         }
         E::ErrorParsing(kind, _) => (found.message, found.hint) = syntax(kind),
-        other => found.message = crate::runtime::error::message_of(other),
+        other => found.message = uncapital(&crate::runtime::error::message_of(other)),
     }
+}
+
+/// A sentence of Rhai's in our style: without its capital.
+fn uncapital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
 }
 
 /// What the parser objects to, and what to do about it.
 pub fn syntax(kind: &ParseErrorType) -> (String, String) {
     use ParseErrorType as P;
-    let said = |text: String| {
-        let mut letters = text.chars();
-        let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
-        format!("syntax: {first}{}", letters.as_str())
-    };
+    let said = |text: String| format!("syntax: {}", uncapital(&text));
     match kind {
         P::Reserved(word) if word.starts_with(|c: char| c.is_alphabetic()) => (
             format!("syntax: `{word}` is a word of the language"),
@@ -76,33 +82,106 @@ pub fn syntax(kind: &ParseErrorType) -> (String, String) {
 fn parts(signature: &str) -> (String, Vec<String>) {
     let (name, rest) = signature.split_once('(').unwrap_or((signature, ""));
     let list = rest.trim_end_matches(')');
-    let types = list.split(", ").filter(|t| !t.is_empty()).map(script_type).collect();
-    (name.trim().to_string(), types)
+    // Texts are listed as `&str | ImmutableString | String`.
+    let types =
+        list.split(", ").filter(|t| !t.is_empty()).map(|t| script_type(t.split('|').next().unwrap_or(t).trim()));
+    (name.trim().to_string(), types.collect())
 }
 
 fn unknown_function(found: &mut Diagnostic, signature: &str, catalog: &Catalog) {
     let (name, types) = parts(signature);
     let given = types.join(", ");
+    let operator = !name.is_empty() && name.chars().all(|c| c.is_ascii_punctuation() && c != '_');
     if name.starts_with("anon$") {
-        found.message = format!("the callback does not take ({given})");
-        found.hint = format!("write it with {} parameters: |{}| ..", types.len(), parameters(types.len()));
+        found.message = format!("the callback is given {}, which is not what it takes", count(&types));
+        let advice = "if its module is imported inside a function, import it at the top of the script";
+        found.hint = format!("write it as |{}| ..; {advice}", parameters(types.len()));
         return;
     }
-    let operator = !name.is_empty() && name.chars().all(|c| c.is_ascii_punctuation() && c != '_');
     if operator {
-        let sides = types.join(" and ");
-        found.message = format!("`{name}` is not defined for {sides}");
+        found.message = format!("`{name}` is not defined for {}", types.join(" and "));
         return;
     }
     let plain = name.rsplit("::").next().unwrap_or(&name);
-    let forms: Vec<String> = catalog.find(plain).iter().flat_map(|entry| entry.signatures.clone()).collect();
+    let mut entries = catalog.find(plain);
+    if let Some(first) = types.first().filter(|first| entries.iter().any(|entry| entry.of == **first)) {
+        entries.retain(|entry| entry.of == *first);
+    }
+    let forms: Vec<String> = entries.iter().flat_map(|entry| entry.signatures.clone()).collect();
     if forms.is_empty() {
         found.message = format!("unknown function `{name}`");
         found.hint = nearest(plain, catalog);
         return;
     }
     found.message = format!("{name} does not take ({given})");
-    found.notes.extend(forms.into_iter().map(|form| format!("exists: {form}")));
+    found.notes.extend(forms.iter().map(|form| match difference(form, &types) {
+        Some(difference) => format!("exists: {form}, but {difference}"),
+        None => format!("exists: {form}"),
+    }));
+}
+
+/// `2 arguments (int, float)`.
+fn count(types: &[String]) -> String {
+    match types {
+        [] => "no arguments".into(),
+        [one] => format!("1 argument ({one})"),
+        more => format!("{} arguments ({})", more.len(), more.join(", ")),
+    }
+}
+
+/// The first argument that a documented signature does not accept.
+fn difference(form: &str, given: &[String]) -> Option<String> {
+    let inside = form.split_once('(')?.1;
+    let inside = inside.split(" -> ").next()?.trim_end().strip_suffix(')')?;
+    let parameters = split_list(inside);
+    for (given, parameter) in given.iter().zip(&parameters) {
+        // A map of options, or a name with its type.
+        let (name, kinds) = match parameter.split_once(':') {
+            Some((name, kinds)) if !parameter.starts_with("#{") => (name.trim(), kinds),
+            _ if parameter.starts_with("#{") => ("the options", "map"),
+            _ => return None,
+        };
+        let bare = |kind: &str| kind.split(['[', '=']).next().unwrap_or(kind).trim().trim_end_matches('?').to_string();
+        let kinds: Vec<String> = kinds.split('|').map(bare).collect();
+        let accepts = |kind: &String| {
+            kind == given
+                || (kind == "Fn" && given == "function")
+                || matches!(kind.as_str(), "any" | "number" | "shape" | "")
+                || (kind == "float" && given == "int")
+                || !(kind.starts_with(char::is_uppercase) || is_basic(kind))
+        };
+        if !kinds.iter().any(accepts) {
+            let (name, kinds) = (name.trim_start_matches("...").to_string(), kinds.join(" or "));
+            return Some(format!("{name} is {given}, not {kinds}"));
+        }
+    }
+    let options = parameters.iter().filter(|parameter| parameter.starts_with("#{")).count();
+    let least = parameters.len() - options;
+    (given.len() < least || given.len() > parameters.len()).then(|| format!("it takes {least} arguments"))
+}
+
+/// Whether a word names one of the language's own types.
+fn is_basic(kind: &str) -> bool {
+    matches!(kind, "int" | "float" | "string" | "bool" | "array" | "map" | "function" | "range" | "char")
+}
+
+/// The items of a list separated by commas, those inside brackets left together.
+fn split_list(text: &str) -> Vec<String> {
+    let (mut items, mut item, mut depth) = (vec![], String::new(), 0_i32);
+    for letter in text.chars() {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(std::mem::take(&mut item).trim().to_string());
+                continue;
+            }
+            _ => {}
+        }
+        item.push(letter);
+    }
+    items.extend(Some(item.trim().to_string()).filter(|item| !item.is_empty()));
+    items
 }
 
 /// `a, b, c` for a number of parameters.
@@ -112,7 +191,19 @@ fn parameters(n: usize) -> String {
 
 /// `did you mean ..?`, or nothing.
 pub fn nearest(word: &str, catalog: &Catalog) -> String {
-    let names: Vec<_> = catalog.nearest(word).into_iter().take(3).map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<String> = vec![];
+    for name in catalog.nearest(word) {
+        // The same name in a module: `nn::linear`.
+        let spaces = || catalog.find(name).into_iter().flat_map(|entry| entry.signatures.iter());
+        let name = match spaces().find_map(|form| form.split('(').next().filter(|form| form.contains("::"))) {
+            Some(whole) if name == word => format!("`{whole}`"),
+            _ if name == word => continue,
+            _ => format!("`{name}`"),
+        };
+        if !names.contains(&name) && names.len() < 3 {
+            names.push(name);
+        }
+    }
     if names.is_empty() { String::new() } else { format!("did you mean {}?", names.join(" or ")) }
 }
 
@@ -138,6 +229,10 @@ fn property(found: &mut Diagnostic, text: &str, catalog: &Catalog) {
         return;
     };
     found.message = format!("{} has no property `{name}`", script_type(kind));
+    if *kind == "()" {
+        found.hint = "the value before it is (): is there an entry of that name in its map?".into();
+        return;
+    }
     let method = catalog.find(name).iter().any(|entry| !entry.signatures.is_empty());
     found.hint = if method { format!("`{name}` is a function: write .{name}()") } else { nearest(name, catalog) };
 }
@@ -150,5 +245,21 @@ mod tests {
     fn signatures_are_taken_apart() {
         assert_eq!(parts("f (i64, map)"), ("f".into(), vec!["int".into(), "map".into()]));
         assert_eq!(parts("f ()"), ("f".into(), vec![]));
+        assert_eq!(parts("- (&str | ImmutableString | String, i64)").1, ["string", "int"]);
+        assert_eq!(split_list("x: Tensor[n, m], #{ a: int = 1, b: int }").len(), 2);
+    }
+
+    #[test]
+    fn the_first_argument_that_differs_is_named() {
+        let types = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let form = "mmd(x: Tensor[n], y: Tensor[m], #{ sigma: float = 1.0 }) -> Tensor[]";
+        assert_eq!(difference(form, &types(&["Tensor", "int"])), Some("y is int, not Tensor".into()));
+        assert_eq!(
+            difference(form, &types(&["Tensor", "Tensor", "float"])),
+            Some("the options is float, not map".into())
+        );
+        assert_eq!(difference(form, &types(&["Tensor"])), Some("it takes 2 arguments".into()));
+        assert_eq!(difference(form, &types(&["Tensor", "Tensor"])), None);
+        assert_eq!(difference("run(method: string | Fn, n: float)", &types(&["function", "int"])), None);
     }
 }

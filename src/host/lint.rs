@@ -2,7 +2,7 @@
 
 mod imports;
 mod known;
-mod names;
+pub mod names;
 mod notation;
 mod visit;
 
@@ -50,10 +50,10 @@ impl Report {
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
-    /// Every finding as people read it, and the count.
+    /// Every finding as people read it, and how many there are if there is more than one.
     pub fn render(&self, colored: bool) -> String {
         let mut texts: Vec<_> = self.findings.iter().map(|finding| finding.render(colored)).collect();
-        texts.extend(Some(self.summary()).filter(|summary| !summary.is_empty()));
+        texts.extend((texts.len() > 1).then(|| self.summary()));
         texts.join("\n\n")
     }
 }

@@ -15,5 +15,6 @@ pub mod resolver;
 pub mod rooms;
 pub mod session;
 pub mod syntax;
+mod unplaced;
 
 pub use engine::Host;

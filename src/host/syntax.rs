@@ -1,12 +1,26 @@
 //! The two constructs of the language: `no_grad { .. }` and `timed "stage" { .. }`. Being syntax, not closures, they see
 //! and change local variables, and `return` and `break` pass through them.
 
+use super::catalog::script_type;
 use crate::runtime::{Error, Run, clock};
-use rhai::{Engine, EvalContext, ParseError};
+use rhai::{Engine, EvalAltResult, EvalContext, ParseError, Position};
 
 /// The run an expression is evaluated in.
 fn run_of(context: &EvalContext) -> Option<Run> {
     context.tag().clone().try_cast::<Run>()
+}
+
+/// The error for a stage that is no string.
+fn unnamed(kind: &str) -> Error {
+    let message = format!("the stage must be a string, got {}", script_type(kind));
+    Error::new("timed", message).hint("write timed \"stage\" { .. }")
+}
+
+/// The engine gives errors of constructs no place by itself.
+fn located(error: Error, position: Position) -> Box<EvalAltResult> {
+    let mut error: Box<EvalAltResult> = error.into();
+    error.set_position(position);
+    error
 }
 
 /// Adds the constructs to an engine.
@@ -23,10 +37,8 @@ pub fn register(engine: &mut Engine) -> Result<(), ParseError> {
     })?;
     engine.register_custom_syntax(["timed", "$expr$", "$block$"], false, |context, inputs| {
         let [name, block] = inputs else { return Ok(rhai::Dynamic::UNIT) };
-        let name = context.eval_expression_tree(name)?;
-        let name = name.into_string().map_err(|kind| {
-            Error::new("timed", format!("the stage must be a string, got {kind}")).hint("write timed \"stage\" { .. }")
-        })?;
+        let (value, position) = (context.eval_expression_tree(name)?, name.position());
+        let name = value.into_string().map_err(|kind| located(unnamed(kind), position))?;
         let run = run_of(context);
         let _stage = run.as_ref().map(|run| clock::stage(run, &name));
         context.eval_expression_tree(block)

@@ -101,6 +101,14 @@ pub fn message_of(error: &EvalAltResult) -> String {
     }
 }
 
+/// Gives an error the place of the call that raised it, unless it has one: what Rhai does for all but qualified calls.
+pub fn placed(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    if error.position().is_none() {
+        error.set_position(position);
+    }
+    error
+}
+
 impl From<Error> for Box<EvalAltResult> {
     fn from(error: Error) -> Self {
         match error {

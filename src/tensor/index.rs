@@ -289,7 +289,7 @@ pub fn positions(operation: &str, value: &Dynamic, of: &tch::Tensor) -> Result<t
 #[rhai::export_module]
 pub mod script {
     use crate::runtime::Script;
-    use rhai::Dynamic;
+    use rhai::{Dynamic, EvalAltResult, Position};
 
     type Tensor = crate::tensor::Tensor;
 
@@ -310,6 +310,11 @@ pub mod script {
     /// ```
     #[rhai_fn(index_get, pure, return_raw)]
     pub fn at(tensor: &mut Tensor, index: Dynamic) -> Script<Tensor> {
+        if index.is_string() {
+            // Rhai takes a property that it does not know for an index.
+            let message = format!("Unknown property '{index}' - a getter is not registered for type 'Tensor'");
+            return Err(EvalAltResult::ErrorDotExpr(message, Position::NONE).into());
+        }
         Ok(super::get(tensor, &index)?.into())
     }
 

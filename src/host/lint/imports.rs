@@ -9,7 +9,7 @@ use crate::host::diagnostics::{Diagnostic, Severity, Sources};
 use crate::host::{Host, explain, resolver};
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseErrorType, Position, Stmt};
 use std::collections::{HashMap, HashSet};
 
 /// A finding before it is put into words with the catalog's help.
@@ -26,6 +26,8 @@ pub struct Raw {
     pub forms: Option<String>,
     /// A word behind the position that is to be underlined.
     pub word: Option<String>,
+    /// What the parser said.
+    pub syntax: Option<ParseErrorType>,
 }
 
 impl Raw {
@@ -41,6 +43,7 @@ impl Raw {
             slip: None,
             forms: None,
             word: None,
+            syntax: None,
         }
     }
 
@@ -63,12 +66,15 @@ impl Raw {
             hint = if found.is_empty() { hint } else { found };
         }
         let forms = self.forms.iter().flat_map(|name| catalog.find(name)).flat_map(|entry| entry.signatures.clone());
-        let place = sources.place(source, self.position);
+        let place = match &self.syntax {
+            Some(kind) => sources.syntax(source, self.position, kind),
+            None => sources.place(source, self.position),
+        };
         Diagnostic {
             severity: self.severity,
             message: self.message,
             place: match self.word {
-                Some(word) => place.map(|place| sources.seek(place, &word)),
+                Some(word) => place.map(|place| sources.seek(&place, &word).unwrap_or(place)),
                 None => place,
             },
             notes: forms.map(|form| format!("exists: {form}")).collect(),
@@ -137,7 +143,8 @@ impl<'h> Importer<'h> {
             Ok(ast) => ast,
             Err(problem) => {
                 let (message, hint) = explain::syntax(&problem.0);
-                self.findings.push(Raw::error(file, problem.1, message).hint(hint));
+                let raw = Raw::error(file, problem.1, message).hint(hint);
+                self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
                 return Exports::default();
             }
         };
