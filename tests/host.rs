@@ -16,6 +16,7 @@ fn reads(code: i32, script: &str, expected: &str) {
     assert_eq!(message(code, script), expected.trim_matches('\n'), "\n{}", message(code, script));
 }
 
+#[allow(clippy::expect_used)]
 fn check(place: &Place, file: &str) -> Ended {
     common::ended(place.lethe(&["check", file]).output().expect("lethe starts"))
 }
@@ -37,7 +38,7 @@ error: unknown option `widht` for convnet
 
 #[test]
 fn a_wrong_option_of_a_method_is_shown_where_the_user_wrote_it() {
-    let script = "let t = load_task(\"digits/convnet\", #{ fraction: 0.1 });\n\
+    let script = "let d = dataset(\"digits\"); let t = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.1 });\n\
                   unlearn::run(\"finetune\", t, #{\n    epochs: 1,\n    lrr: 0.1,\n});";
     let text = message(1, script);
     assert!(text.contains("--> script.rhai:4:5") && text.contains("^^^ did you mean `lr`?"), "{text}");
@@ -69,7 +70,9 @@ fn an_error_in_a_method_of_the_library_shows_its_line_and_the_call() {
         "broken.rhai",
         "fn broken(task, opt) {\n    let net = task.model();\n    net.forward(ones([2, 3, 8, 8]));\n    net\n}",
     );
-    let ended = place.run("let t = load_task(\"digits/convnet\", #{ fraction: 0.1 });\nunlearn::run(\"broken\", t);");
+    let ended = place.run(
+        "let d = dataset(\"digits\"); let t = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.1 });\nunlearn::run(\"broken\", t);",
+    );
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("--> broken.rhai:3:9"), "{}", ended.stderr);
     assert!(ended.stderr.contains("= in broken, called at script.rhai:2:1"), "{}", ended.stderr);

@@ -18,11 +18,10 @@ impl Search {
     }
 
     fn see(&mut self, path: &[ASTNode]) {
-        match path.last() {
-            Some(ASTNode::Stmt(Stmt::FnCall(call, position)) | ASTNode::Expr(Expr::FnCall(call, position))) => {
-                self.call(call, *position);
-            }
-            _ => {}
+        if let Some(ASTNode::Stmt(Stmt::FnCall(call, position)) | ASTNode::Expr(Expr::FnCall(call, position))) =
+            path.last()
+        {
+            self.call(call, *position);
         }
     }
 
