@@ -51,6 +51,9 @@ impl Epochs {
     fn finish(&self, epoch: usize) -> Result<()> {
         let record = &self.frame.record;
         let name = if self.frame.method.is_empty() { "epochs" } else { &self.frame.method };
+        if frame::outside(&self.run) {
+            record.note_losses()?;
+        }
         let loss = record.watch.check_loss(name, epoch)?;
         if self.frame.accelerate.is_some() && !record.primary.get() {
             return Err(super::accelerate::refusal(&self.frame.method));

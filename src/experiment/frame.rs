@@ -143,6 +143,17 @@ impl Record {
         self.nets.borrow().last().cloned()
     }
 
+    /// Takes the last loss off the optimisers, where no run watches their steps.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn note_losses(&self) -> Result<()> {
+        match self.schedules.borrow().last().map(|scheduled| &scheduled.optimizer) {
+            Some(optimizer) => optimizer.last_loss().map_or(Ok(()), |loss| self.watch.note(&loss, optimizer.lr())),
+            None => Ok(()),
+        }
+    }
+
     /// Notes options that counted.
     pub fn used(&self, options: &Map) {
         self.options.borrow_mut().extend(options.iter().map(|(key, value)| (key.clone(), value.clone())));

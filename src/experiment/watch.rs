@@ -35,12 +35,21 @@ impl Watch {
     /// # Errors
     /// When the budget is spent; the run catches that one.
     pub fn stepped(&self, run: &Run, loss: &tch::Tensor, lr: f64) -> Result<()> {
-        self.last.replace(Some(Last { loss: loss.f_detach().at("minimize")?, lr }));
+        self.note(loss, lr)?;
         let Some(budget) = self.budget.get() else { return Ok(()) };
         if run.slot::<Clock>().running("unlearn").is_some_and(|seconds| seconds >= budget) {
             self.spent.set(true);
             return Err(Error::new("budget", format!("{budget} s of unlearning are spent")));
         }
+        Ok(())
+    }
+
+    /// Remembers the loss of a step.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn note(&self, loss: &tch::Tensor, lr: f64) -> Result<()> {
+        self.last.replace(Some(Last { loss: loss.f_detach().at("minimize")?, lr }));
         Ok(())
     }
 
