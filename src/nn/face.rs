@@ -27,19 +27,23 @@ pub fn from_map(operation: &str, map: &Map) -> Result<Vec<(String, tch::Tensor)>
     map.iter().map(one).collect()
 }
 
-/// The child of this name, as a handle that shares the whole's mode.
-fn part(net: &Net, name: &str) -> Result<Net> {
-    let children = net.root().children();
+/// The layer of this name, as a handle that shares the whole's mode, or the layer's own tensor of this name.
+fn part(net: &Net, name: &str) -> Result<Dynamic> {
+    let (children, own) = (net.root().children(), net.root().own());
     if let Some(child) = children.iter().find(|child| child.name == name) {
-        return Ok(Net::part(child.layer.clone(), net.mode().clone()));
+        return Ok(Dynamic::from(Net::part(child.layer.clone(), net.mode().clone())));
     }
-    let names: Vec<&str> = children.iter().map(|child| child.name.as_str()).collect();
-    let error = Error::new("", format!("this {} has no layer {name:?}", net.card().title)).word(name);
+    if let Some((_, parameter, _)) = own.iter().find(|(known, ..)| *known == name) {
+        return Ok(Dynamic::from(Tensor::from(parameter.handle())));
+    }
+    let layers = children.iter().map(|child| child.name.as_str());
+    let names: Vec<&str> = layers.chain(own.iter().map(|(name, ..)| *name)).collect();
+    let error = Error::new("", format!("this {} has no part {name:?}", net.card().title)).word(name);
     let error = match nearest(name, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean {near:?}?")),
         None => error,
     };
-    Err(if names.is_empty() { error } else { error.note(format!("its layers: {}", names.join(", "))) })
+    Err(if names.is_empty() { error } else { error.note(format!("its parts: {}", names.join(", "))) })
 }
 
 fn same(a: &Net, b: &Net) -> bool {
@@ -56,7 +60,7 @@ pub mod script {
     use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 
     /// A network: layers, parameters, and the mode they run in. Assignment aliases; `copy()` copies. `net.name` is the layer
-    /// of that name.
+    /// of that name, `layer.weight` its parameter.
     pub type Net = crate::nn::Net;
 
     /// The output for a batch, e.g. logits [n, classes] for images [n, channels, height, width].
@@ -253,15 +257,18 @@ pub mod script {
         Ok(net.weights_hash()?)
     }
 
-    /// The layer of this name: `net["features"]`, or `net.features`.
+    /// The layer of this name, `net["features"]` or `net.features`; of a single layer its tensors, `layer.weight`.
+    ///
+    /// # Signature
+    /// net[name: string] -> Net | Tensor
     ///
     /// # Example
     /// ```rhai
     /// let net = sequential([nn::linear(4, 8), nn::relu()]);
-    /// assert(net["0"].forward(zeros([1, 4])).shape == [1, 8]);
+    /// assert(net["0"].forward(zeros([1, 4])).shape == [1, 8] && net["0"].bias.shape == [8]);
     /// ```
     #[rhai_fn(index_get, return_raw, pure)]
-    pub fn layer(net: &mut Net, name: &str) -> Script<Net> {
+    pub fn layer(net: &mut Net, name: &str) -> Script<Dynamic> {
         Ok(part(net, name)?)
     }
 

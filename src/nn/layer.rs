@@ -175,6 +175,10 @@ impl Linear {
 impl BatchNorm {
     fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor> {
         expect("batch_norm", x, None, 1, self.mean.count(), "channel")?;
+        if training && x.numel() as i64 <= self.mean.count() {
+            let given = format!("needs more than one value for each channel in training, got shape {:?}", x.size());
+            return Err(Error::new("batch_norm", given).hint("use larger batches, or evaluation mode"));
+        }
         let (weight, bias) = (tensor(&self.weight), tensor(&self.bias));
         // A pass without gradients must not move the statistics: it normalises by the batch alone.
         let moving = training && grad_enabled();
