@@ -1,4 +1,5 @@
 //! One seed, one result: bit for bit on the same number of threads, equal draws on another.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 use common::Place;

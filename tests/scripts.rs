@@ -1,4 +1,5 @@
 //! Runs every script of `tests/scripts`: the language's own tests, golden cases among them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 

@@ -109,6 +109,7 @@ fn zero_grad(tensor: &tch::Tensor) -> Result<()> {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::runtime::{At, Error, Script};
     use rhai::{Array, Dynamic, Map};

@@ -287,6 +287,7 @@ pub fn positions(operation: &str, value: &Dynamic, of: &tch::Tensor) -> Result<t
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::runtime::Script;
     use rhai::{Dynamic, EvalAltResult, Position};

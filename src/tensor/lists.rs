@@ -80,6 +80,7 @@ fn repeated(text: &str, times: i64) -> Result<String> {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{best, place_of_best};
     use crate::runtime::Script;

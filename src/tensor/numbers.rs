@@ -31,6 +31,7 @@ fn clamped(x: f64, low: f64, high: f64) -> Result<f64> {
 }
 
 /// A number as a float, whichever it was.
+#[allow(clippy::wrong_self_convention)] // numbers are Copy
 trait AsFloat {
     fn as_float(self) -> f64;
 }

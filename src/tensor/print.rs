@@ -109,6 +109,7 @@ pub fn short(value: f64) -> String {
 
 /// What scripts see.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     type Tensor = crate::tensor::Tensor;
 

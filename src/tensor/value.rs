@@ -151,6 +151,7 @@ pub fn convert(tensor: &tch::Tensor, to: &str) -> Result<tch::Tensor> {
 
 /// What scripts see of a tensor value.
 #[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::runtime::run::device_name;
     use crate::runtime::{Error, Script};

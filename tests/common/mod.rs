@@ -1,4 +1,5 @@
 //! What the integration tests share: running a script text in a folder of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
