@@ -54,7 +54,7 @@ impl Number {
 pub mod left {
     use super::Number;
     use crate::runtime::{At, Result};
-    use crate::tensor::explain::pair;
+    use crate::tensor::explain::{pair, scalar};
     use tch::{TchError, Tensor};
 
     /// The number becomes a tensor of rank 0.
@@ -70,17 +70,21 @@ pub mod left {
 
     /// `number + tensor`
     pub fn plus(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        tensor.f_add_scalar(number).at("+")
+        scalar(|| tensor.f_add_scalar(number)).at("+")
     }
 
     /// `number - tensor`
     pub fn minus(number: Number, tensor: &Tensor) -> Result<Tensor> {
+        // Torch subtracts no masks, though it adds and multiplies them.
+        if super::kind_of(tensor) == tch::Kind::Bool {
+            return reversed("-", number, &tensor.f_to_kind(tch::Kind::Int64).at("-")?, Tensor::f_sub);
+        }
         reversed("-", number, tensor, Tensor::f_sub)
     }
 
     /// `number * tensor`
     pub fn times(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        tensor.f_mul_scalar(number).at("*")
+        scalar(|| tensor.f_mul_scalar(number)).at("*")
     }
 
     /// `number / tensor`
@@ -100,17 +104,17 @@ pub mod left {
 
     /// `number ** tensor`
     pub fn power(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        Tensor::f_pow_scalar(number, tensor).at("**")
+        scalar(|| Tensor::f_pow_scalar(number, tensor)).at("**")
     }
 
     /// `minimum(number, tensor)`
     pub fn lower(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        tensor.f_clamp_max(number).at("minimum")
+        scalar(|| tensor.f_clamp_max(number)).at("minimum")
     }
 
     /// `maximum(number, tensor)`
     pub fn higher(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        tensor.f_clamp_min(number).at("maximum")
+        scalar(|| tensor.f_clamp_min(number)).at("maximum")
     }
 }
 
@@ -135,7 +139,7 @@ macro_rules! arithmetic {
         #[rhai::export_module]
         pub mod $module {
             use crate::runtime::{At, Script};
-            use crate::tensor::explain::pair;
+            use crate::tensor::explain::{pair, scalar};
             use crate::tensor::arithmetic::{Number, left};
             type Tensor = crate::tensor::Tensor;
 
@@ -147,12 +151,12 @@ macro_rules! arithmetic {
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn float_right(left: Tensor, right: f64) -> Script<Tensor> {
-                Ok(left.$number(right).on($operation, &[&left])?.into())
+                Ok(scalar(|| left.$number(right)).on($operation, &[&left])?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn int_right(left: Tensor, right: i64) -> Script<Tensor> {
-                Ok(left.$number(right).on($operation, &[&left])?.into())
+                Ok(scalar(|| left.$number(right)).on($operation, &[&left])?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]

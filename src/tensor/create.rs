@@ -1,6 +1,7 @@
 //! Creation of tensors from values, and of regular ones.
 
 use super::dtype::{elements, is_float, kind_of, parse_kind, usable_device};
+use super::explain::scalar;
 use crate::runtime::{At, Error, Options, Result, Run};
 use rhai::{Array, Dynamic, Map};
 use tch::{Device, Kind};
@@ -57,8 +58,8 @@ fn filled(operation: &str, shape: &Dynamic, value: f64, place: Place) -> Result<
     let shape = super::dtype::shape_of(operation, shape)?;
     elements(operation, &shape)?;
     match is_float(place.kind) {
-        true => tch::Tensor::f_full(&shape, value, place.pair()).at(operation),
-        false => tch::Tensor::f_full(&shape, value as i64, place.pair()).at(operation),
+        true => scalar(|| tch::Tensor::f_full(&shape, value, place.pair())).at(operation),
+        false => scalar(|| tch::Tensor::f_full(&shape, value as i64, place.pair())).at(operation),
     }
 }
 
@@ -102,8 +103,9 @@ fn arange(run: &Run, mut arguments: Vec<Dynamic>) -> Result<tch::Tensor> {
     let kind = if whole { Kind::Int64 } else { Kind::Float };
     let place = Place::read("arange", options, Place { kind, device: run.device() })?;
     match whole {
-        true => tch::Tensor::f_arange_start_step(start as i64, end as i64, step as i64, place.pair()).at("arange"),
-        false => tch::Tensor::f_arange_start_step(start, end, step, place.pair()).at("arange"),
+        true => scalar(|| tch::Tensor::f_arange_start_step(start as i64, end as i64, step as i64, place.pair()))
+            .at("arange"),
+        false => scalar(|| tch::Tensor::f_arange_start_step(start, end, step, place.pair())).at("arange"),
     }
 }
 
@@ -342,7 +344,7 @@ pub mod script {
         let start = crate::tensor::dtype::number("linspace", "the start", &start)?;
         let end = crate::tensor::dtype::number("linspace", "the end", &end)?;
         super::elements("linspace", &[steps])?;
-        Ok(tch::Tensor::f_linspace(start, end, steps, place.pair()).at("linspace")?.into())
+        Ok(super::scalar(|| tch::Tensor::f_linspace(start, end, steps, place.pair())).at("linspace")?.into())
     }
 
     /// Values from `start` (0) to below `end` in steps of `step` (1): i64 when all bounds are integers, else f32.

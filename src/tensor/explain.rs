@@ -5,6 +5,20 @@ use crate::runtime::run::device_name;
 use crate::runtime::{At, Error, Result};
 use tch::TchError;
 
+/// Calls a torch function that takes a scalar. tch drops the scalar before it looks for an error, and that drop panics with
+/// the very error that was to be returned; here it becomes one again.
+///
+/// # Errors
+/// Those of the function.
+pub fn scalar<T>(call: impl FnOnce() -> std::result::Result<T, TchError>) -> std::result::Result<T, TchError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        let said = payload.downcast_ref::<String>().map_or("torch failed", String::as_str);
+        let text = said.split_once("Torch(\"").map_or(said, |(_, inner)| inner.trim_end_matches("\")"));
+        let line = text.split("\\n").next().unwrap_or(text).replace("\\\"", "\"");
+        Err(TchError::Torch(line))
+    })
+}
+
 /// The result of an operation on two tensors that broadcast, its failure explained.
 pub fn pair(
     operation: &str,
@@ -105,6 +119,14 @@ pub fn in_range(operation: &str, index: &tch::Tensor, size: i64, what: &str) -> 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_failing_call_with_a_scalar_is_an_error_and_no_panic() {
+        let mask = tch::Tensor::from_slice(&[true]);
+        let error = scalar(|| mask.f_sub_scalar(1)).unwrap_err().to_string();
+        assert!(error.contains("Subtraction, the `-` operator"), "{error}");
+        assert!(scalar(|| mask.f_add_scalar(1)).is_ok());
+    }
 
     #[test]
     fn shapes_that_do_not_broadcast_are_both_named() {

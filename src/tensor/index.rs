@@ -1,7 +1,7 @@
 //! Indexing and slicing, for reading and for writing.
 
 use super::dtype::{is_float, kind_name, kind_of};
-use super::explain::{in_range, same_device};
+use super::explain::{in_range, same_device, scalar};
 use super::nested::from_value;
 use super::value::Tensor;
 use crate::runtime::options::{as_integer, describe};
@@ -49,7 +49,7 @@ pub fn set(tensor: &tch::Tensor, index: &Dynamic, value: &Dynamic) -> Result<()>
     let number = scalar_for(tensor, value)?;
     if target.chosen.is_empty() {
         if let Some(number) = number {
-            return target.view.f_fill_(number).at("index").map_err(leaf).map(drop);
+            return scalar(|| target.view.f_fill_(number)).at("index").map_err(leaf).map(drop);
         }
         let values = values_for(tensor, value)?;
         fits(&values.size(), &target.view.size())?;

@@ -1,6 +1,6 @@
 //! Methods that change a tensor in place; their names end in an underscore.
 
-use super::explain::broadcast;
+use super::explain::{broadcast, scalar};
 use super::math::tensor_or_number;
 use super::value::Tensor;
 use crate::runtime::{At, Error, Result};
@@ -50,9 +50,9 @@ fn clamp(tensor: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<()> {
     let (low, high) = (super::math::limit(low)?, super::math::limit(high)?);
     let mut target = tensor.shallow_clone();
     let result = match (low, high) {
-        (Some(low), Some(high)) if low <= high => target.f_clamp_(low, high),
-        (Some(low), None) => target.f_clamp_min_(low),
-        (None, Some(high)) => target.f_clamp_max_(high),
+        (Some(low), Some(high)) if low <= high => scalar(|| target.f_clamp_(low, high)),
+        (Some(low), None) => scalar(|| target.f_clamp_min_(low)),
+        (None, Some(high)) => scalar(|| target.f_clamp_max_(high)),
         (low, high) => {
             return Err(Error::new("clamp_", format!("the limits {low:?} and {high:?} leave nothing between them")));
         }

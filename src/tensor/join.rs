@@ -128,7 +128,7 @@ fn scatter(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &Dynamic
         return indexed(OPERATION, tensor, dim, index, tensor.f_scatter(dim, index, &source));
     }
     let value = super::dtype::number(OPERATION, "the source", source)?;
-    indexed(OPERATION, tensor, dim, index, tensor.f_scatter_value(dim, index, value))
+    indexed(OPERATION, tensor, dim, index, super::explain::scalar(|| tensor.f_scatter_value(dim, index, value)))
 }
 
 /// `tensor` with the slices of `source` added to those an index vector names.

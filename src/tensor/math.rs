@@ -1,7 +1,7 @@
 //! Elementwise mathematics with arguments: limits, rounding, activations, choices by mask.
 
 use super::dtype::number;
-use super::explain::pair;
+use super::explain::{pair, scalar};
 use super::value::Tensor;
 use crate::runtime::options::describe;
 use crate::runtime::{At, Error, Options, Result};
@@ -13,10 +13,10 @@ use rhai::{Dynamic, Map};
 /// When both sides are open.
 pub fn clamp(tensor: &tch::Tensor, low: Option<f64>, high: Option<f64>) -> Result<tch::Tensor> {
     match (low, high) {
-        (Some(low), Some(high)) if low <= high => tensor.f_clamp(low, high).at("clamp"),
+        (Some(low), Some(high)) if low <= high => scalar(|| tensor.f_clamp(low, high)).at("clamp"),
         (Some(low), Some(high)) => Err(Error::new("clamp", format!("the lower limit {low} is above the upper {high}"))),
-        (Some(low), None) => tensor.f_clamp_min(low).at("clamp"),
-        (None, Some(high)) => tensor.f_clamp_max(high).at("clamp"),
+        (Some(low), None) => scalar(|| tensor.f_clamp_min(low)).at("clamp"),
+        (None, Some(high)) => scalar(|| tensor.f_clamp_max(high)).at("clamp"),
         (None, None) => Err(Error::new("clamp", "needs a lower or an upper limit, got () twice")),
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn limit(value: &Dynamic) -> Result<Option<f64>> {
 /// Integer tensors stay integer when both limits are.
 fn clamp_values(tensor: &tch::Tensor, low: &Dynamic, high: &Dynamic) -> Result<tch::Tensor> {
     match (low.as_int(), high.as_int()) {
-        (Ok(low), Ok(high)) if low <= high => tensor.f_clamp(low, high).at("clamp"),
+        (Ok(low), Ok(high)) if low <= high => scalar(|| tensor.f_clamp(low, high)).at("clamp"),
         _ => clamp(tensor, limit(low)?, limit(high)?),
     }
 }
@@ -47,12 +47,12 @@ pub(super) fn tensor_or_number(operation: &str, value: &Dynamic, beside: &tch::T
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return Ok(tensor.shallow_clone());
     }
-    let scalar = match (value.as_int(), value.as_float()) {
+    let number = match (value.as_int(), value.as_float()) {
         (Ok(integer), _) => super::arithmetic::Number::Int(integer),
         (_, Ok(float)) => super::arithmetic::Number::Float(float),
         _ => return Err(Error::new(operation, format!("needs a tensor or a number, got {}", describe(value)))),
     };
-    scalar.beside(operation, beside)?.f_to_device(beside.device()).at(operation)
+    number.beside(operation, beside)?.f_to_device(beside.device()).at(operation)
 }
 
 /// `where_` of scripts.
@@ -92,7 +92,7 @@ fn without_nan(tensor: &tch::Tensor, options: Map) -> Result<tch::Tensor> {
 /// What else scripts see.
 #[rhai::export_module]
 pub mod script {
-    use super::{choose, clamp_values, without_nan};
+    use super::{choose, clamp_values, scalar, without_nan};
     use crate::runtime::{At, Error, Script};
     use rhai::{Dynamic, Map};
 
@@ -163,7 +163,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn leaky_relu(tensor: Tensor, slope: f64) -> Script<Tensor> {
-        let scaled = tensor.f_mul_scalar(slope).at("leaky_relu")?;
+        let scaled = scalar(|| tensor.f_mul_scalar(slope)).at("leaky_relu")?;
         Ok(tensor.f_where_self(&tensor.f_gt(0).at("leaky_relu")?, &scaled).at("leaky_relu")?.into())
     }
 

@@ -1,6 +1,7 @@
 //! Reductions: over all elements, or over dimensions.
 
 use super::dtype::{dimensions, integers, is_float, kind_of};
+use super::explain::scalar;
 use crate::runtime::{At, Error, Options, Result};
 use rhai::{Dynamic, Map};
 use tch::Kind;
@@ -128,14 +129,12 @@ fn median(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
 
 fn argmax(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
     not_empty("argmax", t, over)?;
-    let dim = over.single("argmax")?;
-    t.f_argmax(dim, over.keepdim).at("argmax")
+    t.f_argmax(over.single("argmax")?, over.keepdim).at("argmax")
 }
 
 fn argmin(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
     not_empty("argmin", t, over)?;
-    let dim = over.single("argmin")?;
-    t.f_argmin(dim, over.keepdim).at("argmin")
+    t.f_argmin(over.single("argmin")?, over.keepdim).at("argmin")
 }
 
 /// Variance or its root: the divisor is the count less `correction`.
@@ -143,8 +142,8 @@ fn spread(operation: &str, t: &tch::Tensor, over: &Over, correction: f64) -> Res
     let t = floating(t)?;
     let dims = over.dims.as_slice();
     match operation {
-        "std" => t.f_std_correction(dims, correction, over.keepdim).at(operation),
-        _ => t.f_var_correction(dims, correction, over.keepdim).at(operation),
+        "std" => scalar(|| t.f_std_correction(dims, correction, over.keepdim)).at(operation),
+        _ => scalar(|| t.f_var_correction(dims, correction, over.keepdim)).at(operation),
     }
 }
 
@@ -167,7 +166,8 @@ fn read_norm(t: &tch::Tensor, dims: Dynamic, options: Map) -> Result<tch::Tensor
         }
         Ok(())
     })?;
-    floating(t)?.f_norm_scalaropt_dim(p, over.dims.as_slice(), over.keepdim).at("norm")
+    let t = floating(t)?;
+    scalar(|| t.f_norm_scalaropt_dim(p, over.dims.as_slice(), over.keepdim)).at("norm")
 }
 
 /// `quantile` of scripts, by linear interpolation.
