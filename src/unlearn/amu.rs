@@ -4,7 +4,7 @@
 use super::transform::{log_losses, losses, mmd, pooled_transform, quantile_transform};
 use crate::data::{Batch, Dataset};
 use crate::nn::Net;
-use crate::runtime::{At, Error, Options, Result, Stream};
+use crate::runtime::{At, Error, Result, Stream};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tch::Tensor;
@@ -42,24 +42,6 @@ impl Default for AmuOptions {
 }
 
 impl AmuOptions {
-    /// Reads `mmd_weight`, `k`, `clamp`, `sigma` and `compare` from a call's options.
-    ///
-    /// # Errors
-    /// Values of the wrong type or out of range.
-    pub fn read(o: &mut Options) -> Result<Self> {
-        let d = Self::default();
-        let mmd_weight = o.non_negative("mmd_weight", d.mmd_weight)?;
-        let k = o.positive("k", d.k)?;
-        let clamp = o.positive("clamp", d.clamp)?;
-        let sigma = o.positive("sigma", d.sigma)?;
-        let kind = match o.choice("compare", "quantile", &["quantile", "log1p", "pooled"])?.as_str() {
-            "log1p" => Kind::Log1p,
-            "pooled" => Kind::Pooled,
-            _ => Kind::Quantile,
-        };
-        Ok(Self { mmd_weight, k, clamp, sigma, kind })
-    }
-
     /// `mmd_weight * MMD^2` of the losses of two sets, from their logits; those of the unseen set carry no gradient.
     ///
     /// # Errors
@@ -135,17 +117,84 @@ impl Regularizer {
     }
 }
 
-/// The weighted regulariser of one step, for callers that keep no [`Regularizer`].
-///
-/// # Errors
-/// As [`Regularizer::new`] and [`Regularizer::term`].
-pub fn regularizer(
-    net: &Net,
-    forget: &Dataset,
-    unseen: &Dataset,
-    n: usize,
-    options: &AmuOptions,
-    stream: &mut Stream,
-) -> Result<Tensor> {
-    Regularizer::new(forget, unseen, options.clone())?.term(net, n, stream)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DatasetInfo;
+    use crate::nn::Shape;
+    use crate::nn::zoo::{ConvNetOptions, Norm, convnet};
+    use tch::{Device, Kind as Dtype};
+
+    /// Random images with these labels.
+    fn set(labels: &[i64]) -> Dataset {
+        let images = Stream::new(labels.len() as u64, "images").normals(labels.len() * 16);
+        let images = Tensor::from_slice(&images).reshape([labels.len() as i64, 1, 4, 4]);
+        let info = DatasetInfo { classes: Some(3), ..DatasetInfo::default() };
+        Dataset::from_tensors(&images, &Tensor::from_slice(labels), info).unwrap()
+    }
+
+    fn net(norm: Norm) -> Net {
+        let o = ConvNetOptions { width: 4, depth: 1, norm, ..ConvNetOptions::default() };
+        let shape = Shape { channels: 1, height: 4, width: 4 };
+        convnet(shape, 3, &o, &mut Stream::new(0, "net"), Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn at_most_four_times_the_batch_is_drawn_and_unseen_samples_are_of_the_classes_drawn() {
+        let unseen: Vec<i64> = (0..60).map(|i| i % 3).collect();
+        let regularizer = Regularizer::new(&set(&[1; 30]), &set(&unseen), AmuOptions::default()).unwrap();
+        let mut stream = Stream::new(3, "draws");
+        let (f, u) = regularizer.draw(4, &mut stream).unwrap();
+        assert_eq!((f.len, u.len), (16, 16));
+        assert_eq!(u.classes(), [1]);
+        let (f, u) = regularizer.draw(64, &mut stream).unwrap();
+        assert_eq!((f.len, u.len), (30, 20), "there are no more");
+        let mut rows = f.index.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 30, "without replacement");
+    }
+
+    #[test]
+    fn sets_with_nothing_to_compare_are_refused() {
+        let some = set(&[0, 1]);
+        let none = some.take(0);
+        assert!(Regularizer::new(&none, &some, AmuOptions::default()).is_err());
+        assert!(Regularizer::new(&some, &none, AmuOptions::default()).is_err());
+        let other = Regularizer::new(&some, &set(&[2, 2, 2]), AmuOptions::default()).unwrap();
+        let error = other.draw(1, &mut Stream::new(0, "draws")).err().unwrap().to_string();
+        assert!(error.contains("no unseen sample"), "{error}");
+    }
+
+    #[test]
+    fn only_the_forget_pass_has_a_gradient_and_batch_norm_statistics_of_unseen_data_stay_out() {
+        let net = net(Norm::Batch);
+        net.set_training(true);
+        let forget = set(&[0, 1, 2, 0]);
+        let regularizer = Regularizer::new(&forget, &set(&[0, 1, 2]), AmuOptions::default()).unwrap();
+        let count = |net: &Net| {
+            let state = net.state();
+            state.iter().find(|(name, _)| name.ends_with("num_batches_tracked")).unwrap().1.int64_value(&[])
+        };
+        let before = count(&net);
+        let term = regularizer.term(&net, 2, &mut Stream::new(0, "draws")).unwrap();
+        assert_eq!(count(&net), before + 1, "one pass in training mode, over forget samples");
+        assert!(term.requires_grad() && net.is_training());
+    }
+
+    #[test]
+    fn equal_losses_are_at_no_distance_and_the_weight_scales_it() {
+        let (logits, y) =
+            (Tensor::from_slice(&[2.0_f32, 0.0, 0.0, 2.0]).reshape([2, 2]), Tensor::from_slice(&[0_i64, 0]));
+        let far = &logits * 5.0;
+        for kind in [Kind::Quantile, Kind::Log1p, Kind::Pooled] {
+            let at = |weight: f64, other: &Tensor| {
+                let o = AmuOptions { mmd_weight: weight, kind, ..AmuOptions::default() };
+                o.distance((&logits, &y), (other, &y)).unwrap().sum(Dtype::Float).double_value(&[])
+            };
+            assert!(at(34.0, &logits).abs() < 1e-5);
+            let (one, ten) = (at(1.0, &far), at(10.0, &far));
+            assert!(one > 0.0 && (ten - 10.0 * one).abs() < 1e-5 * ten, "{kind:?}: {one}, {ten}");
+        }
+    }
 }
