@@ -399,6 +399,11 @@ fn circular_imports_are_named() {
     assert_eq!(ended.code, 2);
     let expected = "circular import: script.rhai imports a.rhai imports b.rhai imports a.rhai\n --> b.rhai:1:8";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+    // However the paths are written.
+    place.write("x/a.rhai", "import \"../x/b\" as b;");
+    place.write("x/b.rhai", "import \"../x/a\" as a;");
+    let odd = place.run("import \"x/a\" as a;");
+    assert!(odd.stderr.contains("x/a.rhai imports x/b.rhai imports x/a.rhai"), "{}", odd.stderr);
     // A computed path is only seen while running.
     place.write("b.rhai", "let path = \"a\" + \"\"; import path as a;");
     let late = place.run("import \"a\" as a;");

@@ -1,7 +1,7 @@
 //! Diagnostics as people read them: the source line with a caret, facts, calls, advice.
 
 use super::diagnostics::{Diagnostic, Place, Severity};
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 impl Diagnostic {
     /// The text people read, in colour or not.
@@ -16,8 +16,12 @@ impl Diagnostic {
         };
         let title = level.primary_title(&self.message);
         // A short correction stands behind the caret, longer advice below.
-        let beside = self.place.is_some() && self.hint.starts_with("did you mean");
+        let beside =
+            self.place.as_ref().is_some_and(|place| !place.text.is_empty()) && self.hint.starts_with("did you mean");
         let mut group = match &self.place {
+            Some(place) if place.text.is_empty() => {
+                title.element(Origin::path(place.source.as_str()).line(place.line).char_column(place.column))
+            }
             Some(place) => title.element(snippet(place, beside.then_some(self.hint.as_str()))),
             None => Group::with_title(title),
         };
@@ -93,5 +97,7 @@ error: unknown option `widht`
     fn a_place_beyond_the_text_is_no_panic() {
         let found = Diagnostic { message: "m".into(), place: Some(place("ab", 9, 4)), ..Diagnostic::default() };
         assert!(found.render(false).contains("a.rhai"));
+        let found = Diagnostic { place: Some(place("", 2, 4)), hint: "did you mean it?".into(), ..found };
+        assert_eq!(found.render(false), "error: m\n--> a.rhai:7:2\n = help: did you mean it?");
     }
 }

@@ -2,11 +2,11 @@
 //! embedded library. Rhai's own resolver breaks nested relative imports and overflows the stack on circular ones.
 
 use crate::runtime::Run;
-use crate::runtime::sources::{SourceMap, embedded};
+use crate::runtime::sources::{STDLIB, SourceMap, embedded};
 use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 /// The resolver of one engine.
@@ -47,13 +47,27 @@ fn candidates(source: Option<&str>, path: &str) -> Vec<PathBuf> {
     folders.extend(std::env::var_os("LETHE_PATH").iter().flat_map(std::env::split_paths));
     let mut files: Vec<PathBuf> = vec![];
     for folder in folders {
-        let candidate = file(&folder);
-        let candidate = candidate.strip_prefix("./").map(Path::to_path_buf).unwrap_or(candidate);
+        let candidate = plain(&file(&folder));
         if !files.contains(&candidate) {
             files.push(candidate);
         }
     }
     files
+}
+
+/// The path without detours, so that each file has one name however it is imported.
+fn plain(path: &Path) -> PathBuf {
+    let mut parts: Vec<Component> = vec![];
+    for part in path.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.iter().collect()
 }
 
 /// The name and the text of what `import path` in `source` means.
@@ -65,7 +79,7 @@ pub fn find(source: Option<&str>, path: &str) -> Result<(String, String), String
         let name = if path.ends_with(".rhai") { path.to_string() } else { format!("{path}.rhai") };
         return match embedded(&name) {
             Some(text) => Ok((name, text.to_string())),
-            None => Err(format!("there is no module {path:?} in the library")),
+            None => Err(format!("there is no module {path:?} in the library; it has {}", library())),
         };
     }
     let tried = candidates(source, path);
@@ -80,9 +94,20 @@ pub fn find(source: Option<&str>, path: &str) -> Result<(String, String), String
     Err(format!("module {path:?} not found; tried {}", list.join(", ")))
 }
 
+/// The modules of the embedded library.
+fn library() -> String {
+    let scripts = STDLIB.iter().filter_map(|(file, _)| file.strip_suffix(".rhai"));
+    let mut names: Vec<_> = std::iter::once(UNLEARN).chain(scripts).map(|name| format!("{name:?}")).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+/// The module of methods.
+const UNLEARN: &str = "std/unlearn";
+
 /// The name under which a module of ours that is not a script is registered, too.
 pub fn native(path: &str) -> Option<&'static str> {
-    (path == "std/unlearn").then_some("unlearn")
+    (path == UNLEARN).then_some("unlearn")
 }
 
 impl Resolver {
@@ -151,5 +176,25 @@ impl ModuleResolver for Resolver {
         let module = loaded?;
         self.modules.0.borrow_mut().insert(name, module.clone());
         Ok(module)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_name_however_it_is_imported() {
+        let first = |source: &str, path: &str| candidates(Some(source), path).first().cloned();
+        assert_eq!(first("x/a.rhai", "../x/b"), Some("x/b.rhai".into()));
+        assert_eq!(first("a.rhai", "./x/./b.rhai"), Some("x/b.rhai".into()));
+        assert_eq!(first("../a.rhai", "../b"), Some("../../b.rhai".into()));
+        assert_eq!(first("a.rhai", "mnist.v2"), Some("mnist.v2.rhai".into()));
+    }
+
+    #[test]
+    fn the_library_is_named_when_a_module_of_it_is_missing() {
+        let Err(message) = find(None, "std/nothing") else { panic!("found") };
+        assert!(message.contains("\"std/unlearn\", \"std/unlearn/finetune\""), "{message}");
     }
 }
