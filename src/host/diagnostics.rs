@@ -92,9 +92,9 @@ impl Sources<'_> {
         text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_string()
     }
 
-    /// The place of a position, underlining the call or token that starts there.
+    /// The place of a position, underlining the call or token that starts there; none in a text without a name.
     pub fn place(&self, source: &str, position: Position) -> Option<Place> {
-        let line = position.line()?;
+        let line = position.line().filter(|_| !source.is_empty())?;
         let column = position.position().unwrap_or(1);
         let text = self.line(source, line);
         let length = extent(&text, column);
@@ -293,7 +293,10 @@ fn descend<'e>(
             let place = sources.place(source, *position);
             frames.push(Frame { function: function_name(name), place: place.clone() });
             *around = place.or(around.take());
-            if !inside.is_empty() {
+            if name == "eval" {
+                // Its text is no script that could be quoted; the call is.
+                *source = String::new();
+            } else if !inside.is_empty() {
                 *source = inside.clone();
             }
             descend(inner, sources, source, around, frames)

@@ -239,7 +239,9 @@ impl Session {
             kind: self.echo.kind(value),
             constant,
             text: self.echo.line(value),
-            members: value.read_lock::<rhai::Map>().map_or(vec![], |map| map.keys().map(ToString::to_string).collect()),
+            members: value.read_lock::<rhai::Map>().map_or(vec![], |map| {
+                map.keys().filter(|key| rhai::is_valid_identifier(key)).map(ToString::to_string).collect()
+            }),
         };
         let functions = self.functions.iter_functions().filter(|f| !f.name.starts_with("anon$"));
         let mut names: Vec<_> = functions.map(of_function).collect();

@@ -29,7 +29,7 @@ fn tokens(engine: &Engine, text: &str) -> (Vec<Token>, bool) {
     let mut found = vec![];
     // Open braces of the code inside a back-tick string. The parser tells the lexer where that code ends; so do we.
     let mut depths: Vec<usize> = vec![];
-    while let Some((token, _)) = stream.next() {
+    for (token, _) in stream.by_ref() {
         match &token {
             Token::EOF => break,
             Token::InterpolatedString(_) => depths.push(0),

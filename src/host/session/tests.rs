@@ -80,6 +80,15 @@ fn syntax_errors_point_into_their_input() {
 }
 
 #[test]
+fn errors_in_evaluated_text_do_not_point_into_the_session() {
+    let mut session = session();
+    session.shown("let a = 1");
+    let found = session.fails("eval(\"1 + nothing()\")");
+    assert_eq!(found.place.map(|place| (place.source, place.line, place.column)), Some((NAME.into(), 2, 6)));
+    assert!(found.frames.is_empty());
+}
+
+#[test]
 fn statements_before_an_error_have_had_their_effect() {
     let mut session = session();
     session.fails("let a = 1; missing(); a = 2");
