@@ -3,7 +3,7 @@
 use super::dataset::Dataset;
 use super::storage::{DatasetInfo, Storage};
 use crate::runtime::{At, Error, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use crate::tensor::files::{Notes, load_noted, save_noted};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -14,24 +14,17 @@ use tch::{Device, Kind, Tensor};
 pub fn load(path: &str, device: Device) -> Result<Dataset> {
     let file = Path::new(path);
     let fail = |problem: String| Error::file("load_dataset", file, problem);
-    let bytes = std::fs::read(file).map_err(|problem| fail(problem.to_string()))?;
-    let tensors = SafeTensors::deserialize(&bytes)
-        .map_err(|problem| fail(format!("damaged or no safetensors file ({problem})")))?;
-    let find = |name: &str| {
-        tensors
-            .tensor(name)
-            .ok()
-            .map(|view| tensor_of(&view).map_err(|problem| fail(format!("{name}: {problem}"))))
-            .transpose()
-    };
+    let (tensors, _) = load_noted("load_dataset", file)?;
+    let find = |name: &str| tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor.shallow_clone());
     let need = |name: &str| {
-        find(name)?.ok_or_else(|| {
-            fail(format!("has no tensor `{name}`"))
-                .hint("a dataset file holds `images` and `labels`")
-                .note(format!("its tensors: {}", tensors.names().join(", ")))
+        find(name).ok_or_else(|| {
+            fail(format!("has no tensor `{name}`")).hint("a dataset file holds `images` and `labels`").note(format!(
+                "its tensors: {}",
+                tensors.iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ")
+            ))
         })
     };
-    let numbers = |name: &str| find(name)?.map(|tensor| numbers_of(&tensor)).transpose().map(Option::unwrap_or_default);
+    let numbers = |name: &str| find(name).map(|tensor| numbers_of(&tensor)).transpose().map(Option::unwrap_or_default);
     let info = DatasetInfo {
         name: file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
         classes: numbers("classes")?.first().map(|n| *n as usize),
@@ -66,65 +59,8 @@ pub fn save(dataset: &Dataset, path: &str) -> Result<()> {
             tensors.push((name, Tensor::f_from_slice(&values).at("save")?));
         }
     }
-    let mut parts = Vec::with_capacity(tensors.len());
-    for (name, tensor) in &tensors {
-        let (dtype, bytes) = bytes_of(tensor)?;
-        parts.push((*name, dtype, tensor.size().iter().map(|n| *n as usize).collect::<Vec<_>>(), bytes));
-    }
-    let file = Path::new(path);
-    let views =
-        parts.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
-    let content = views
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|views| serialize(views, None))
-        .map_err(|problem: safetensors::SafeTensorError| Error::file("save", file, problem))?;
-    replace(file, &content)
-}
-
-/// Writes a file beside `path`, then moves it there.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = std::fs::remove_file(&part);
-    }
-    written.map_err(|problem| Error::file("save", path, problem))
-}
-
-/// The little-endian bytes of a tensor.
-fn bytes_of(tensor: &Tensor) -> Result<(Dtype, Vec<u8>)> {
-    let host = tensor.f_to_device(Device::Cpu).at("save")?.f_contiguous().at("save")?;
-    let (dtype, width) = match host.kind() {
-        Kind::Uint8 => (Dtype::U8, 1),
-        Kind::Int64 => (Dtype::I64, 8),
-        Kind::Double => (Dtype::F64, 8),
-        Kind::Float => (Dtype::F32, 4),
-        other => return Err(Error::new("save", format!("{other:?} is not a dtype of datasets"))),
-    };
-    let mut bytes = vec![0; host.numel() * width];
-    host.f_copy_data_u8(&mut bytes, host.numel()).at("save")?;
-    Ok((dtype, bytes))
-}
-
-/// The tensor a view shows; the reader has checked its length against its shape.
-fn tensor_of(view: &TensorView) -> Result<Tensor> {
-    let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
-    let flat = match view.dtype() {
-        Dtype::U8 => Tensor::f_from_slice(view.data()),
-        Dtype::F32 => Tensor::f_from_slice(&elements(view.data(), f32::from_le_bytes)),
-        Dtype::F64 => Tensor::f_from_slice(&elements(view.data(), f64::from_le_bytes)),
-        Dtype::I32 => Tensor::f_from_slice(&elements(view.data(), i32::from_le_bytes)),
-        Dtype::I64 => Tensor::f_from_slice(&elements(view.data(), i64::from_le_bytes)),
-        other => return Err(Error::new("", format!("{other:?} is not a dtype of datasets (u8, f32, f64, i32, i64)"))),
-    };
-    flat.and_then(|flat| flat.f_reshape(shape.as_slice())).at("")
-}
-
-fn elements<T, const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).filter_map(|chunk| chunk.try_into().ok()).map(read).collect()
+    let tensors: Vec<_> = tensors.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
+    save_noted("save", Path::new(path), &tensors, &Notes::new())
 }
 
 /// The elements of a small tensor as numbers.
@@ -206,16 +142,15 @@ mod tests {
     fn missing_damaged_and_foreign_files_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("few.safetensors");
-        assert!(message(&path).contains("few.safetensors: No such file"));
+        assert!(message(&path).contains("few.safetensors: no such file"));
         save(&digits(), path.to_str().unwrap()).unwrap();
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(message(&path).contains("damaged or no safetensors file"), "{}", message(&path));
+        assert!(message(&path).contains("not a sound safetensors file"), "{}", message(&path));
         std::fs::write(&path, b"hello").unwrap();
-        assert!(message(&path).contains("damaged or no safetensors file"));
-        let bytes = 1.0_f32.to_le_bytes();
-        let view = TensorView::new(Dtype::F32, vec![1], &bytes).unwrap();
-        std::fs::write(&path, serialize([("weight", view)], None).unwrap()).unwrap();
+        assert!(message(&path).contains("not a safetensors file"), "{}", message(&path));
+        let other = [("weight".to_string(), Tensor::from_slice(&[1.0_f32]))];
+        save_noted("save", &path, &other, &Notes::new()).unwrap();
         assert!(message(&path).contains("has no tensor `images`"));
         let below_a_file = path.join("x.safetensors");
         assert!(save(&digits(), below_a_file.to_str().unwrap()).unwrap_err().to_string().contains("x.safetensors"));

@@ -4,7 +4,9 @@ use super::Recorder;
 use super::leaderboard::{DERIVED, Leaderboard, View};
 use super::{picture, table};
 use crate::runtime::{Error, Result, Run};
+use crate::tensor::files::write_atomically;
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
@@ -124,12 +126,7 @@ fn with(path: &Path, extension: &str) -> PathBuf {
 /// # Errors
 /// When it cannot be written; what was there before stays.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    let draft = with(path, &format!("{}.part", std::process::id()));
-    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&draft);
-        Error::file("save", path, error)
-    })
+    write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// Saves a board as CSV, JSON, Markdown and SVG; returns the paths written.

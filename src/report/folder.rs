@@ -1,6 +1,7 @@
 //! The folder of one run: its name, its files, and how they are written so that a full disk spoils nothing.
 
 use crate::runtime::{Error, Result};
+use crate::tensor::files::write_atomically;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -15,21 +16,6 @@ pub struct RunFolder {
     path: PathBuf,
     results: File,
     length: u64,
-}
-
-/// Writes a file next to its place, then renames it there: readers and full disks never see half a file.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        std::fs::rename(&partial, path)
-    });
-    written.map_err(|problem| {
-        // The failed attempt is of no use to anybody; what was there before stays.
-        let _ = std::fs::remove_file(&partial);
-        Error::file("run folder", path, problem)
-    })
 }
 
 /// Refuses an `--out` that could not become a run folder, before anything has run; creates nothing.
@@ -183,7 +169,7 @@ impl RunFolder {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(|problem| Error::file("run folder", parent, problem))?;
             }
-            replace(&path, text.as_bytes())?;
+            write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
         Ok(())
     }
@@ -193,7 +179,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn write_json(&self, name: &str, value: &Value) -> Result<()> {
-        replace(&self.path.join(name), format!("{value:#}\n").as_bytes())
+        write_atomically(self.path.join(name), |file| writeln!(file, "{value:#}"))
     }
 
     /// Appends one row and hands it to the operating system at once.
@@ -222,7 +208,7 @@ impl RunFolder {
     pub fn rewrite(&mut self, rows: &[Value]) -> Result<()> {
         let file = self.path.join("results.jsonl");
         let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        replace(&file, text.as_bytes())?;
+        write_atomically(&file, |part| part.write_all(text.as_bytes()))?;
         let reopened = OpenOptions::new().append(true).open(&file);
         self.results = reopened.map_err(|problem| Error::file("results", &file, problem))?;
         self.length = text.len() as u64;

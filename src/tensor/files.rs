@@ -3,6 +3,7 @@
 use super::dtype::kind_of;
 use crate::runtime::{At, Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -102,18 +103,28 @@ pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a file says about its tensors.
+pub type Notes = BTreeMap<String, String>;
+
 /// Reads the named tensors of a safetensors file, on the host, in the order of the file.
 ///
 /// # Errors
 /// A missing, truncated or corrupt file; element types that tensors here do not have.
 pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
-    let path = path.as_ref();
-    let bytes = read_bytes("load_safetensors", path)?;
-    parse_safetensors(&bytes).map_err(|problem| Error::file("load_safetensors", path, problem))
+    Ok(load_noted("load_safetensors", path.as_ref())?.0)
+}
+
+/// Reads named tensors and the notes beside them.
+///
+/// # Errors
+/// As [`load_safetensors`].
+pub fn load_noted(operation: &str, path: &Path) -> Result<(Vec<(String, Tensor)>, Notes)> {
+    let bytes = read_bytes(operation, path)?;
+    parse_safetensors(&bytes).map_err(|problem| Error::file(operation, path, problem))
 }
 
 /// The named tensors of a safetensors file's bytes.
-fn parse_safetensors(bytes: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
+fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
     let broken = |problem: &dyn std::fmt::Display| format!("not a sound safetensors file: {problem}");
     check_header_length(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|problem| broken(&problem))?;
@@ -124,7 +135,7 @@ fn parse_safetensors(bytes: &[u8]) -> std::result::Result<Vec<(String, Tensor)>,
         let tensor = from_view(&view).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
         tensors.push((name, tensor));
     }
-    Ok(tensors)
+    Ok((tensors, header.metadata().clone().unwrap_or_default().into_iter().collect()))
 }
 
 /// The first eight bytes hold the header's length, which may not reach beyond the file.
@@ -192,23 +203,30 @@ pub fn to_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
 /// # Errors
 /// Element types the format does not have, repeated names, and a path that cannot be written.
 pub fn save_safetensors(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
-    const OPERATION: &str = "save_safetensors";
-    let path = path.as_ref();
+    save_noted("save_safetensors", path.as_ref(), tensors, &Notes::new())
+}
+
+/// Writes named tensors and notes beside them, atomically.
+///
+/// # Errors
+/// As [`save_safetensors`].
+pub fn save_noted(operation: &str, path: &Path, tensors: &[(String, Tensor)], notes: &Notes) -> Result<()> {
     let mut contents = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let (dtype, shape) = described(name, tensor)?;
-        contents.push((name, dtype, shape, to_bytes(OPERATION, tensor)?));
+        contents.push((name, dtype, shape, to_bytes(operation, tensor)?));
     }
-    let mut views = std::collections::BTreeMap::new();
+    let mut views = BTreeMap::new();
     for (name, dtype, shape, bytes) in &contents {
         let view = TensorView::new(*dtype, shape.clone(), bytes);
-        let view = view.map_err(|problem| Error::file(OPERATION, path, format!("{name}: {problem}")))?;
+        let view = view.map_err(|problem| Error::file(operation, path, format!("{name}: {problem}")))?;
         if views.insert(name.as_str(), view).is_some() {
-            return Err(Error::file(OPERATION, path, format!("two tensors have the name {name:?}")));
+            return Err(Error::file(operation, path, format!("two tensors have the name {name:?}")));
         }
     }
-    let about = [("format".to_string(), "pt".to_string())].into();
-    let bytes = safetensors::serialize(views, Some(about)).map_err(|problem| Error::file(OPERATION, path, problem))?;
+    // Other readers expect to be told whose tensors these are.
+    let about = notes.clone().into_iter().chain([("format".to_string(), "pt".to_string())]).collect();
+    let bytes = safetensors::serialize(views, Some(about)).map_err(|problem| Error::file(operation, path, problem))?;
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
