@@ -244,7 +244,7 @@ impl Chunk {
             let sums = self.sums(&raw)?;
             let weights = raw.f_div(&sums.f_index_select(0, &self.owner).at(at)?).at(at)?;
             let image = self.images_of(&weights)?.f_set_requires_grad(true).at(at)?;
-            let loss = self.losses(source, &image)?;
+            let loss = tch::with_grad(|| self.losses(source, &image))?;
             let gradient = self.gradient(&weights, &sums, &pixel_gradient(&loss, &image)?)?;
             losses.push(loss.f_detach().at(at)?);
             let moved = match momentum {
@@ -318,12 +318,13 @@ impl Chunk {
 }
 
 fn pixel_gradient(losses: &Tensor, image: &Tensor) -> Result<Tensor> {
-    let total = losses.f_sum(Kind::Float).at("blend")?;
+    let total = tch::with_grad(|| losses.f_sum(Kind::Float)).at("blend")?;
+    let independent = || Error::new("blend", "the embedding does not depend on the images");
+    if !total.requires_grad() {
+        return Err(independent().hint("is it detached, or computed inside no_grad { }?"));
+    }
     let mut gradients = Tensor::f_run_backward(&[&total], &[image], false, false).at("blend")?;
-    gradients
-        .pop()
-        .filter(Tensor::defined)
-        .ok_or_else(|| Error::new("blend", "the embedding does not depend on the images"))
+    gradients.pop().filter(Tensor::defined).ok_or_else(independent)
 }
 
 #[cfg(test)]

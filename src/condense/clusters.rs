@@ -137,7 +137,10 @@ pub mod script {
     pub fn separate(fine: Tensor, forget: Tensor) -> Script<Map> {
         let clusters = Clusters::from_labels(&super::integers("separate", &fine)?);
         let positions = super::integers("separate", &forget)?;
-        // A negative position becomes huge, and is refused as out of range.
+        if let Some(position) = positions.iter().find(|p| **p < 0) {
+            let message = format!("forget position {position} is negative: positions count from 0");
+            return Err(crate::runtime::Error::new("separate", message).into());
+        }
         let positions: Vec<usize> = positions.into_iter().map(|p| p as usize).collect();
         let parts = clusters.separate(&positions)?;
         let names = |list: &[usize]| list.iter().filter_map(|i| clusters.names.get(*i).copied()).collect::<Vec<_>>();

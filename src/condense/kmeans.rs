@@ -44,6 +44,9 @@ impl Rows {
         }
         let x = x.f_to_kind(Kind::Float).at(at)?;
         let mean = x.f_mean_dim(&[0_i64][..], true, Kind::Float).at(at)?;
+        if mean.f_isfinite().at(at)?.f_all().at(at)?.f_int64_value(&[]).at(at)? == 0 {
+            return Err(Error::new(at, "the features contain NaN or infinity").hint("look for them in the images"));
+        }
         let centred = x.f_sub(&mean).at(at)?;
         let squares = centred.f_square().at(at)?.f_sum_dim_intlist(&[1_i64][..], false, Kind::Float).at(at)?;
         Ok(Self { centred, squares, mean })

@@ -154,7 +154,12 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
             let class = class.or_else(|| present.get(stream.below(present.len())).copied()).unwrap_or(0);
             (of_classes(train, &[class])?, vec![class], None)
         }
-        Request::Classes(classes) => (of_classes(train, classes)?, classes.clone(), None),
+        Request::Classes(classes) => {
+            // One request has one name, in whatever order its classes are given.
+            let classes: Vec<i64> =
+                std::collections::BTreeSet::from_iter(classes.iter().copied()).into_iter().collect();
+            (of_classes(train, &classes)?, classes, None)
+        }
         Request::Indices(indices) => (checked_indices(indices, n)?, vec![], None),
     };
     forget.sort_unstable();

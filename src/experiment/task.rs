@@ -288,7 +288,12 @@ fn number(o: &Map, key: &str) -> Result<Option<f64>> {
 
 /// The schedule that the options describe.
 fn schedule(o: &Map) -> Result<Schedule> {
-    let whole = |key: &str| Ok::<_, Error>(number(o, key)?.map(|x| x.max(0.0) as usize));
+    let whole = |key: &str| match number(o, key)? {
+        Some(x) if x < 0.0 => {
+            Err(Error::new("task.optimizer", format!("`{key}` must be at least 0, got {x}")).word(key))
+        }
+        x => Ok::<_, Error>(x.map(|x| x as usize)),
+    };
     if let Some(warmup) = whole("warmup")? {
         let Some(epochs) = whole("epochs")? else {
             return Err(Error::new("task.optimizer", "`warmup` needs `epochs`: a cosine ends with the last epoch"));

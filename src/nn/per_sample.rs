@@ -9,6 +9,7 @@ use super::layer::{BatchNorm, Captured, Conv2d, GroupNorm, Layer, LayerNorm, Pas
 use super::net::Net;
 use super::parameter::Parameter;
 use crate::runtime::{At, Error, Result, interrupt};
+use crate::tensor::autograd::run_backward;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -64,7 +65,7 @@ impl Net {
         let compute = || {
             let weighted = self.forward(x)?;
             let total = weighted.f_mul(g).and_then(|w| w.f_sum(None::<Kind>)).at("per_sample_gradients")?;
-            Tensor::f_run_backward(&[total], &inputs, false, false).at("per_sample_gradients")
+            run_backward("per_sample_gradients", &total, &inputs)
         };
         let gradients = tch::with_grad(compute)?;
         let shaped = gradients.into_iter().zip(&inputs).map(|(gradient, parameter)| {

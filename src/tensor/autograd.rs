@@ -30,6 +30,18 @@ pub fn gradients(
     Ok(results.at("grad")?.into_iter().map(|g| g.defined().then_some(g)).collect())
 }
 
+/// Gradients of a value with respect to each input, undefined for those it does not depend on; no graph remains.
+///
+/// # Errors
+/// A value without a graph, for which torch itself would crash.
+pub fn run_backward(operation: &str, value: &tch::Tensor, inputs: &[tch::Tensor]) -> Result<Vec<tch::Tensor>> {
+    if !value.requires_grad() {
+        let message = "what was computed does not depend on anything that requires gradients";
+        return Err(Error::new(operation, message).hint("is something detached, or computed inside no_grad { }?"));
+    }
+    tch::Tensor::f_run_backward(&[value], inputs, false, false).at(operation)
+}
+
 fn check_loss(operation: &str, loss: &tch::Tensor) -> Result<()> {
     if loss.numel() != 1 {
         let message = format!("needs a loss with one element, got shape {:?}", loss.size());

@@ -4,6 +4,7 @@
 use crate::data::Dataset;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
+use crate::tensor::autograd::run_backward;
 use tch::{Kind, Tensor};
 
 /// How importances are measured.
@@ -96,8 +97,8 @@ impl Sums {
     }
 
     fn add_batch(&mut self, net: &Net, x: &Tensor, y: &Tensor, options: ImportanceOptions) -> Result<()> {
-        let total = objective(&net.forward(x)?, y, options.label_free)?;
-        let gradients = Tensor::f_run_backward(&[&total], &self.parameters, false, false).at("importance")?;
+        let total = tch::with_grad(|| objective(&net.forward(x)?, y, options.label_free))?;
+        let gradients = run_backward("importance", &total, &self.parameters)?;
         for (sum, gradient) in self.sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
             let amount = amount(&gradient, options.label_free)?;
             let _ = sum.f_add_(&amount).at("importance")?;
