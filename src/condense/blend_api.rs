@@ -92,7 +92,7 @@ fn from_script(context: &NativeCallContext, images: &Tensor, ids: &[i64], by: Dy
     let gather = |positions: &[usize]| {
         let positions: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
         let index = Tensor::f_from_slice(&positions).at(at)?.f_to_device(images.device()).at(at)?;
-        images.f_detach().at(at)?.f_index_select(0, &index).at(at)
+        images.f_detach().at(at)?.f_index_select(0, &index).at(at)?.f_to_kind(Kind::Float).at(at)
     };
     let embed = |x: &Tensor| embedder.embed(x);
     let result =
