@@ -419,10 +419,10 @@ pub mod results {
 
     /// Adds to the results of the run: to the row of a result the fields that the script gave it, under the heading `name`.
     ///
+    /// A map with a `run_id` adds its fields to that row; any other map becomes a row of its own.
+    ///
     /// # Signature
     /// record(name: string, result: Outcome | map)
-    ///
-    /// A map with a `run_id` adds its fields to that row; any other map becomes a row of its own.
     ///
     /// # Example
     /// ```rhai
