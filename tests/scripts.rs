@@ -17,10 +17,13 @@ fn scripts() -> Vec<PathBuf> {
 #[test]
 fn every_script_of_the_suite_passes() {
     let mut failures = vec![];
+    let scratch = tempfile::tempdir().expect("temporary folder");
     for script in scripts() {
         let run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lethe"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["run", "--quiet", "--device", "cpu", "--threads", "2"])
+            .env("LETHE_CACHE", scratch.path().join("cache"))
+            .args(["run", "--quiet", "--device", "cpu", "--threads", "2", "--out"])
+            .arg(scratch.path().join(script.file_stem().unwrap_or_default()))
             .arg(&script)
             .output()
             .expect("lethe starts");
