@@ -2,6 +2,7 @@
 
 use super::pickle::{Pickle, Strided, Value};
 use crate::runtime::{At, Error, Result};
+use crate::tensor::files::reason;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -20,7 +21,7 @@ const LARGEST_PICKLE: u64 = 64 << 20;
 /// # Errors
 /// A file that is not one of torch's, is damaged, or asks for anything but tensors.
 pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    let file = File::open(path).map_err(|error| Error::file("load", path, error))?;
+    let file = File::open(path).map_err(|error| Error::file("load", path, reason(&error)))?;
     let mut archive = Archive::open(path, file)?;
     let bytes = archive.entry("data.pkl", Some(LARGEST_PICKLE))?;
     if archive.entry("byteorder", Some(64)).is_ok_and(|order| order.starts_with(b"big")) {
