@@ -472,7 +472,10 @@ pub mod unlearning {
     /// - `name` (string, the method's): label in rows and tables
     /// - `variant` ("canonical" | "reference", the task's): `"reference"` takes formulas, schedules and presets of the reference implementation
     /// - `accelerate` (bool, false): the accelerated form (A-AMU)
-    /// - `regularizer` ("quantile" | "log1p" | "pooled" | "none" | function, "quantile"): of the accelerated form; a function `|net, task, n, o|`
+    /// - `regularizer` ("quantile" | "union" | "logloss" | "anchored" | "none" | function, "quantile"): of the accelerated form.
+    ///   The paper's ranks each set's losses within the set and so does not see their level; ours do: "union" ranks both sets
+    ///   within their union, "logloss" compares ln(1 + loss), "anchored" takes both as quantiles of the unseen set. A function
+    ///   `|net, task, n, o|` returns the weighted term
     /// - `seed` (int, the task's): what the method draws from
     /// - `every` (int): evaluate after every so many epochs, into `result.history`
     /// - `keep` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)

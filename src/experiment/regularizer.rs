@@ -28,7 +28,7 @@ pub enum Choice {
 }
 
 /// The words `regularizer` accepts.
-const WORDS: [&str; 4] = ["quantile", "log1p", "pooled", "none"];
+const WORDS: [&str; 5] = ["quantile", "union", "logloss", "anchored", "none"];
 
 /// The regulariser of a run: made on the first step, with a stream of its own.
 pub struct Working {
@@ -52,8 +52,9 @@ impl Choice {
         let word = value.clone().into_string().unwrap_or_default();
         match word.as_str() {
             "quantile" => Ok(Self::Quantile),
-            "log1p" => Ok(Self::Other(Kind::Log1p)),
-            "pooled" => Ok(Self::Other(Kind::Pooled)),
+            "union" => Ok(Self::Other(Kind::Union)),
+            "logloss" => Ok(Self::Other(Kind::LogLoss)),
+            "anchored" => Ok(Self::Other(Kind::Anchored)),
             "none" => Ok(Self::Nothing),
             _ => {
                 let message = format!("`regularizer` must be a function or one of {WORDS:?}, got {}", describe(value));

@@ -1,7 +1,7 @@
 //! The regulariser of A-AMU (arXiv 2507.09786, section 5): the losses of forget samples shall be distributed like those of
 //! samples the network has never seen.
 
-use super::transform::{log_losses, losses, mmd, pooled_transform, quantile_transform};
+use super::transform::{anchored_transform, log_losses, losses, mmd, quantile_transform, union_transform};
 use crate::data::{Batch, Dataset};
 use crate::nn::Net;
 use crate::runtime::{At, Error, Result, Stream};
@@ -14,10 +14,12 @@ use tch::Tensor;
 pub enum Kind {
     /// Each set's losses ranked within the set, as normal quantiles: the paper's.
     Quantile,
-    /// Logarithms of one plus the losses: sees their level as well (ours).
-    Log1p,
     /// Quantiles of the ranks within both sets together: sees their level as well (ours).
-    Pooled,
+    Union,
+    /// Logarithms of one plus the losses: sees their level as well (ours).
+    LogLoss,
+    /// Both sets as quantiles of the unseen set: sees their level as well (ours).
+    Anchored,
 }
 
 /// Weights and shapes of the accelerated objective.
@@ -54,8 +56,12 @@ impl AmuOptions {
                 let each = |x: &Tensor| quantile_transform(x, self.k, self.clamp);
                 (each(&unseen)?, each(&forget)?)
             }
-            Kind::Log1p => (log_losses(&unseen)?, log_losses(&forget)?),
-            Kind::Pooled => pooled_transform(&unseen, &forget, self.k, self.clamp)?,
+            Kind::Union => union_transform(&unseen, &forget, self.k, self.clamp)?,
+            Kind::LogLoss => (log_losses(&unseen)?, log_losses(&forget)?),
+            Kind::Anchored => {
+                let each = |x: &Tensor| anchored_transform(x, &unseen, self.k, self.clamp);
+                (each(&unseen)?, each(&forget)?)
+            }
         };
         mmd(&u, &f, self.sigma)?.f_mul_scalar(self.mmd_weight).at("regularizer")
     }
@@ -183,11 +189,39 @@ mod tests {
     }
 
     #[test]
+    fn only_the_papers_regulariser_is_blind_to_a_common_shift_and_the_others_pull_low_losses_up() {
+        let y = Tensor::from_slice(&[0_i64, 0, 0]);
+        // Logits whose cross-entropies are these losses.
+        let logits = |losses: [f64; 3]| {
+            let own: Vec<f64> = losses.iter().flat_map(|l| [0.0, (l.exp() - 1.0).ln()]).collect();
+            Tensor::from_slice(&own).reshape([3, 2])
+        };
+        let unseen = logits([1.0, 2.0, 4.0]);
+        // ln(1 + loss) of the unseen set, less 0.5.
+        let shifted = [1.0_f64, 2.0, 4.0].map(|l| (1.0 + l) * (-0.5_f64).exp() - 1.0);
+        for kind in [Kind::Quantile, Kind::Union, Kind::LogLoss, Kind::Anchored] {
+            let forget = logits(shifted).set_requires_grad(true);
+            let o = AmuOptions { kind, ..AmuOptions::default() };
+            let term = o.distance((&unseen, &y), (&forget, &y)).unwrap();
+            let seen = term.double_value(&[]);
+            if kind == Kind::Quantile {
+                assert!(seen.abs() < 1e-4, "{seen}");
+                continue;
+            }
+            assert!(seen > 1e-2, "{kind:?}: {seen}");
+            term.backward();
+            // Descending raises the loss of the sample with the smallest one: its own logit falls against the other.
+            let pull = forget.grad().get(0);
+            assert!(pull.double_value(&[0]) > 0.0, "{kind:?}: {pull}");
+        }
+    }
+
+    #[test]
     fn equal_losses_are_at_no_distance_and_the_weight_scales_it() {
         let (logits, y) =
             (Tensor::from_slice(&[2.0_f32, 0.0, 0.0, 2.0]).reshape([2, 2]), Tensor::from_slice(&[0_i64, 0]));
         let far = &logits * 5.0;
-        for kind in [Kind::Quantile, Kind::Log1p, Kind::Pooled] {
+        for kind in [Kind::Quantile, Kind::Union, Kind::LogLoss, Kind::Anchored] {
             let at = |weight: f64, other: &Tensor| {
                 let o = AmuOptions { mmd_weight: weight, kind, ..AmuOptions::default() };
                 o.distance((&logits, &y), (other, &y)).unwrap().sum(Dtype::Float).double_value(&[])

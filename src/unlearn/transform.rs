@@ -69,10 +69,22 @@ pub fn quantile_transform(losses: &Tensor, k: f64, clamp: f64) -> Result<Tensor>
 }
 
 /// The same with both sets ranked within their union, so that their level counts too (a variant of ours).
-pub fn pooled_transform(first: &Tensor, second: &Tensor, k: f64, clamp: f64) -> Result<(Tensor, Tensor)> {
+pub fn union_transform(first: &Tensor, second: &Tensor, k: f64, clamp: f64) -> Result<(Tensor, Tensor)> {
     let (x, y) = (log_losses(first)?, log_losses(second)?);
     let both = Tensor::f_cat(&[&x, &y], 0).at("quantile_transform")?;
     Ok((gaussianised(&x, &both, k, clamp)?, gaussianised(&y, &both, k, clamp)?))
+}
+
+/// Losses as quantiles of another set's losses, so that their level counts too (a variant of ours). Ranks are soft on both
+/// sides, `mean_j sigmoid(k * (x_i - a_j))`: with the paper's one-sided ranks losses below all of the anchor's would get no
+/// gradient, and those are the losses that have to rise.
+pub fn anchored_transform(losses: &Tensor, anchor: &Tensor, k: f64, clamp: f64) -> Result<Tensor> {
+    let at = "quantile_transform";
+    let (x, a) = (log_losses(losses)?, log_losses(anchor)?);
+    let difference = x.f_unsqueeze(1).at(at)?.f_sub(&a.f_unsqueeze(0).at(at)?).at(at)?;
+    let soft = difference.f_mul_scalar(k).at(at)?.f_sigmoid().at(at)?;
+    let cdf = soft.f_mean_dim(&[1_i64][..], false, Kind::Float).at(at)?;
+    normal_quantile(&cdf)?.f_clamp(-clamp, clamp).at(at)
 }
 
 /// Cross-entropy of every sample, transformed by [`quantile_transform`].
