@@ -66,14 +66,18 @@ impl Accelerate {
     }
 }
 
+/// Accelerated methods that have a name of their own.
+const NAMED: [(&str, &str); 3] = [("finetune", "acf"), ("l1_sparse", "asparse"), ("scrub", "ascrub")];
+
 /// The name an accelerated method goes by.
 pub fn name_of(method: &str) -> String {
-    match method {
-        "finetune" => "acf".into(),
-        "l1_sparse" => "asparse".into(),
-        "scrub" => "ascrub".into(),
-        other => other.into(),
-    }
+    let own = NAMED.iter().find(|(plain, _)| *plain == method);
+    own.map_or(method, |(_, own)| own).into()
+}
+
+/// The method behind a name, and whether the name is that of its accelerated form.
+pub fn plain_name(name: &str) -> (&str, bool) {
+    NAMED.iter().find(|(_, own)| *own == name).map_or((name, false), |(plain, _)| (plain, true))
 }
 
 /// Refuses options which the accelerated form does not have.

@@ -181,10 +181,10 @@ pub mod script {
         task.removed_classes().iter().map(|class| Dynamic::from(*class)).collect()
     }
 
-    /// The options preset for a task's data set, by method: `task.preset.finetune`.
+    /// The options preset for a task's data set, model, retain set and kind of request, by method: `task.preset.finetune`.
     #[rhai_fn(get = "preset", return_raw)]
     pub fn get_preset(context: NativeCallContext, task: &mut Task) -> Script<Map> {
-        Ok(presets::of_dataset(&Run::of(&context), &task.data().name)?)
+        Ok(presets::all_of(&Run::of(&context), task)?)
     }
 
     /// `"reference"` when the running method shall follow the reference implementation, else `"canonical"`.

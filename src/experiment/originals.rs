@@ -57,13 +57,9 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     Ok(Original { net, source })
 }
 
-/// What was given, on top of the data set's recipe, on top of the recipe for all.
+/// What was given, on top of the data set's recipe.
 fn recipe(run: &Run, dataset: &str, given: Map) -> Result<Map> {
-    let mut recipe = Map::new();
-    for name in ["any", dataset] {
-        let table = presets::of_dataset(run, name)?;
-        recipe.extend(table.get("original").and_then(|map| map.clone().try_cast::<Map>()).unwrap_or_default());
-    }
+    let mut recipe = presets::original(run, dataset)?;
     recipe.remove("per_class");
     recipe.extend(given);
     Ok(recipe)
@@ -86,9 +82,7 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     let per_class = o.maybe_integer("per_class", 1)?;
     let mut training = o.map("original")?;
     o.finish()?;
-    let preset = presets::of_dataset(run, dataset)?;
-    let usual = preset.get("original").and_then(|map| map.clone().try_cast::<Map>());
-    let usual = usual.and_then(|map| map.get("per_class").cloned());
+    let usual = presets::original(run, dataset)?.remove("per_class");
     let mut preparation = Map::new();
     if let Some(per_class) = per_class.map(Dynamic::from).or(usual) {
         preparation.insert("per_class".into(), per_class);

@@ -1,15 +1,18 @@
-//! Option values that suit a data set: used where a script gives none.
+//! Option values that suit a data set, a model and a kind of request: used where a script gives none.
 
+use super::accelerate;
 use super::task::Task;
 use crate::runtime::{Error, Result, Run};
 use once_cell::unsync::OnceCell;
 use rhai::{Array, Dynamic, Map};
+use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// The embedded tables, parsed once a run; a run slot.
 #[derive(Default)]
 struct Tables {
-    small: OnceCell<Table>,
+    recipes: OnceCell<Table>,
+    found: OnceCell<Table>,
     reference: OnceCell<Table>,
 }
 
@@ -28,6 +31,22 @@ pub struct Query<'a> {
     pub reference: bool,
     /// The retain set is a reduced one.
     pub condensed: bool,
+    /// The request removes whole classes.
+    pub classes: bool,
+}
+
+impl Tables {
+    fn recipes(&self) -> Result<&Table> {
+        self.recipes.get_or_try_init(|| parse(include_str!("presets/recipes.toml")))
+    }
+
+    fn found(&self) -> Result<&Table> {
+        self.found.get_or_try_init(|| parse(include_str!("presets/found.toml")))
+    }
+
+    fn reference(&self) -> Result<&Table> {
+        self.reference.get_or_try_init(|| parse(include_str!("presets/reference.toml")))
+    }
 }
 
 fn parse(text: &str) -> Result<Table> {
@@ -41,22 +60,35 @@ fn parse(text: &str) -> Result<Table> {
 pub fn find(run: &Run, query: Query) -> Result<Map> {
     let tables = run.slot::<Tables>();
     if query.reference {
-        let table = tables.reference.get_or_try_init(|| parse(include_str!("presets/reference.toml")))?;
-        return Ok(reference(table, query));
+        return Ok(reference(tables.reference()?, query));
     }
-    let table = tables.small.get_or_try_init(|| parse(include_str!("presets/small.toml")))?;
-    let mut found = Map::new();
-    let name = super::accelerate::name_of(query.method);
-    for dataset in ["any", query.dataset] {
-        let methods: &[&str] = if query.accelerated { &["accelerated", &name] } else { &[query.method] };
-        for method in methods {
-            found.extend(at(table, &[dataset, method]).map(to_map).unwrap_or_default());
-            if query.condensed {
-                found.extend(at(table, &[dataset, "condensed", method]).map(to_map).unwrap_or_default());
-            }
+    let (recipes, searched) = (tables.recipes()?, tables.found()?);
+    let mut preset = Map::new();
+    let name = accelerate::name_of(query.method);
+    let names: &[&str] = if query.accelerated { &["accelerated", &name] } else { &[query.method] };
+    for name in names {
+        for dataset in ["any", query.dataset] {
+            preset.extend(at(recipes, &[dataset, name]).map(to_map).unwrap_or_default());
+        }
+        for place in places(query) {
+            let path = [&[query.dataset, query.model], place, &[name]].concat();
+            preset.extend(at(searched, &path).map(to_map).unwrap_or_default());
         }
     }
-    Ok(found)
+    Ok(preset)
+}
+
+/// Where values for a query stand below dataset and model, the more particular ones later.
+fn places(query: Query) -> impl Iterator<Item = &'static [&'static str]> {
+    const PLACES: [(&[&str], bool, bool); 4] = [
+        (&["full"], false, false),
+        (&["full", "class"], false, true),
+        (&["condensed"], true, false),
+        (&["condensed", "class"], true, true),
+    ];
+    let holds =
+        move |(_, condensed, classes): &(_, bool, bool)| (query.condensed || !condensed) && (query.classes || !classes);
+    PLACES.into_iter().filter(holds).map(|(place, ..)| place)
 }
 
 /// The options preset for a method on a task.
@@ -64,21 +96,51 @@ pub fn find(run: &Run, query: Query) -> Result<Map> {
 /// # Errors
 /// A damaged table.
 pub fn of(run: &Run, task: &Task, method: &str, accelerated: bool, reference: bool) -> Result<Map> {
-    let (dataset, model, condensed) = (&task.data().name, task.model_name(), task.reduction().is_some());
-    find(run, Query { dataset, model: &model, method, accelerated, reference, condensed })
+    let (dataset, model) = (&task.data().name, task.model_name());
+    let (condensed, classes) = (task.reduction().is_some(), !task.removed_classes().is_empty());
+    find(run, Query { dataset, model: &model, method, accelerated, reference, condensed, classes })
 }
 
-/// The whole table of a data set, by method: what `task.preset` shows.
-pub fn of_dataset(run: &Run, dataset: &str) -> Result<Map> {
+/// Every preset for a task by method: what `task.preset` shows.
+///
+/// # Errors
+/// A damaged table.
+pub fn all_of(run: &Run, task: &Task) -> Result<Map> {
     let tables = run.slot::<Tables>();
-    let table = tables.small.get_or_try_init(|| parse(include_str!("presets/small.toml")))?;
-    Ok(at(table, &[dataset]).map(to_map).unwrap_or_default())
+    let (dataset, model) = (task.data().name.as_str(), task.model_name());
+    let mut names = BTreeSet::new();
+    for dataset in ["any", dataset] {
+        names.extend(at(tables.recipes()?, &[dataset]).into_iter().flat_map(Table::keys));
+    }
+    for place in [&["full"][..], &["full", "class"], &["condensed"], &["condensed", "class"]] {
+        names.extend(at(tables.found()?, &[&[dataset, &model], place].concat()).into_iter().flat_map(Table::keys));
+    }
+    let mut presets = Map::new();
+    for name in names.into_iter().filter(|name| !["original", "accelerated", "class"].contains(&name.as_str())) {
+        let (method, accelerated) = accelerate::plain_name(name);
+        let preset = of(run, task, method, accelerated, task.is_reference())?;
+        presets.insert(name.as_str().into(), preset.into());
+    }
+    Ok(presets)
+}
+
+/// How the original of a data set is trained: what is said for it, on top of what is said for all.
+///
+/// # Errors
+/// A damaged table.
+pub fn original(run: &Run, dataset: &str) -> Result<Map> {
+    let tables = run.slot::<Tables>();
+    let mut recipe = Map::new();
+    for dataset in ["any", dataset] {
+        recipe.extend(at(tables.recipes()?, &[dataset, "original"]).map(to_map).unwrap_or_default());
+    }
+    Ok(recipe)
 }
 
 /// The published values; those of CIFAR-10 and ResNet-18 for what was not published.
 fn reference(table: &Table, query: Query) -> Map {
     let regime = if query.condensed { "condensed" } else { "full" };
-    let name = if query.accelerated { super::accelerate::name_of(query.method) } else { query.method.into() };
+    let name = if query.accelerated { accelerate::name_of(query.method) } else { query.method.into() };
     let known = |dataset, model| at(table, &[dataset, model, regime, &name]);
     let found = known(query.dataset, query.model)
         .or_else(|| known(query.dataset, "resnet18"))
@@ -113,7 +175,8 @@ mod tests {
     use crate::runtime::run::Settings;
 
     fn query(method: &str) -> Query<'_> {
-        Query { dataset: "digits", model: "convnet", method, accelerated: false, reference: false, condensed: false }
+        let (dataset, model) = ("digits", "convnet");
+        Query { dataset, model, method, accelerated: false, reference: false, condensed: false, classes: false }
     }
 
     #[test]
@@ -124,6 +187,44 @@ mod tests {
         let digits = find(&run, Query { accelerated: true, ..query("finetune") }).unwrap();
         assert!(digits["lr"].as_float().unwrap() > 0.0 && digits["epochs"].as_int() == Ok(1));
         assert!(find(&run, query("nothing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn more_particular_places_come_later_and_other_models_have_recipes_only() {
+        let place = |condensed, classes| {
+            places(Query { condensed, classes, ..query("ssd") }).map(|place| place.join(".")).collect::<Vec<_>>()
+        };
+        assert_eq!(place(false, false), ["full"]);
+        assert_eq!(place(false, true), ["full", "full.class"]);
+        assert_eq!(place(true, true), ["full", "full.class", "condensed", "condensed.class"]);
+        let run = Run::new(Settings::default());
+        assert!(!find(&run, query("ssd")).unwrap().is_empty());
+        assert!(find(&run, Query { model: "mlp", ..query("ssd") }).unwrap().is_empty());
+        assert!(!find(&run, Query { model: "mlp", ..query("retrain") }).unwrap().is_empty());
+    }
+
+    #[test]
+    fn no_table_says_anything_about_a_method_that_is_not_there() {
+        let run = Run::new(Settings::default());
+        let tables = run.slot::<Tables>();
+        let known = |name: &str| {
+            let methods = ["original", "accelerated", "class"].map(String::from).into_iter();
+            let files = crate::runtime::sources::STDLIB.iter();
+            let declared = files.flat_map(|(_, text)| text.lines().filter_map(|line| line.strip_prefix("fn ")));
+            methods
+                .chain(declared.filter_map(|line| line.split('(').next()).map(String::from))
+                .any(|known| known == name)
+        };
+        for methods in tables.recipes().unwrap().values().filter_map(Value::as_table) {
+            assert!(methods.keys().all(|name| known(name)), "{methods:?}");
+        }
+        for regime in tables.found().unwrap().values().filter_map(Value::as_table).flat_map(Table::values) {
+            for methods in regime.as_table().unwrap().values().filter_map(Value::as_table) {
+                assert!(methods.keys().all(|name| known(name)), "{methods:?}");
+                let class = methods.get("class").and_then(Value::as_table);
+                assert!(class.is_none_or(|class| class.keys().all(|name| known(name))), "{class:?}");
+            }
+        }
     }
 
     #[test]
