@@ -96,12 +96,14 @@ fn an_error_inside_a_built_in_method_shows_its_line_and_the_callers() {
 #[test]
 fn rows_have_exactly_the_agreed_fields() {
     let place = Place::new();
-    let ended =
-        run(&place, "unlearn::run(\"acf\", task.reduce(#{ width: 4, per_class: 30 }), #{ keep: true, every: 1 });");
+    let ended = run(
+        &place,
+        "unlearn::run(\"acf\", task.reduce(#{ width: 4, per_class: 30 }), #{ weights: true, every: \"epoch\" });",
+    );
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let row = rows(&place).remove(0);
     let fields: Vec<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
-    let agreed = "run_id method label variant accelerated dataset model split_id seeds retain options metrics seconds peak_memory status";
+    let agreed = "run_id method label variant accelerated dataset model split_id seeds retain options metrics seconds peak_memory status key";
     assert_eq!(fields, agreed.split(' ').chain(["history", "weights"]).collect::<Vec<_>>());
     assert_eq!((&row["retain"]["kind"], &row["retain"]["per_class"]), (&"blend".into(), &30.into()));
     let seconds = |stage: &str| row["seconds"][stage].as_f64().expect("seconds");
@@ -122,4 +124,72 @@ fn the_reference_variant_takes_its_own_split_and_values() {
                   assert(r.options.forget_scale == 0.2 && r.options.forget_passes == 6);";
     let ended = run(&place, script);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+/// Two methods, one of a script's own, then whatever comes last.
+fn three(last: &str) -> String {
+    format!(
+        "{SMALL}fn mine(task, opt) {{ let o = options(opt, #{{ lr: 0.1 }}); task.model() }}\n\
+         let a = unlearn::run(\"retrain\", task, #{{ epochs: 1 }});\n\
+         let b = unlearn::run(mine, task, #{{ lr: 0.2, weights: true }});\n\
+         record(\"note\", #{{ x: 1 }});\n\
+         {last}\n\
+         let c = unlearn::run(\"finetune\", task, #{{ epochs: 1 }});\n\
+         print(`${{c.gaps.tow}} ${{b.net.weights_hash() == task.original.weights_hash()}}`);\n"
+    )
+}
+
+#[test]
+fn a_resumed_run_takes_what_is_finished_and_repeats_the_rest() {
+    let place = Place::new();
+    let whole = place.run_with(&three(""), &["--out", "whole"]);
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    let stopped = place.run_with(&three("throw \"power cut\";"), &["--out", "out"]);
+    assert_eq!(stopped.code, 1);
+    // A crash in the middle of a line.
+    let file = place.path("out/results.jsonl");
+    let text = std::fs::read_to_string(&file).expect("results");
+    std::fs::write(&file, format!("{text}{{\"run_id\":\"0003-fi")).expect("written");
+    let refused = place.run_with(&three(""), &["--out", "out"]);
+    assert!(refused.code == 2 && refused.stderr.contains("not empty"), "{}", refused.stderr);
+    // Another last line: only what is built in keeps its key, since that of `mine` covers the script's text.
+    let resumed = place.run_with(&three(""), &["--out", "out", "--resume"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert_eq!(resumed.stdout, whole.stdout);
+    let again = place.run_with(&three(""), &["--out", "out", "--resume"]);
+    assert_eq!((again.code, again.stdout), (0, resumed.stdout), "{}", again.stderr);
+    let strip = |mut row: Value| {
+        let fields = row.as_object_mut().expect("a row");
+        ["seconds", "peak_memory", "key"].iter().for_each(|key| drop(fields.remove(*key)));
+        row
+    };
+    let all = |folder: &str| common::read_rows(&place.path(folder)).into_iter().map(strip).collect::<Vec<_>>();
+    let (first, second) = (all("whole"), all("out"));
+    assert_eq!(first.len(), 4);
+    for row in &first {
+        assert_eq!(
+            second.iter().filter(|other| *other == row).count(),
+            1 + usize::from(row["method"] == "mine"),
+            "{row}"
+        );
+    }
+    let status = std::fs::read_to_string(place.path("out/status.json")).expect("status");
+    assert!(status.contains("finished"), "{status}");
+}
+
+#[test]
+fn a_result_without_kept_weights_says_so_when_its_net_is_asked_for() {
+    let place = Place::new();
+    let script =
+        format!("{SMALL}let r = unlearn::run(\"finetune\", task, #{{ epochs: 1 }}); print(r.net.parameter_count());");
+    assert_eq!(place.run_with(&script, &["--out", "out"]).code, 0);
+    let ended = place.run_with(&script, &["--out", "out", "--resume"]);
+    assert_eq!(ended.code, 1);
+    assert!(
+        ended.stderr.contains("its row is of an earlier run") && ended.stderr.contains("weights: true"),
+        "{}",
+        ended.stderr
+    );
+    let usage = place.run_with(&script, &["--resume"]);
+    assert!(usage.code == 2 && usage.stderr.contains("--out"), "{}", usage.stderr);
 }

@@ -101,6 +101,7 @@ struct Machine {
 Examples:
   lethe run examples/quickstart.rhai
   lethe run exp.rhai --set epochs=20 --set 'widths=[16, 32]' --seed 3 --out results/first
+  lethe run table.rhai --out results/table --resume     starts, or goes on where it stopped
   echo 'print(randn([2, 3]));' | lethe run -")]
 struct RunOptions {
     /// The script; - reads it from standard input
@@ -114,6 +115,9 @@ struct RunOptions {
     /// The run folder [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there
+    #[arg(long, requires = "out")]
+    resume: bool,
 }
 
 #[derive(Debug, clap::Args)]

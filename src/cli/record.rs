@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-/// Tells the recorder where results go: `out`, or a new folder below `runs`, opened by the first row.
-pub fn plan(host: &Host, out: Option<PathBuf>, script: &Script) {
+/// Tells the recorder where results go: `out` (continued where an earlier run stopped, when told so), or a new folder below
+/// `runs`, opened by the first row.
+pub fn plan(host: &Host, out: Option<PathBuf>, resume: bool, script: &Script) {
     let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name: script.stem(),
         out,
+        resume,
         root: "runs".into(),
         settings: Box::new(settings_of(host, script)),
         sources: Box::new(move || {

@@ -45,7 +45,7 @@ pub fn repl(options: &ReplOptions, quiet: bool) -> Ending {
     let waiting = terminal::listen();
     let host = Host::new(settings);
     let script = Script { name: NAME.into(), text: String::new() };
-    record::plan(&host, None, &script);
+    record::plan(&host, None, false, &script);
     let live = std::io::stdin().is_terminal();
     let mut repl = Repl { session: Session::new(host), colored: start::colored(&std::io::stderr()), live };
     let ending = if live { repl.converse(&waiting, quiet) } else { repl.feed() };

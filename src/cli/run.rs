@@ -18,7 +18,7 @@ pub fn run(options: &RunOptions, quiet: bool) -> Ending {
         Ok(ast) => ast,
         Err(ending) => return ending,
     };
-    record::plan(&host, options.out.clone(), &script);
+    record::plan(&host, options.out.clone(), options.resume, &script);
     let outcome = host.run_script(&ast);
     conclude(&host, &script, outcome)
 }
@@ -26,7 +26,7 @@ pub fn run(options: &RunOptions, quiet: bool) -> Ending {
 /// Everything that can be refused before the engine exists; then the engine.
 fn prepare(options: &RunOptions, quiet: bool) -> Result<(Host, Script)> {
     let script = Script::read(&options.file)?;
-    if let Some(out) = &options.out {
+    if let Some(out) = options.out.as_deref().filter(|out| !(options.resume && folder::has_results(out))) {
         folder::check(out)?;
     }
     let settings = start::settings(&options.machine, options.set.clone(), quiet)?;
@@ -71,6 +71,11 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);
         ending = if ending == Ending::Success { Ending::ScriptError } else { ending };
+    }
+    if recorder.unclaimed() > 0 && ending == Ending::Success {
+        let message =
+            format!("{} rows of the earlier run were not asked for this time; they stay", recorder.unclaimed());
+        host.run.progress().say(&message);
     }
     if let Some(folder) = recorder.opened() {
         host.run.progress().say(&format!("results: {}", folder.display()));

@@ -4,6 +4,7 @@ use super::attacks;
 use super::confidence::{self, Separator};
 use super::metrics::{Basis, Metrics};
 use super::predict::predict;
+use super::rank;
 use super::scores::Scores;
 use crate::data::Dataset;
 use crate::nn::Net;
@@ -37,6 +38,11 @@ pub fn evaluate(net: &Net, parts: &Parts, seed: u64) -> Result<Metrics> {
         .map(|(name, scores)| (name.to_string(), scores.per_class(classes)))
         .to_vec();
     attack(&mut metrics, &forget, &retain, &test, &Stream::new(seed, "evaluate"))?;
+    if let Some(unseen) = &unseen {
+        let present = distinct(&forget.labels);
+        let alike = unseen.keep(|label| present.contains(&label));
+        metrics.set("unseen_mia_auc", rank::auc(&forget.phi, &alike.phi).value);
+    }
     Ok(metrics)
 }
 

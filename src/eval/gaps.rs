@@ -144,6 +144,15 @@ pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Opti
     found
 }
 
+/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025`.
+pub fn before(original: &Metrics) -> String {
+    let percent = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
+    let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
+    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {auc:.3} ± {error:.3}") };
+    let (retain, test) = (percent(original.get("retain_accuracy")), percent(original.get("test_accuracy")));
+    format!("train {retain} · test {test}{attack}")
+}
+
 /// A word about the original network where its attack can hardly tell anything.
 pub fn weak_original(original: &Metrics) -> Option<String> {
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));

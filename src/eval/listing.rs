@@ -10,7 +10,7 @@ pub struct Listing {
 }
 
 /// Names with what they mean; the first ones are of `evaluate`, the last three of `gaps`.
-const METRICS: [(&str, &str); 18] = [
+const METRICS: [(&str, &str); 19] = [
     ("retain_accuracy", "share of the retained samples that the network classifies rightly"),
     (
         "forget_accuracy",
@@ -33,6 +33,7 @@ const METRICS: [(&str, &str); 18] = [
         "mia_tpr_at_1",
         "share of forgotten samples the attack finds at one per cent false alarms; from 1,000 test samples on",
     ),
+    ("unseen_mia_auc", "the attack against unseen samples in place of test samples: to choose options and weights by"),
     ("mia_ref", "score of the membership attack of arXiv 2507.09786"),
     ("mia_salun", "SalUn's confidence attack: share of the forgotten samples taken for samples not trained on"),
     ("average_gap", "gap to retraining: mean difference of three accuracies and mia_salun, in percentage points"),

@@ -466,7 +466,7 @@ pub mod unlearning {
     /// listed here go to the method.
     ///
     /// # Signature
-    /// unlearn::run(method: string | Fn, task: Task, #{ name, variant, accelerate, regularizer, seed, every, keep, budget, on_error, .. }) -> Outcome
+    /// unlearn::run(method: string | Fn, task: Task, #{ name, variant, accelerate, regularizer, seed, every, keep, weights, budget, on_error, .. }) -> Outcome
     ///
     /// # Options
     /// - `name` (string, the method's): label in rows and tables
@@ -477,9 +477,15 @@ pub mod unlearning {
     ///   within their union, "logloss" compares ln(1 + loss), "anchored" takes both as quantiles of the unseen set. A function
     ///   `|net, task, n, o|` returns the weighted term
     /// - `seed` (int, the task's): what the method draws from
-    /// - `every` (int): evaluate after every so many epochs, into `result.history`
-    /// - `keep` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)
-    /// - `budget` (float): seconds of unlearning after which the method is stopped and its net taken as it is
+    /// - `every` ("epoch" | int): evaluate after each epoch, or after every so many steps, into `result.history`; the clock
+    ///   stands still meanwhile
+    /// - `keep` ("last" | "best", "last"): `"best"` ends with the weights of the best evaluation along the way. Best is told from
+    ///   unseen data, never from the test part: for samples by NoMUS (mean of accuracy on unseen samples and of
+    ///   1 - 2 |AUC - 0.5|, the attack telling forgotten from unseen samples), for classes by AUS ((1 - accuracy lost on unseen
+    ///   samples) / (1 + accuracy on the forgotten class)). Evaluates after each epoch unless `every` says otherwise
+    /// - `weights` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)
+    /// - `budget` (float): seconds of unlearning after which the method is stopped and its net taken as it is (with
+    ///   `keep: "best"`, as it was when it was best)
     /// - `on_error` ("throw" | "record", "throw"): `"record"` notes a failure and goes on
     ///
     /// # Example

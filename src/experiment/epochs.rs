@@ -64,7 +64,7 @@ impl Epochs {
         super::memory::sample(&self.run);
         record.epochs.set(record.epochs.get() + 1);
         record.schedules.borrow_mut().iter_mut().for_each(frame::Scheduled::advance);
-        record.watch.after_epoch(record.epochs.get() - 1, record.net())
+        record.watch.after_epoch(record.epochs.get(), record.net())
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Record {
     pub options: RefCell<Map>,
     /// The nets handed out by `task.model()` and `task.new_model()`, in order.
     pub nets: RefCell<Vec<Net>>,
+    /// The one of them that was trained last.
+    trained: RefCell<Option<Net>>,
     /// Optimisers whose rate a schedule moves.
     pub schedules: RefCell<Vec<Scheduled>>,
     /// Whether an accelerated form ran, and what of it was used.
@@ -51,6 +53,8 @@ pub struct Record {
     pub regularizer: RefCell<Choice>,
     /// Epochs finished.
     pub epochs: Cell<usize>,
+    /// Where the weights that were kept are from, when the best ones were asked for.
+    pub kept: RefCell<serde_json::Value>,
     /// Evaluations and the budget asked for, and what came of them.
     pub watch: Watch,
 }
@@ -138,9 +142,31 @@ pub fn enter(run: &Run, frame: Frame) -> Result<(Rc<Frame>, FrameGuard)> {
 }
 
 impl Record {
-    /// The net that stands for the run: the last one handed out.
+    /// The net that stands for the run: the one trained last, else the last one handed out.
     pub fn net(&self) -> Option<Net> {
-        self.nets.borrow().last().cloned()
+        self.trained.borrow().clone().or_else(|| self.nets.borrow().last().cloned())
+    }
+
+    /// Takes note of a step of an optimiser, after it.
+    ///
+    /// # Errors
+    /// When the budget is spent; those of evaluating.
+    pub fn stepped(&self, run: &Run, optimizer: &Optimizer, loss: &tch::Tensor) -> Result<()> {
+        let net = optimizer.net().and_then(|net| self.handed_out(net));
+        if let Some(net) = &net {
+            self.trained.replace(Some(net.clone()));
+        }
+        self.watch.stepped(run, loss, optimizer.lr(), self.epochs.get(), net.as_ref())
+    }
+
+    /// The net handed out by the task that an optimiser trains: the optimiser's own, or a part of it (a method may put the
+    /// net into a larger one).
+    fn handed_out(&self, trained: &Net) -> Option<Net> {
+        let known = self.trained.borrow();
+        if let Some(net) = known.as_ref().filter(|net| Rc::ptr_eq(net.root(), trained.root())) {
+            return Some(net.clone());
+        }
+        self.nets.borrow().iter().find(|net| trained.shares_parameters(net)).cloned()
     }
 
     /// Takes the last loss off the optimisers, where no run watches their steps.

@@ -47,6 +47,11 @@ struct Library {
 }
 
 impl Method {
+    /// The name of its script.
+    pub fn file(&self) -> Option<&str> {
+        self.script.source()
+    }
+
     /// Calls the method on behalf of the native function whose context this is.
     ///
     /// # Errors

@@ -14,8 +14,17 @@ use std::rc::Rc;
 #[derive(Clone)]
 pub struct Outcome(Rc<Inner>);
 
+/// Why a result has no net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// The method failed.
+    Failed,
+    /// It is a row of an earlier run whose weights were not kept.
+    Resumed,
+}
+
 struct Inner {
-    net: Option<Net>,
+    net: std::result::Result<Net, Absent>,
     metrics: Metrics,
     row: RefCell<Value>,
     history: Vec<Value>,
@@ -26,7 +35,13 @@ struct Inner {
 
 impl Outcome {
     /// A result with the row that tells of it, and its gaps to the retrained network where that is known.
-    pub fn new(net: Option<Net>, metrics: Metrics, row: Value, history: Vec<Value>, gaps: Option<Gaps>) -> Self {
+    pub fn new(
+        net: std::result::Result<Net, Absent>,
+        metrics: Metrics,
+        row: Value,
+        history: Vec<Value>,
+        gaps: Option<Gaps>,
+    ) -> Self {
         Self(Rc::new(Inner { net, metrics, row: RefCell::new(row), history, gaps, added: RefCell::default() }))
     }
 
@@ -35,9 +50,12 @@ impl Outcome {
         self.0.gaps.as_ref()
     }
 
-    /// The unlearned network; `None` when the method failed.
-    pub fn net(&self) -> Option<&Net> {
-        self.0.net.as_ref()
+    /// The unlearned network, or why there is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn net(&self) -> std::result::Result<&Net, Absent> {
+        self.0.net.as_ref().map_err(|absent| *absent)
     }
 
     /// The metrics, fractions.
@@ -85,7 +103,7 @@ impl Outcome {
     /// Whether the field `name` has this value already.
     fn holds(&self, name: &str, value: &Dynamic) -> bool {
         if let Some(net) = value.read_lock::<Net>() {
-            return self.net().is_some_and(|own| Rc::ptr_eq(own.root(), net.root()));
+            return self.net().is_ok_and(|own| Rc::ptr_eq(own.root(), net.root()));
         }
         let own = match name {
             "metrics" => self.metrics().to_map().into(),
@@ -99,7 +117,7 @@ impl Outcome {
     /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 · 0.11 s`.
     pub fn describe(&self) -> String {
         let label = self.text("label");
-        if self.net().is_none() {
+        if matches!(self.net(), Err(Absent::Failed)) {
             return format!("{label}: failed: {}", self.text("error"));
         }
         let metrics = self.metrics();
@@ -139,7 +157,7 @@ pub fn from_json(value: &Value) -> Dynamic {
 #[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
-    use super::from_json;
+    use super::{Absent, from_json};
     use crate::runtime::{Error, Script};
     use rhai::{Dynamic, Map};
 
@@ -147,6 +165,9 @@ pub mod script {
     pub type Outcome = super::Outcome;
 
     /// The unlearned network of a result; `()` when the method failed and `on_error: "record"` was given.
+    ///
+    /// Results that `lethe run --resume` took from the earlier part of a run have their network only where `weights: true`
+    /// kept it.
     ///
     /// # Signature
     /// result.net -> Net
@@ -158,9 +179,18 @@ pub mod script {
     /// let result = unlearn::run("finetune", task, #{ epochs: 1 });
     /// assert(type_of(result.net) == "Net");
     /// ```
-    #[rhai_fn(get = "net", pure)]
-    pub fn net(outcome: &mut Outcome) -> Dynamic {
-        outcome.net().cloned().map_or(Dynamic::UNIT, Dynamic::from)
+    #[rhai_fn(get = "net", pure, return_raw)]
+    pub fn net(outcome: &mut Outcome) -> Script<Dynamic> {
+        match outcome.net() {
+            Ok(net) => Ok(Dynamic::from(net.clone())),
+            Err(Absent::Failed) => Ok(Dynamic::UNIT),
+            Err(Absent::Resumed) => {
+                let label = outcome.text("label");
+                Err(Error::new("", format!("the network of {label:?} is not here: its row is of an earlier run"))
+                    .hint("run it with weights: true, so that a resumed run finds its network again")
+                    .into())
+            }
+        }
     }
 
     /// The metrics of a result by name, fractions between 0 and 1; what does not exist is NaN.
@@ -219,7 +249,7 @@ pub mod script {
     }
 
     /// The evaluations along the way that `every` of `unlearn::run` asked for: an array of
-    /// `#{ epoch, seconds, metrics }`.
+    /// `#{ epoch, step, seconds, score, metrics }`, seconds being those of unlearning and `score` what `keep: "best"` goes by.
     ///
     /// # Signature
     /// result.history -> array
@@ -228,7 +258,7 @@ pub mod script {
     /// ```rhai
     /// let d = dataset("digits");
     /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
-    /// let result = unlearn::run("finetune", task, #{ epochs: 2, every: 1 });
+    /// let result = unlearn::run("finetune", task, #{ epochs: 2, every: "epoch" });
     /// assert(result.history.len() == 2);
     /// ```
     #[rhai_fn(get = "history", pure)]

@@ -2,11 +2,12 @@
 
 use super::cache;
 use super::frame::Record;
+use super::order::Order;
 use super::presets;
-use super::run::Order;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::eval::evaluate::{self, Parts};
+use crate::eval::gaps;
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;
@@ -21,6 +22,10 @@ use std::rc::Rc;
 /// The retrained networks of this run by split; a run slot.
 #[derive(Default)]
 pub struct References(RefCell<HashMap<String, Rc<Reference>>>);
+
+/// The metrics of original networks by their weights and split; a run slot.
+#[derive(Default)]
+struct Originals(RefCell<HashMap<String, Rc<Metrics>>>);
 
 /// What is known about the retrained network of a split.
 #[derive(Debug, Clone)]
@@ -53,6 +58,26 @@ pub fn evaluate(task: &Task, net: &Net) -> Result<Metrics> {
     evaluate::evaluate(net, &parts, task.seed())
 }
 
+/// The metrics of a task's original network, evaluated once and told in one line when that happens.
+///
+/// # Errors
+/// Those of evaluating.
+pub fn original(run: &Run, task: &Task) -> Result<Rc<Metrics>> {
+    let originals = run.slot::<Originals>();
+    let key = format!("{} {}", task.original_hash()?, task.split_id());
+    if let Some(known) = originals.0.borrow().get(&key) {
+        return Ok(known.clone());
+    }
+    let metrics = Rc::new(run.aside(|| evaluate(task, task.original()))?);
+    let (name, data) = (task.model_name(), &task.data().name);
+    run.progress().say(&format!("original {name} on {data}: {}", gaps::before(&metrics)));
+    if let Some(warning) = gaps::weak_original(&metrics) {
+        run.progress().warn(&warning);
+    }
+    originals.0.borrow_mut().insert(key, metrics.clone());
+    Ok(metrics)
+}
+
 /// The retrained reference of a task from the cache, when the order is exactly that: plain `retrain` with its preset.
 /// The seconds entered are those of the training that was stored.
 pub fn from_cache(run: &Run, task: &Task, order: &Order, options: &Map, record: &Rc<Record>) -> Result<Option<Net>> {
@@ -64,6 +89,15 @@ pub fn from_cache(run: &Run, task: &Task, order: &Order, options: &Map, record: 
     record.read_options.set(true);
     record.primary.set(true);
     Ok(Some(found.net))
+}
+
+/// The net of a retrained reference, when the order is one that the cache has.
+///
+/// # Errors
+/// Those of building the network.
+pub fn cached_net(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<Option<Net>> {
+    let Some(place) = place(run, task, order, options)? else { return Ok(None) };
+    Ok(cache::find(run, &place, task.original())?.map(|found| found.net))
 }
 
 /// Stores a retrained reference in the cache, when it belongs there.

@@ -1,7 +1,7 @@
 //! The row a run leaves behind, field by field as contracts settle them.
 
 use super::frame::Record;
-use super::run::Order;
+use super::order::Order;
 use super::store;
 use super::task::Task;
 use crate::eval::Metrics;
@@ -67,6 +67,7 @@ impl Sheet<'_> {
             "seconds": self.seconds(),
             "peak_memory": peak_memory(self.run),
             "status": status,
+            "key": order.key,
         }))
     }
 

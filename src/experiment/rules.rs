@@ -6,8 +6,8 @@ use crate::runtime::{Error, Options, Result, Run};
 use rhai::{Array, Dynamic, Map};
 
 /// The options that `unlearn::run` consumes; a method cannot have one of these names.
-pub const RUN_OPTIONS: [&str; 9] =
-    ["name", "variant", "accelerate", "regularizer", "seed", "every", "keep", "budget", "on_error"];
+pub const RUN_OPTIONS: [&str; 10] =
+    ["name", "variant", "accelerate", "regularizer", "seed", "every", "keep", "weights", "budget", "on_error"];
 
 /// What an option accepts beyond the type of its default.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,23 +1,26 @@
 //! `unlearn::run`: one method on one task, timed, evaluated and recorded.
 
 use super::accelerate::{self, Accelerate};
+use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
-use super::outcome::Outcome;
+use super::order::{self, Every, Order, Subject};
+use super::outcome::{Absent, Outcome};
 use super::reference::{self, References};
-use super::regularizer::{Choice, Workshop};
+use super::regularizer::Workshop;
+use super::resume;
 use super::row;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::eval::gaps::gaps;
 use crate::nn::{Hooks, Net};
 use crate::report::recorder::Recorder;
-use crate::runtime::clock::{self, Clock};
+use crate::runtime::clock;
 use crate::runtime::error::message_of;
 use crate::runtime::options::describe;
-use crate::runtime::{Error, Options, Result, Run, Script};
+use crate::runtime::sources::SourceMap;
+use crate::runtime::{Error, Result, Run, Script};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
-use serde_json::Value;
 use std::rc::Rc;
 
 /// What is run: a method by name, or a function of the caller's.
@@ -32,116 +35,29 @@ struct Called {
     name: String,
     anonymous: bool,
     builtin: bool,
+    /// The script it is in.
+    text: String,
 }
 
-/// What `unlearn::run` itself was asked for.
-pub struct Order {
-    /// The method is one of the standard library.
-    pub builtin: bool,
-    /// The method's name.
-    pub method: String,
-    /// The name in rows and tables.
-    pub label: String,
-    /// Formulas and presets of the reference implementation.
-    pub reference: bool,
-    /// The accelerated form.
-    pub accelerate: bool,
-    /// A regulariser for it was chosen.
-    pub regularizer: Option<Choice>,
-    /// The seed of the run's streams.
-    pub seed: u64,
-    /// Evaluate after so many epochs.
-    pub every: Option<usize>,
-    /// Keep the weights in the run folder.
-    pub keep: bool,
-    /// Seconds of unlearning after which the method is stopped.
-    pub budget: Option<f64>,
-    /// Record a failure and go on.
-    pub record_errors: bool,
-}
-
-/// Evaluates a net on a task's splits without moving a stream or the clock.
-pub struct Examiner {
-    run: Run,
-    task: Task,
-    keep: Option<String>,
-}
-
-impl Examiner {
-    /// An evaluation along the way: `{ epoch, seconds, metrics }`.
-    pub fn examine(&self, net: &Net, epoch: usize) -> Result<Value> {
-        let seconds = self.run.slot::<Clock>().running("unlearn").unwrap_or(0.0);
-        let metrics = self.metrics(net)?;
-        let mut found = serde_json::json!({ "epoch": epoch, "seconds": seconds, "metrics": metrics.to_json() });
-        if let Some(run_id) = &self.keep {
-            let path = row::keep_weights(&self.run, &format!("{run_id}-epoch-{epoch}"), net)?;
-            if let Some(fields) = found.as_object_mut() {
-                fields.insert("weights".into(), path.into());
-            }
-        }
-        Ok(found)
+impl Called {
+    fn subject(&self) -> Subject<'_> {
+        Subject { name: &self.name, anonymous: self.anonymous, builtin: self.builtin, text: &self.text }
     }
-
-    /// The metrics on the task's splits.
-    pub fn metrics(&self, net: &Net) -> Result<Metrics> {
-        let _stage = clock::stage(&self.run, "evaluate");
-        self.run.aside(|| reference::evaluate(&self.task, net))
-    }
-}
-
-/// Reads what `run` consumes; the rest is the method's.
-fn read_order(context: &NativeCallContext, task: &Task, called: &Called, given: Map) -> Result<(Order, Map)> {
-    let Called { name: method, anonymous, builtin, .. } = called;
-    let mut o = Options::new("unlearn::run", given);
-    let name = o.maybe_text("name")?;
-    let usual = if task.is_reference() { "reference" } else { "canonical" };
-    let reference = o.choice("variant", usual, &["canonical", "reference"])? == "reference";
-    let accelerate = o.flag("accelerate", false)?;
-    let regularizer = o.take("regularizer", "string | function", "\"quantile\"");
-    let regularizer = regularizer.map(|value| Choice::read(context, &value)).transpose()?;
-    let seed = o.integer("seed", task.seed() as i64, 0)? as u64;
-    let every = o.maybe_integer("every", 1)?.map(|n| n as usize);
-    let keep = o.flag("keep", false)?;
-    let budget = o.maybe_number("budget")?;
-    let record_errors = o.choice("on_error", "throw", &["throw", "record"])? == "record";
-    if let Some(seconds) = budget.filter(|seconds| *seconds <= 0.0) {
-        return Err(
-            Error::new("unlearn::run", format!("`budget` must be above 0 seconds, got {seconds}")).word("budget")
-        );
-    }
-    if *anonymous && name.is_none() {
-        return Err(Error::new("unlearn::run", "a closure has no name for the results")
-            .hint("give one: unlearn::run(|task, opt| .., task, #{ name: \"mine\" })"));
-    }
-    let label = name.clone().unwrap_or_else(|| method.to_string());
-    let method = if *anonymous { label.clone() } else { method.to_string() };
-    let order = Order {
-        builtin: *builtin,
-        method,
-        label,
-        reference,
-        accelerate,
-        regularizer,
-        seed,
-        every,
-        keep,
-        budget,
-        record_errors,
-    };
-    Ok((order, o.rest()))
 }
 
 /// Finds out what to run.
 fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
+    let text = |source: Option<&str>| source.and_then(|name| run.slot::<SourceMap>().get(name)).unwrap_or_default();
     if method.is_string() {
         let found = methods::find(run, context.engine(), &method.to_string(), context.call_source())?;
-        let (name, builtin) = (found.name.clone(), found.builtin);
-        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin });
+        let (name, builtin, text) = (found.name.clone(), found.builtin, text(found.file()));
+        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin, text });
     }
     match method.clone().try_cast::<FnPtr>() {
         Some(function) => {
             let (name, anonymous) = (function.fn_name().to_string(), function.is_anonymous());
-            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false })
+            let text = text(context.call_source());
+            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false, text })
         }
         None => {
             let message = format!("the method must be a name or a function, got {}", describe(method));
@@ -157,15 +73,19 @@ fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Ca
 pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Map) -> Script<Outcome> {
     let run = Run::of(context);
     let called = called(context, &run, method)?;
-    let (order, options) = read_order(context, task, &called, given)?;
+    let (mut order, options) = order::read(context, task, &called.subject(), given)?;
+    order.key = run.slot::<Recorder>().name_order(&order.key);
     let run_id = row::new_id(&run, &order, task);
+    if let Some(outcome) = resume::earlier(&run, task, &order, &options)? {
+        return Ok(outcome);
+    }
+    reference::original(&run, task)?;
     let record = Rc::new(record(&run, task, &order, &run_id));
     let book = clock::book(&run);
     let worked = {
         let _scope = run.enter(order.seed, &format!("unlearn/{}/{}", order.label, task.split_id()));
-        let examiner = Examiner { run: run.clone(), task: task.clone(), keep: None };
         let job = Job { context, run: &run, called: &called, task, order: &order, options: &options, record: &record };
-        job.work().and_then(|net| Ok((examiner.metrics(&net)?, net)))
+        job.work().and_then(|net| Ok((Examiner::new(&run, task, None).metrics(&net)?, net)))
     };
     let sheet = row::Sheet { run: &run, task, order: &order, record: &record, run_id, seconds: book.close() };
     match worked {
@@ -179,10 +99,11 @@ fn record(run: &Run, task: &Task, order: &Order, run_id: &str) -> Record {
     let record = Record::default();
     let watch = &record.watch;
     watch.every.set(order.every);
+    watch.keep_best.set(order.keep_best);
     watch.budget.set(order.budget);
     if order.every.is_some() {
-        let keep = order.keep.then(|| run_id.to_string());
-        watch.examiner.replace(Some(Examiner { run: run.clone(), task: task.clone(), keep }));
+        let keep = order.weights.then(|| run_id.to_string());
+        watch.examiner.replace(Some(Examiner::new(run, task, keep)));
     }
     record.regularizer.replace(order.regularizer.clone().unwrap_or_default());
     record
@@ -222,6 +143,9 @@ impl Job<'_, '_> {
         };
         record.watch.check_loss(&order.method, record.epochs.get().saturating_sub(1))?;
         check_used(order, options, record)?;
+        if let Some(at) = record.watch.settle(record.epochs.get(), &net)? {
+            record.kept.replace(at);
+        }
         Ok(net)
     }
 
@@ -257,8 +181,11 @@ fn check_used(order: &Order, options: &Map, record: &Record) -> Result<()> {
     if order.regularizer.is_some() && !(record.accelerated.get() && record.regularized.get()) {
         return unused("regularizer", "no accelerated method called task.regularizer");
     }
-    if order.every.is_some() && record.epochs.get() == 0 {
-        return unused("every", "it has no loop over epochs(..)");
+    let asked = if order.keep_best { "keep" } else { "every" };
+    match order.every {
+        Some(Every::Epoch) if record.epochs.get() == 0 => return unused(asked, "it has no loop over epochs(..)"),
+        Some(Every::Steps(_)) if record.watch.steps() == 0 => return unused(asked, "no optimiser steps its net"),
+        _ => {}
     }
     if !record.read_options.get()
         && let Some(key) = options.keys().next()
@@ -287,7 +214,7 @@ fn hook(run: &Run, record: Rc<Record>) -> HookGuard {
     let watched = run.clone();
     hooks.push(Rc::new(move |optimizer, loss| {
         let innermost = Rc::ptr_eq(&frame::current(&watched).record, &record);
-        if innermost { record.watch.stepped(&watched, loss, optimizer.lr()) } else { Ok(()) }
+        if innermost { record.stepped(&watched, optimizer, loss) } else { Ok(()) }
     }));
     HookGuard { run: run.clone(), length }
 }
@@ -306,13 +233,16 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Sc
         if !history.is_empty() {
             fields.insert("history".into(), history.clone().into());
         }
-        if order.keep {
+        if order.keep_best {
+            fields.insert("kept".into(), sheet.record.kept.take());
+        }
+        if order.weights {
             fields.insert("weights".into(), row::keep_weights(run, &sheet.run_id, &net)?.into());
         }
     }
     run.slot::<Recorder>().append(&row)?;
     let gaps = run.slot::<References>().get(task.split_id()).map(|retrained| gaps(&metrics, &retrained.metrics));
-    Ok(Outcome::new(Some(net), metrics, row, history, gaps))
+    Ok(Outcome::new(Ok(net), metrics, row, history, gaps))
 }
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.
@@ -325,7 +255,7 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     sheet.run.slot::<Recorder>().append(&row)?;
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
-        return Ok(Outcome::new(None, Metrics::default(), row, vec![], None));
+        return Ok(Outcome::new(Err(Absent::Failed), Metrics::default(), row, vec![], None));
     }
     Err(error)
 }

@@ -4,9 +4,11 @@ use super::frame::{self, Scheduled};
 use crate::condense::reduce::{ReduceOptions, Reduced, reduce};
 use crate::data::request::{self, Partition, Request};
 use crate::data::{Data, Dataset};
+use crate::eval::metrics::to_json;
 use crate::nn::{AdamOptions, Net, Optimizer, Schedule, SgdOptions};
 use crate::runtime::options::{as_integer, as_number, describe};
 use crate::runtime::{Error, Options, Result, Run};
+use once_cell::unsync::OnceCell;
 use rhai::{Array, Dynamic, Map};
 use std::rc::Rc;
 
@@ -21,7 +23,10 @@ struct Inner {
     parts: Partition,
     reference: bool,
     reduction: Option<Rc<Reduced>>,
+    /// The options the reduction was asked for with.
+    reduced_by: String,
     cached: Option<super::cache::Source>,
+    original_hash: OnceCell<String>,
 }
 
 impl Task {
@@ -33,7 +38,10 @@ impl Task {
         check_fits(original, data)?;
         let parts = request::partition(data, request, reference, seed)?;
         let (original, data) = (original.clone(), data.clone());
-        Ok(Self(Rc::new(Inner { original, data, parts, reference, reduction: None, cached: None })))
+        let (reduced_by, original_hash) = Default::default();
+        let inner =
+            Inner { original, data, parts, reference, reduction: None, reduced_by, cached: None, original_hash };
+        Ok(Self(Rc::new(inner)))
     }
 
     /// The network that has to forget.
@@ -116,10 +124,17 @@ impl Task {
         &self.0.parts.split.classes
     }
 
-    /// The same task with a smaller retain set.
-    #[must_use]
-    pub fn reduced(&self, reduction: Reduced) -> Self {
-        Self(Rc::new(Inner { reduction: Some(Rc::new(reduction)), ..(*self.0).clone() }))
+    /// The options that the reduction was asked for with, in one line; empty for the whole retain set.
+    pub fn reduced_by(&self) -> &str {
+        &self.0.reduced_by
+    }
+
+    /// A hash of the original's weights, as they were when it was first asked for.
+    ///
+    /// # Errors
+    /// Those of reading the weights.
+    pub fn original_hash(&self) -> Result<&str> {
+        Ok(self.0.original_hash.get_or_try_init(|| self.0.original.weights_hash())?)
     }
 
     /// The same task with a reduced retain set, made as the options of `task.reduce` say. What is drawn depends on the
@@ -128,11 +143,12 @@ impl Task {
     /// # Errors
     /// Wrong options; those of clustering and condensing.
     pub fn reduce(&self, run: &Run, given: Map) -> Result<Self> {
+        let reduced_by = to_json(&given.clone().into()).to_string();
         let options = ReduceOptions::read(given, self.seed())?;
         let _scope = run.enter(self.seed(), &format!("reduce/{}", self.split_id()));
         let reduced = reduce(self.train(), &self.0.parts.split.forget, &options, run)?;
         run.progress().say(&format!("reduce {}", reduced.describe()));
-        Ok(self.reduced(reduced))
+        Ok(Self(Rc::new(Inner { reduction: Some(Rc::new(reduced)), reduced_by, ..(*self.0).clone() })))
     }
 
     /// The same task, whose original and retrained reference have a place in the cache.

@@ -257,7 +257,7 @@ pub fn accuracy(net: &Net, dataset: &Dataset) -> Result<f64> {
 }
 
 /// Copies of weights and buffers.
-fn snapshot(net: &Net) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn snapshot(net: &Net) -> Result<Vec<(String, Tensor)>> {
     let _guard = tch::no_grad_guard();
     net.state().into_iter().map(|(name, tensor)| Ok((name, tensor.f_detach_copy().at("train")?))).collect()
 }

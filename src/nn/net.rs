@@ -180,6 +180,14 @@ impl Net {
         self.named_state().into_iter().map(|(name, p)| (name, p.handle())).collect()
     }
 
+    /// Whether `part` is this network, or made of some of its parameters.
+    pub fn shares_parameters(&self, part: &Self) -> bool {
+        let mine = self.trained();
+        let theirs = part.trained();
+        Rc::ptr_eq(&self.0.root, &part.0.root)
+            || theirs.first().is_some_and(|one| mine.iter().any(|own| Rc::ptr_eq(own, one)))
+    }
+
     /// A network of its own with equal values, everything trainable.
     ///
     /// # Errors

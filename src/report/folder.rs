@@ -44,6 +44,30 @@ pub fn check(out: &Path) -> Result<()> {
     if is_writable(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
 }
 
+/// Whether an earlier run left results in this folder.
+pub fn has_results(out: &Path) -> bool {
+    out.join("results.jsonl").is_file()
+}
+
+/// The rows of a results file, and the length of what they take; a last line without its end was never finished.
+fn whole_rows(file: &Path, bytes: &[u8]) -> Result<(Vec<Value>, u64)> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let rows: std::result::Result<Vec<Value>, _> = lines.map(serde_json::from_slice).collect();
+    let rows = rows.map_err(|problem| Error::file("run folder", file, format!("it is damaged: {problem}")))?;
+    Ok((rows, end as u64))
+}
+
+/// The rows that a run left in its folder.
+///
+/// # Errors
+/// When there are none to read.
+pub fn rows_of(folder: &Path) -> Result<Vec<Value>> {
+    let file = folder.join("results.jsonl");
+    let bytes = std::fs::read(&file).map_err(|problem| Error::file("run folder", &file, problem))?;
+    Ok(whole_rows(&file, &bytes)?.0)
+}
+
 /// Whether this process may write into a folder.
 pub fn is_writable(folder: &Path) -> bool {
     std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())
@@ -138,6 +162,23 @@ impl RunFolder {
         folder.write_sources(sources)?;
         folder.write_json("settings.json", settings)?;
         Ok(folder)
+    }
+
+    /// Opens a folder that an earlier run left, and its rows. What a crash cut off behind the last whole row is dropped.
+    ///
+    /// # Errors
+    /// When it is no run folder, or its files cannot be read or written.
+    pub fn reopen(out: &Path, sources: &[(String, String)], settings: &Value) -> Result<(Self, Vec<Value>)> {
+        let file = out.join("results.jsonl");
+        let bytes = std::fs::read(&file).map_err(|problem| Error::file("run folder", &file, problem))?;
+        let (rows, length) = whole_rows(&file, &bytes)?;
+        let results = OpenOptions::new().append(true).open(&file);
+        let results = results.map_err(|problem| Error::file("run folder", &file, problem))?;
+        results.set_len(length).map_err(|problem| Error::file("run folder", &file, problem))?;
+        let folder = Self { path: out.to_path_buf(), results, length };
+        folder.write_sources(sources)?;
+        folder.write_json("settings.json", settings)?;
+        Ok((folder, rows))
     }
 
     /// A folder nobody else made: two runs of one second get different names.
@@ -257,6 +298,25 @@ mod tests {
         folder.append(&json!({ "n": 3 })).unwrap();
         assert_eq!(read(&folder), "{\"n\":2}\n{\"n\":3}\n");
         assert_eq!(std::fs::read_to_string(folder.path().join("sources/a.rhai")).unwrap(), "let x = 1;");
+    }
+
+    #[test]
+    fn a_folder_is_continued_behind_its_last_whole_row() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("run");
+        let mut folder = RunFolder::create(Some(&out), place.path(), "a", &[], &json!({})).unwrap();
+        folder.append(&json!({ "n": 1 })).unwrap();
+        drop(folder);
+        assert!(has_results(&out));
+        let file = out.join("results.jsonl");
+        std::fs::write(&file, "{\"n\":1}\n{\"n\":2").unwrap();
+        let (mut folder, rows) = RunFolder::reopen(&out, &[], &json!({ "seed": 1 })).unwrap();
+        assert_eq!(rows, [json!({ "n": 1 })]);
+        folder.append(&json!({ "n": 3 })).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"n\":1}\n{\"n\":3}\n");
+        std::fs::write(&file, "nonsense\n").unwrap();
+        assert!(RunFolder::reopen(&out, &[], &json!({})).unwrap_err().to_string().contains("damaged"));
+        assert!(rows_of(place.path()).is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Records rows of results. The run folder is opened by the first row, so a script that records nothing writes nothing.
 
-use super::folder::RunFolder;
+use super::folder::{RunFolder, has_results};
 use crate::runtime::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Where the run folder goes and what it says about the run; made by the command line.
@@ -12,6 +13,8 @@ pub struct Plan {
     pub name: String,
     /// `--out`: this folder instead of a new one below `root`.
     pub out: Option<PathBuf>,
+    /// `--resume`: go on in `out` where an earlier run stopped.
+    pub resume: bool,
     /// The folder of all runs.
     pub root: PathBuf,
     /// The settings as they are now (script arguments become known while the script runs).
@@ -29,6 +32,10 @@ struct State {
     plan: Option<Plan>,
     folder: Option<RunFolder>,
     rows: Vec<Value>,
+    /// Rows of an earlier run that this one has not asked for yet: positions in `rows`.
+    waiting: Vec<usize>,
+    /// How often each key has been asked for.
+    asked: HashMap<String, usize>,
 }
 
 impl State {
@@ -37,7 +44,16 @@ impl State {
         if self.folder.is_none() {
             let Some(plan) = &self.plan else { return Ok(None) };
             let (sources, settings) = ((plan.sources)(), (plan.settings)());
-            let folder = RunFolder::create(plan.out.as_deref(), &plan.root, &plan.name, &sources, &settings)?;
+            let earlier = plan.out.as_deref().filter(|out| plan.resume && has_results(out));
+            let folder = match earlier {
+                None => RunFolder::create(plan.out.as_deref(), &plan.root, &plan.name, &sources, &settings)?,
+                Some(out) => {
+                    let (folder, rows) = RunFolder::reopen(out, &sources, &settings)?;
+                    self.waiting = (0..rows.len()).collect();
+                    self.rows = rows;
+                    folder
+                }
+            };
             folder.write_json("status.json", &json!({ "status": "running" }))?;
             self.folder = Some(folder);
         }
@@ -45,7 +61,47 @@ impl State {
     }
 }
 
+/// Whether a row of an earlier run stands for what was asked for: it has the key and came to an end.
+fn stands(row: &Value, key: &str) -> bool {
+    let text = |field: &str| row.get(field).and_then(Value::as_str);
+    text("key") == Some(key) && matches!(text("status"), Some("ok" | "budget"))
+}
+
+/// Whether two rows are about the same order.
+fn same_key(a: &Value, b: &Value) -> bool {
+    a.get("key").is_some_and(|key| key.is_string() && b.get("key") == Some(key))
+}
+
 impl Recorder {
+    /// Names an order by what decides its result, and counts: the second order of one key gets another name.
+    pub fn name_order(&self, key: &str) -> String {
+        let mut state = self.0.borrow_mut();
+        let count = state.asked.entry(key.into()).or_insert(0);
+        *count += 1;
+        if *count == 1 { key.into() } else { format!("{key}-{count}") }
+    }
+
+    /// The row that an earlier part of this run recorded under this key, when the run is resumed and has one.
+    ///
+    /// # Errors
+    /// When the folder to go on in cannot be read.
+    pub fn earlier(&self, key: &str) -> Result<Option<Value>> {
+        let mut state = self.0.borrow_mut();
+        if state.plan.as_ref().is_some_and(|plan| plan.resume) {
+            state.open()?;
+        }
+        let found = state.waiting.iter().position(|at| state.rows.get(*at).is_some_and(|row| stands(row, key)));
+        Ok(found.and_then(|at| {
+            let at = state.waiting.remove(at);
+            state.rows.get(at).cloned()
+        }))
+    }
+
+    /// How many rows of an earlier run nobody has asked for.
+    pub fn unclaimed(&self) -> usize {
+        self.0.borrow().waiting.len()
+    }
+
     /// Says where results go. Without a plan rows are kept in memory only.
     pub fn plan(&self, plan: Plan) {
         self.0.borrow_mut().plan = Some(plan);
@@ -57,7 +113,23 @@ impl Recorder {
     /// When the folder or the row cannot be written.
     pub fn append(&self, row: &Value) -> Result<()> {
         let mut state = self.0.borrow_mut();
-        if let Some(folder) = state.open()? {
+        state.open()?;
+        // A row that an earlier part of this run recorded word for word is there already.
+        if let Some(at) = state.waiting.iter().position(|at| state.rows.get(*at) == Some(row)) {
+            state.waiting.remove(at);
+            return Ok(());
+        }
+        // One that failed, or was interrupted, gives way.
+        if let Some(at) = state.waiting.iter().position(|at| state.rows.get(*at).is_some_and(|old| same_key(old, row)))
+        {
+            let at = state.waiting.remove(at);
+            if let Some(old) = state.rows.get_mut(at) {
+                *old = row.clone();
+            }
+            let rows = state.rows.clone();
+            return state.folder.as_mut().map_or(Ok(()), |folder| folder.rewrite(&rows));
+        }
+        if let Some(folder) = state.folder.as_mut() {
             folder.append(row)?;
         }
         state.rows.push(row.clone());
@@ -128,6 +200,7 @@ mod tests {
         recorder.plan(Plan {
             name: "demo".into(),
             out: None,
+            resume: false,
             root: root.into(),
             settings: Box::new(|| json!({ "seed": 7 })),
             sources: Box::new(|| vec![("demo.rhai".into(), "1".into())]),
@@ -162,6 +235,35 @@ mod tests {
         let text = std::fs::read_to_string(recorder.folder().unwrap().join("results.jsonl")).unwrap();
         assert_eq!(text, "{\"run_id\":\"a\",\"note\":\"x\"}\n{\"run_id\":\"b\"}\n");
         assert!(recorder.amend("c", &fields).unwrap_err().to_string().contains("no row"));
+    }
+
+    #[test]
+    fn a_resumed_run_finds_finished_rows_once_and_repeats_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let start = || {
+            let recorder = planned(place.path());
+            recorder.0.borrow_mut().plan.as_mut().unwrap().out = Some(place.path().join("run"));
+            recorder.0.borrow_mut().plan.as_mut().unwrap().resume = true;
+            recorder
+        };
+        let row = |key: &str, status: &str| json!({ "run_id": key, "key": key, "status": status });
+        let first = start();
+        assert!(first.earlier("a").unwrap().is_none());
+        for row in [row("a", "ok"), row("b", "failed"), row("c", "ok"), json!({ "record": "note", "x": 1 })] {
+            first.append(&row).unwrap();
+        }
+        drop(first);
+        let second = start();
+        assert_eq!(second.earlier("a").unwrap(), Some(row("a", "ok")));
+        assert!(second.earlier("a").unwrap().is_none(), "asked for twice");
+        assert!(second.earlier("b").unwrap().is_none(), "it failed");
+        second.append(&row("b", "ok")).unwrap();
+        second.append(&json!({ "record": "note", "x": 1 })).unwrap();
+        let expected = [row("a", "ok"), row("b", "ok"), row("c", "ok"), json!({ "record": "note", "x": 1 })];
+        assert_eq!((second.rows(), second.unclaimed()), (expected.to_vec(), 1));
+        let folder = second.folder().unwrap();
+        assert_eq!(crate::report::folder::rows_of(&folder).unwrap(), expected);
+        assert_eq!([second.name_order("k"), second.name_order("k")], ["k", "k-2"]);
     }
 
     #[test]

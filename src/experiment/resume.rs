@@ -1,0 +1,47 @@
+//! Results that an earlier part of a resumed run left: taken from its folder in place of running the method again.
+
+use super::order::Order;
+use super::outcome::{Absent, Outcome};
+use super::reference::{self, References};
+use super::store;
+use super::task::Task;
+use crate::eval::Metrics;
+use crate::eval::gaps::gaps;
+use crate::nn::Net;
+use crate::report::recorder::Recorder;
+use crate::runtime::{Result, Run};
+use rhai::Map;
+use serde_json::Value;
+
+/// The outcome of an order from the earlier part of a resumed run; `None` when it has to be run.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<Option<Outcome>> {
+    let recorder = run.slot::<Recorder>();
+    let Some(row) = recorder.earlier(&order.key)? else { return Ok(None) };
+    let metrics = row.get("metrics").map(Metrics::from_json).unwrap_or_default();
+    let history = row.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
+    let seconds = row.get("seconds").and_then(|s| s.get("unlearn")).and_then(Value::as_f64).unwrap_or(0.0);
+    let net = match kept_net(run, task, &row)? {
+        Some(net) => Some(net),
+        None => reference::cached_net(run, task, order, options)?,
+    };
+    if order.method == "retrain" {
+        run.slot::<References>().set(task, &metrics, seconds);
+    }
+    let gaps = run.slot::<References>().get(task.split_id()).map(|retrained| gaps(&metrics, &retrained.metrics));
+    let outcome = Outcome::new(net.ok_or(Absent::Resumed), metrics, row, history, gaps);
+    run.progress().say(&format!("{} (from the earlier part of this run)", outcome.describe()));
+    Ok(Some(outcome))
+}
+
+/// The net of a row whose weights were kept in the run folder.
+fn kept_net(run: &Run, task: &Task, row: &Value) -> Result<Option<Net>> {
+    let Some(relative) = row.get("weights").and_then(Value::as_str) else { return Ok(None) };
+    let path = run.slot::<Recorder>().folder()?.join(relative);
+    let Some((state, _)) = store::read(&path)? else { return Ok(None) };
+    let net = task.original().copy()?;
+    net.load_state(&state)?;
+    Ok(Some(net))
+}
