@@ -20,6 +20,7 @@ pub mod resume;
 pub mod row;
 pub mod rules;
 pub mod run;
+pub mod run_api;
 pub mod selection;
 pub mod store;
 pub mod task;
@@ -33,7 +34,7 @@ pub use task::Task;
 /// The module `unlearn`: `run`, and each built-in method as a function. It is reachable globally, and the module resolver
 /// gives it out as `std/unlearn`.
 pub fn unlearn_module() -> rhai::Shared<rhai::Module> {
-    let mut module = rhai::exported_module!(api::unlearning);
+    let mut module = rhai::exported_module!(run_api::unlearning);
     methods::add_functions(&mut module);
     module.build_index();
     module.into()
@@ -48,7 +49,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(epochs::script),
         rhai::exported_module!(outcome::script),
         rhai::exported_module!(api::script),
-        rhai::exported_module!(api::results),
+        rhai::exported_module!(run_api::results),
         rhai::exported_module!(board::script),
     ] {
         engine.register_global_module(module.into());

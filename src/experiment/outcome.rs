@@ -1,7 +1,9 @@
 //! What running a method gives: the net, its metrics and times, and the row that was recorded.
 
+use super::reference::Reference;
+use super::selection::validation_gap;
 use crate::eval::Metrics;
-use crate::eval::gaps::Gaps;
+use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use rhai::{Dynamic, Map};
@@ -28,7 +30,8 @@ struct Inner {
     metrics: Metrics,
     row: RefCell<Value>,
     history: Vec<Value>,
-    gaps: Option<Gaps>,
+    /// The network retrained on the same split, when that ran before.
+    retrained: Option<Rc<Reference>>,
     /// What a script added: `result.note = 1`.
     added: RefCell<BTreeMap<String, Dynamic>>,
 }
@@ -40,14 +43,21 @@ impl Outcome {
         metrics: Metrics,
         row: Value,
         history: Vec<Value>,
-        gaps: Option<Gaps>,
+        retrained: Option<Rc<Reference>>,
     ) -> Self {
-        Self(Rc::new(Inner { net, metrics, row: RefCell::new(row), history, gaps, added: RefCell::default() }))
+        let (row, added) = (RefCell::new(row), RefCell::default());
+        Self(Rc::new(Inner { net, metrics, row, history, retrained, added }))
     }
 
     /// Distances from the network retrained on the same split, when `retrain` ran before.
-    pub fn gaps(&self) -> Option<&Gaps> {
-        self.0.gaps.as_ref()
+    pub fn gaps(&self) -> Option<Gaps> {
+        self.0.retrained.as_ref().map(|retrained| gaps(&self.0.metrics, &retrained.metrics))
+    }
+
+    /// The same on validation data alone: what options are chosen by.
+    pub fn validation_gap(&self) -> f64 {
+        let retrained = self.0.retrained.as_ref();
+        retrained.map_or(f64::NAN, |retrained| validation_gap(&self.0.metrics, &retrained.metrics))
     }
 
     /// The unlearned network, or why there is none.
@@ -211,7 +221,10 @@ pub mod script {
     }
 
     /// How far a result is from the network retrained on the same split, when `unlearn::run("retrain", task)` ran before it:
-    /// `#{ average, accuracy, tow }` (percentage points, and Tug-of-War); else `()`.
+    /// `#{ average, accuracy, validation, tow }`; else `()`. `average` is SalUn's, `accuracy` that of the three accuracies, both
+    /// in percentage points; `validation` is the mean difference of the accuracies on forgotten, retained and unseen samples
+    /// and of the attack that compares with unseen ones, in points: to choose options by, since the test part has no share in
+    /// it. `tow` is Tug-of-War.
     ///
     /// # Signature
     /// result.gaps -> map
@@ -227,7 +240,9 @@ pub mod script {
     #[rhai_fn(get = "gaps", pure)]
     pub fn gaps(outcome: &mut Outcome) -> Dynamic {
         let Some(gaps) = outcome.gaps() else { return Dynamic::UNIT };
-        let fields = [("average", gaps.average), ("accuracy", gaps.accuracy), ("tow", gaps.tow)];
+        let validation = outcome.validation_gap();
+        let fields =
+            [("average", gaps.average), ("accuracy", gaps.accuracy), ("validation", validation), ("tow", gaps.tow)];
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
     }
 

@@ -6,7 +6,6 @@ use super::reference::{self, References};
 use super::store;
 use super::task::Task;
 use crate::eval::Metrics;
-use crate::eval::gaps::gaps;
 use crate::nn::Net;
 use crate::report::recorder::Recorder;
 use crate::runtime::{Result, Run};
@@ -30,8 +29,8 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     if order.method == "retrain" {
         run.slot::<References>().set(task, &metrics, seconds);
     }
-    let gaps = run.slot::<References>().get(task.split_id()).map(|retrained| gaps(&metrics, &retrained.metrics));
-    let outcome = Outcome::new(net.ok_or(Absent::Resumed), metrics, row, history, gaps);
+    let retrained = run.slot::<References>().get(task.split_id());
+    let outcome = Outcome::new(net.ok_or(Absent::Resumed), metrics, row, history, retrained);
     run.progress().say(&format!("{} (from the earlier part of this run)", outcome.describe()));
     Ok(Some(outcome))
 }

@@ -12,7 +12,6 @@ use super::resume;
 use super::row;
 use super::task::Task;
 use crate::eval::Metrics;
-use crate::eval::gaps::gaps;
 use crate::nn::{Hooks, Net};
 use crate::report::recorder::Recorder;
 use crate::runtime::clock;
@@ -241,8 +240,8 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Sc
         }
     }
     run.slot::<Recorder>().append(&row)?;
-    let gaps = run.slot::<References>().get(task.split_id()).map(|retrained| gaps(&metrics, &retrained.metrics));
-    Ok(Outcome::new(Ok(net), metrics, row, history, gaps))
+    let retrained = run.slot::<References>().get(task.split_id());
+    Ok(Outcome::new(Ok(net), metrics, row, history, retrained))
 }
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.

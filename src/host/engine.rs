@@ -39,6 +39,9 @@ impl Host {
         for room in super::rooms::ROOMS {
             (room.register)(&mut engine);
         }
+        if let Err(error) = super::library::register(&mut engine, &run) {
+            run.progress().warn(&format!("the embedded library is incomplete: {error}"));
+        }
         let engine = Rc::new(engine);
         run.set_engine(&engine);
         Self { engine, run }

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod engine;
 pub mod evaluate;
 pub mod explain;
+pub mod library;
 pub mod lint;
 pub mod reference;
 pub mod render;

@@ -20,9 +20,14 @@ pub struct Resolver {
 #[derive(Default)]
 struct Modules(RefCell<HashMap<String, Shared<Module>>>);
 
-/// Makes the next `import` of every module read it again.
+/// Makes the next `import` of every module read it again; those of the embedded library stay what they are.
 pub fn forget(run: &Run) {
-    run.slot::<Modules>().0.borrow_mut().clear();
+    run.slot::<Modules>().0.borrow_mut().retain(|name, _| embedded(name).is_some());
+}
+
+/// Lets `import` give out a module that is there already.
+pub fn remember(run: &Run, name: &str, module: &Shared<Module>) {
+    run.slot::<Modules>().0.borrow_mut().insert(name.into(), module.clone());
 }
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
