@@ -294,6 +294,9 @@ fn read_script(ast: &AST, file: &str) -> Vec<Entry> {
             Entry { name: function.name.into(), kind, of, module: file.into(), signatures, doc }
         })
         .collect();
+    // An overload without a comment is told by the one that has it.
+    let told: HashSet<String> = entries.iter().filter(|e| !e.doc.summary.is_empty()).map(|e| e.name.clone()).collect();
+    entries.retain(|entry| !entry.doc.summary.is_empty() || !told.contains(&entry.name));
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries
 }
