@@ -1,9 +1,9 @@
 //! The metrics of one network on the parts of a forget request: each part is forwarded once, everything else is arithmetic.
 
 use super::attacks;
-use super::confidence::{self, Separator};
 use super::metrics::{Basis, Metrics};
 use super::predict::predict;
+use super::salun::{self, Feature, Separator};
 use super::scores::Scores;
 use crate::data::Dataset;
 use crate::nn::Net;
@@ -91,7 +91,10 @@ fn attack(metrics: &mut Metrics, forget: &Scores, retain: &Scores, test: &Scores
     let mut draw = stream.child("mia_salun");
     let n = retain.len().min(test.len());
     let (members, nonmembers) = (pick(&retain.confidence, n, &mut draw), pick(&test.confidence, n, &mut draw));
-    metrics.set("mia_salun", confidence::attack(&members, &nonmembers, &forget.confidence, Separator::Machine)?);
+    metrics.set(
+        "mia_salun",
+        salun::attack(Feature::Confidence, &members, &nonmembers, &forget.confidence, Separator::Machine)?,
+    );
     Ok(())
 }
 

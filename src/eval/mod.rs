@@ -1,16 +1,17 @@
 //! How well a network knows what it should, and how well it has forgotten the rest: accuracies, attacks, distances, gaps.
 
 pub mod attacks;
-pub mod confidence;
 pub mod distance;
 pub mod evaluate;
 pub mod folds;
 pub mod gaps;
 pub mod listing;
 pub mod logistic;
+pub mod machine;
 pub mod metrics;
 pub mod predict;
 pub mod rank;
+pub mod salun;
 pub mod scores;
 
 pub use evaluate::{Parts, evaluate};
@@ -26,7 +27,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(scores::script),
         rhai::exported_module!(distance::script),
         rhai::exported_module!(attacks::script),
-        rhai::exported_module!(confidence::script),
+        rhai::exported_module!(salun::script),
         rhai::exported_module!(gaps::script),
         rhai::exported_module!(predict::script),
         rhai::exported_module!(evaluate::script),
