@@ -298,9 +298,11 @@ mod tests {
         z.exp()
     }
 
+    type Case = (Shape, [usize; 3], [f64; 6], usize, [(f64, f64); 4]);
+
     /// Members, non-members and targets by shape, counts, and (mean, spread) of each; then the targets not called members
     /// and some decision values, as scikit-learn 1.9 gives them: `SVC(C=3, gamma="auto", kernel="rbf", tol=1e-5)`.
-    const LIBSVM: [(Shape, [usize; 3], [f64; 6], usize, [(f64, f64); 4]); 10] = [
+    const LIBSVM: [Case; 10] = [
         (
             entropy,
             [600, 600, 300],
