@@ -1,85 +1,84 @@
 //! The metrics of one network on the parts of a forget request: each part is forwarded once, everything else is arithmetic.
 
-use super::attacks;
-use super::confidence::{self, Separator};
+use super::entropy::{self, Separator as EntropySeparator};
 use super::metrics::{Basis, Metrics};
-use super::predict::predict;
-use super::rank;
+use super::parts::{PartPredictions, distinct, predict_parts};
+use super::salun::{self, Feature, Separator};
 use super::scores::Scores;
-use crate::data::Dataset;
+use super::{attacks, competition, histogram, rank, summaries};
 use crate::nn::Net;
 use crate::runtime::{Result, Stream};
 
-/// What a network is evaluated on.
-#[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    /// The samples to be forgotten: the members of the attacks.
-    pub forget: &'a Dataset,
-    /// All retained samples (not the reduced set, even where training used that).
-    pub retain: &'a Dataset,
-    /// Samples no training has seen: test accuracy and the non-members of the attacks.
-    pub test: &'a Dataset,
-    /// Samples to choose options by, if their accuracy is wanted.
-    pub unseen: Option<&'a Dataset>,
-}
+pub use super::parts::Parts;
 
 /// Evaluates `net`. Draws (which samples an attack compares when one side is larger) derive from `seed` alone.
 ///
 /// # Errors
 /// When the network does not take the images; an interrupt.
 pub fn evaluate(net: &Net, parts: &Parts, seed: u64) -> Result<Metrics> {
-    let forget = predict(net, parts.forget)?.scores;
-    let retain = predict(net, parts.retain)?.scores;
-    let test = predict(net, parts.test)?.scores;
-    let unseen = parts.unseen.map(|unseen| predict(net, unseen)).transpose()?.map(|p| p.scores);
-    let mut metrics = accuracies(&forget, &retain, &test, unseen.as_ref());
-    let classes = parts.test.classes();
-    metrics.per_class = [("retain", &retain), ("forget", &forget), ("test", &test)]
-        .map(|(name, scores)| (name.to_string(), scores.per_class(classes)))
-        .to_vec();
-    attack(&mut metrics, &forget, &retain, &test, &Stream::new(seed, "evaluate"))?;
-    if let Some(unseen) = &unseen {
-        let present = distinct(&forget.labels);
-        let alike = unseen.keep(|label| present.contains(&label));
-        metrics.set("unseen_mia_auc", rank::auc(&forget.phi, &alike.phi).value);
-    }
-    Ok(metrics)
+    predict_parts(net, parts)?.metrics(seed)
 }
 
-fn distinct(labels: &[i64]) -> Vec<i64> {
-    labels.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+impl PartPredictions {
+    /// Every metric that needs one network only. Draws derive from `seed` alone.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn metrics(&self, seed: u64) -> Result<Metrics> {
+        let (forget, retain, test) = (&self.forget.scores, &self.retain.scores, &self.test.scores);
+        let unseen = self.unseen.as_ref().map(|unseen| &unseen.scores);
+        let mut metrics = accuracies(forget, retain, test, unseen, &self.removed());
+        let classes = self.classes();
+        for (part, predictions) in self.each() {
+            metrics.per_class.push((part.into(), predictions.scores.per_class(classes)));
+            metrics.loss_histogram.push((part.into(), histogram::counts(&predictions.scores.loss)));
+        }
+        let stream = Stream::new(seed, "evaluate");
+        let present = distinct(&forget.labels);
+        // The non-members of the attacks on forgotten samples: test samples of the same classes.
+        let alike = test.keep(|label| present.contains(&label));
+        metrics.basis.attacked = alike.len();
+        attacks_on_phi(&mut metrics, forget, &alike, test, &stream);
+        let accuracy = competition::attack(&forget.loss, &alike.loss, &mut stream.child("mia_competition"));
+        metrics.set("mia_competition", accuracy);
+        salun_attacks(&mut metrics, forget, retain, test, &stream)?;
+        for (name, separator) in
+            [("mia_entropy", EntropySeparator::Logistic), ("mia_entropy_svc", EntropySeparator::Machine)]
+        {
+            metrics.set(name, entropy::attack(&retain.entropy, &test.entropy, &forget.entropy, separator));
+        }
+        if let Some(unseen) = unseen {
+            let alike = unseen.keep(|label| present.contains(&label));
+            metrics.set("unseen_mia_auc", rank::auc(&forget.phi, &alike.phi).value);
+        }
+        metrics.set("nomus", summaries::nomus(metrics.get("test_accuracy"), accuracy, summaries::LAMBDA));
+        Ok(metrics)
+    }
 }
 
 /// Accuracies and losses; test accuracy is on the classes that remain.
-fn accuracies(forget: &Scores, retain: &Scores, test: &Scores, unseen: Option<&Scores>) -> Metrics {
-    let kept = distinct(&retain.labels);
-    // A request that forgets everything removes no class in particular.
-    let gone: Vec<i64> =
-        distinct(&forget.labels).into_iter().filter(|c| !kept.is_empty() && !kept.contains(c)).collect();
-    let remaining = test.keep(|label| !gone.contains(&label));
+fn accuracies(forget: &Scores, retain: &Scores, test: &Scores, unseen: Option<&Scores>, removed: &[i64]) -> Metrics {
+    let remaining = test.keep(|label| !removed.contains(&label));
     let mut metrics = Metrics::default();
     metrics.set("retain_accuracy", retain.accuracy());
     metrics.set("forget_accuracy", forget.accuracy());
     metrics.set("test_accuracy", remaining.accuracy());
-    if !gone.is_empty() {
-        metrics.set("forgotten_test_accuracy", test.keep(|label| gone.contains(&label)).accuracy());
+    if !removed.is_empty() {
+        metrics.set("forgotten_test_accuracy", test.keep(|label| removed.contains(&label)).accuracy());
     }
     if let Some(unseen) = unseen {
-        metrics.set("unseen_accuracy", unseen.keep(|label| !gone.contains(&label)).accuracy());
+        metrics.set("unseen_accuracy", unseen.keep(|label| !removed.contains(&label)).accuracy());
     }
     metrics.set("retain_loss", retain.mean_loss());
     metrics.set("forget_loss", forget.mean_loss());
     metrics.set("test_loss", remaining.mean_loss());
-    metrics.basis = Basis { forget: forget.len(), test: remaining.len(), attacked: 0, classes: gone };
+    let (forget, retain, test) = (forget.len(), retain.len(), remaining.len());
+    metrics.basis = Basis { forget, retain, test, attacked: 0, classes: removed.to_vec() };
     metrics
 }
 
-/// The attacks: members are the forgotten samples, non-members the test samples of the same classes.
-fn attack(metrics: &mut Metrics, forget: &Scores, retain: &Scores, test: &Scores, stream: &Stream) -> Result<()> {
-    let present = distinct(&forget.labels);
-    let alike = test.keep(|label| present.contains(&label));
-    metrics.basis.attacked = alike.len();
-
+/// The logistic attack and the reference's.
+fn attacks_on_phi(metrics: &mut Metrics, forget: &Scores, alike: &Scores, test: &Scores, stream: &Stream) {
     let found = attacks::logistic(&forget.phi, &alike.phi, &mut stream.child("logistic"));
     metrics.set("mia_auc", found.auc.value);
     metrics.set("mia_auc_se", found.auc.error);
@@ -89,40 +88,59 @@ fn attack(metrics: &mut Metrics, forget: &Scores, retain: &Scores, test: &Scores
 
     // The reference reads its sets in shuffled order and keeps the first of the larger; its second try filters nothing.
     let mut draw = stream.child("mia_ref");
-    let mut shuffled = |values: &[f64]| pick(values, values.len(), &mut draw);
+    let mut shuffled = |values: &[f64]| pick(values, &draw.permutation(values.len()));
     let (members, nonmembers, everyone) =
         (shuffled(&forget.phi_ref), shuffled(&alike.phi_ref), shuffled(&test.phi_ref));
     metrics.set("mia_ref", attacks::reference(&members, &nonmembers, (&everyone, &members)).score);
+}
 
+/// SalUn's attacks, all of them fitted on the same draw of retained and test samples.
+fn salun_attacks(
+    metrics: &mut Metrics,
+    forget: &Scores,
+    retain: &Scores,
+    test: &Scores,
+    stream: &Stream,
+) -> Result<()> {
     let mut draw = stream.child("mia_salun");
     let n = retain.len().min(test.len());
-    let (members, nonmembers) = (pick(&retain.confidence, n, &mut draw), pick(&test.confidence, n, &mut draw));
-    metrics.set("mia_salun", confidence::attack(&members, &nonmembers, &forget.confidence, Separator::Machine)?);
+    let (members, nonmembers) = (draw.sample(retain.len(), n), draw.sample(test.len(), n));
+    for feature in Feature::ALL {
+        let (members, nonmembers) = (pick(&feature.of(retain), &members), pick(&feature.of(test), &nonmembers));
+        let share = salun::attack(feature, &members, &nonmembers, &feature.of(forget), Separator::Machine)?;
+        metrics.set(feature.metric(), share);
+    }
     Ok(())
 }
 
-/// `n` of the values in random order.
-fn pick(values: &[f64], n: usize, stream: &mut Stream) -> Vec<f64> {
-    stream.sample(values.len(), n).into_iter().filter_map(|i| values.get(i).copied()).collect()
+/// The values at these positions.
+fn pick(values: &[f64], positions: &[usize]) -> Vec<f64> {
+    positions.iter().filter_map(|i| values.get(*i).copied()).collect()
 }
 
 /// What scripts see of whole evaluations.
 #[rhai::export_module]
 pub mod script {
-    use super::Parts;
-    use crate::data::Dataset;
+    use super::super::parts::Given;
+    use crate::eval::PartPredictions;
     use crate::nn::Net;
-    use crate::runtime::{Error, Options, Run, Script};
+    use crate::runtime::{Options, Run, Script};
     use rhai::{Map, NativeCallContext};
 
-    /// All metrics of a network on the parts of a forget request, as a map of fractions (losses in nats): accuracies and
-    /// losses on `retain`, `forget` and `test`; the membership attacks `mia_auc` (of phi, forgotten against test samples of
-    /// the same classes, with `mia_auc_se`, `mia_auc_two_sided`, `mia_accuracy`, `mia_tpr_at_1`), `mia_ref` and `mia_salun`;
-    /// `per_class`. When whole classes are forgotten, `test_accuracy` is on the remaining ones and `forgotten_test_accuracy`
-    /// on the others. NaN where a set is empty or too small.
+    /// All metrics of a network on the parts of a forget request, as a map of fractions (losses in nats); also of predictions
+    /// made before, without a forward pass. `lethe list metrics` tells what each is and which way is better.
+    ///
+    /// Accuracies and losses on `retain`, `forget` and `test`; the membership attacks `mia_auc` (of phi, forgotten against test
+    /// samples of the same classes, with `mia_auc_se`, `mia_auc_two_sided`, `mia_accuracy`, `mia_tpr_at_1`), `mia_ref`,
+    /// `mia_competition`, SalUn's `mia_salun`, `mia_salun_entropy`, `mia_salun_modified_entropy` and `mia_salun_correctness`,
+    /// `mia_entropy` and `mia_entropy_svc`; `nomus` (of `test_accuracy` and `mia_competition`). Then `per_class`, the accuracies
+    /// of every part by class, `loss_histogram` (bins of the function `loss_histogram`), and `basis`, the sample counts. When
+    /// whole classes are forgotten, `test_accuracy` is on the remaining ones and `forgotten_test_accuracy` on the others. NaN
+    /// where a set is empty or too small.
     ///
     /// # Signature
     /// evaluate(net: Net, #{ forget: Dataset, retain: Dataset, test: Dataset, unseen: Dataset, seed: int }) -> map
+    /// evaluate(predictions: PartPredictions, #{ seed: int }) -> map
     ///
     /// # Options
     /// - `forget` (Dataset): the samples to be forgotten
@@ -141,23 +159,35 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn evaluate(context: NativeCallContext, net: Net, parts: Map) -> Script<Map> {
         let mut o = Options::new("evaluate", parts);
-        let [forget, retain, test, unseen] =
-            ["forget", "retain", "test", "unseen"].map(|key| o.maybe::<Dataset>(key, "Dataset"));
+        let given = Given::read("evaluate", &mut o)?;
         let seed = o.maybe_integer("seed", 0)?.map_or(Run::of(&context).seed(), |seed| seed as u64);
-        let (Some(forget), Some(retain), Some(test), unseen) = (forget?, retain?, test?, unseen?) else {
-            let error = Error::new("evaluate", "needs the parts `forget`, `retain` and `test`");
-            return Err(error.hint("evaluate(net, #{ forget: .., retain: .., test: .. })").into());
-        };
         o.finish()?;
-        let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: unseen.as_ref() };
-        Ok(super::evaluate(&net, &parts, seed)?.to_map())
+        Ok(super::evaluate(&net, &given.parts(), seed)?.to_map())
+    }
+
+    #[rhai_fn(return_raw, name = "evaluate")]
+    pub fn evaluate_predictions_as(
+        context: NativeCallContext,
+        predictions: PartPredictions,
+        options: Map,
+    ) -> Script<Map> {
+        let mut o = Options::new("evaluate", options);
+        let seed = o.maybe_integer("seed", 0)?.map_or(Run::of(&context).seed(), |seed| seed as u64);
+        o.finish()?;
+        Ok(predictions.metrics(seed)?.to_map())
+    }
+
+    #[rhai_fn(return_raw, name = "evaluate")]
+    pub fn evaluate_predictions(context: NativeCallContext, predictions: PartPredictions) -> Script<Map> {
+        evaluate_predictions_as(context, predictions, Map::new())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::predict::predict;
     use super::*;
-    use crate::data::DatasetInfo;
+    use crate::data::{Dataset, DatasetInfo};
     use crate::nn::zoo::{MlpOptions, mlp};
     use tch::{Device, Tensor};
 
@@ -191,7 +221,13 @@ mod tests {
         assert!((metrics.get("mia_auc") - 0.5).abs() < 3.0 * metrics.get("mia_auc_se"));
         assert_eq!(metrics.get("unseen_accuracy"), metrics.get("test_accuracy"));
         assert!(metrics.get("mia_tpr_at_1").is_nan() && metrics.get("forgotten_test_accuracy").is_nan());
-        assert_eq!(metrics.basis, Basis { forget: 100, test: 250, attacked: 250, classes: vec![] });
+        assert_eq!(metrics.basis, Basis { forget: 100, retain: 250, test: 250, attacked: 250, classes: vec![] });
+        assert!((metrics.get("mia_salun_correctness") - (1.0 - metrics.get("forget_accuracy"))).abs() < 1e-12);
+        assert!((metrics.get("mia_competition") - 0.5).abs() < 0.15);
+        let parts_of =
+            |named: &[(String, Vec<u64>)]| named.iter().map(|(p, c)| (p.clone(), c.iter().sum())).collect::<Vec<_>>();
+        let sizes = [("forget", 100_u64), ("retain", 250), ("test", 250), ("unseen", 250)];
+        assert_eq!(parts_of(&metrics.loss_histogram), sizes.map(|(part, n)| (part.to_string(), n)));
         assert_eq!(metrics.to_json(), evaluate(&net, &parts, 1).unwrap().to_json(), "it repeats");
         assert!(net.is_training(), "the mode is restored");
     }
@@ -203,7 +239,7 @@ mod tests {
         let (forget, retain, test) = (train.of(&[1]), train.of(&[0, 2]), range(&all, 300, 600));
         let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: None };
         let metrics = evaluate(&net(&all), &parts, 1).unwrap();
-        assert_eq!(metrics.basis, Basis { forget: 100, test: 200, attacked: 100, classes: vec![1] });
+        assert_eq!(metrics.basis, Basis { forget: 100, retain: 200, test: 200, attacked: 100, classes: vec![1] });
         let whole = predict(&net(&all), &test).unwrap().scores.accuracy();
         let parts = 2.0 / 3.0 * metrics.get("test_accuracy") + metrics.get("forgotten_test_accuracy") / 3.0;
         assert!((whole - parts).abs() < 1e-12);

@@ -24,22 +24,23 @@ impl Model {
         sigmoid(self.slope * x + self.intercept)
     }
 
-    fn objective(&self, samples: &[(f64, bool)]) -> f64 {
+    fn objective(&self, samples: &[(f64, bool)], weights: [f64; 2]) -> f64 {
         let losses = samples.iter().map(|(x, one)| {
             let z = self.slope * x + self.intercept;
-            softplus(if *one { -z } else { z })
+            weights[usize::from(*one)] * softplus(if *one { -z } else { z })
         });
         self.slope * self.slope / 2.0 + losses.sum::<f64>()
     }
 
     /// The Newton step: gradient and Hessian are five sums over the samples.
-    fn step(&self, samples: &[(f64, bool)]) -> Self {
+    fn step(&self, samples: &[(f64, bool)], weights: [f64; 2]) -> Self {
         let (mut gw, mut gb) = (self.slope, 0.0);
         let (mut hww, mut hwb, mut hbb) = (1.0, 0.0, 1e-12);
         for (x, one) in samples {
             let p = self.probability(*x);
-            let residual = p - f64::from(u8::from(*one));
-            let weight = p * (1.0 - p);
+            let of_class = weights[usize::from(*one)];
+            let residual = of_class * (p - f64::from(u8::from(*one)));
+            let weight = of_class * p * (1.0 - p);
             gw += residual * x;
             gb += residual;
             hww += weight * x * x;
@@ -53,15 +54,32 @@ impl Model {
 
 /// Fits the model; NaN among the features gives a NaN model.
 pub fn fit(samples: &[(f64, bool)]) -> Model {
-    let mut model = Model::default();
-    let mut value = model.objective(samples);
+    search(samples, [1.0, 1.0], Model::default())
+}
+
+/// Fits the model with classes weighted against their frequency: scikit-learn's `class_weight="balanced"`.
+pub fn fit_balanced(samples: &[(f64, bool)]) -> Model {
+    let ones = samples.iter().filter(|(_, one)| *one).count() as f64;
+    let n = samples.len() as f64;
+    let weight = |count: f64| if count > 0.0 { n / (2.0 * count) } else { 0.0 };
+    search(samples, [weight(n - ones), weight(ones)], Model::default())
+}
+
+/// Fits the model to a part of the samples that `near` was fitted to: it is a few steps away.
+pub fn fit_near(samples: &[(f64, bool)], near: Model) -> Model {
+    if near.slope.is_finite() && near.intercept.is_finite() { search(samples, [1.0, 1.0], near) } else { fit(samples) }
+}
+
+fn search(samples: &[(f64, bool)], weights: [f64; 2], start: Model) -> Model {
+    let mut model = start;
+    let mut value = model.objective(samples, weights);
     for _ in 0..100 {
-        let step = model.step(samples);
+        let step = model.step(samples, weights);
         let mut scale = 1.0;
         let (next, lower) = loop {
             let next =
                 Model { slope: model.slope + scale * step.slope, intercept: model.intercept + scale * step.intercept };
-            let lower = next.objective(samples);
+            let lower = next.objective(samples, weights);
             // Halve until the objective falls; a step too short to matter ends the search (NaN ends it at once).
             if lower <= value || scale < 1e-10 || lower.is_nan() {
                 break (next, lower);
@@ -80,9 +98,10 @@ pub fn fit(samples: &[(f64, bool)]) -> Model {
 /// Each sample's probability of label 1 from the model fitted on the other folds.
 pub fn out_of_fold(samples: &[(f64, bool)], fold: &[usize], folds: usize) -> Vec<f64> {
     let mut probability = vec![f64::NAN; samples.len()];
+    let whole = fit(samples);
     for held in 0..folds {
         let train: Vec<_> = samples.iter().zip(fold).filter(|(_, f)| **f != held).map(|(s, _)| *s).collect();
-        let model = fit(&train);
+        let model = fit_near(&train, whole);
         for ((x, _), (p, _)) in samples.iter().zip(probability.iter_mut().zip(fold)).filter(|(_, (_, f))| **f == held) {
             *p = model.probability(*x);
         }
@@ -113,5 +132,18 @@ mod tests {
         let flipped: Vec<_> = samples.iter().map(|(x, one)| (*x, !one)).collect();
         let (a, b) = (fit(&samples), fit(&flipped));
         assert!((a.slope + b.slope).abs() < 1e-9 && (a.intercept + b.intercept).abs() < 1e-9);
+    }
+
+    #[test]
+    fn balanced_classes_weigh_the_same_and_a_near_start_ends_where_a_far_one_does() {
+        // scikit-learn 1.9: LogisticRegression(class_weight="balanced", tol=1e-12) on the same samples.
+        let samples: Vec<_> = (0..90).map(|i| (f64::from(i % 11) / 4.0 + f64::from(i % 3) / 2.0, i % 3 == 2)).collect();
+        let balanced = fit_balanced(&samples);
+        assert!(
+            (balanced.slope - 0.951_613_9).abs() < 1e-6 && (balanced.intercept + 1.755_722_42).abs() < 1e-6,
+            "{balanced:?}"
+        );
+        let (far, near) = (fit(&samples[..70]), fit_near(&samples[..70], fit(&samples)));
+        assert!((far.slope - near.slope).abs() < 1e-9 && (far.intercept - near.intercept).abs() < 1e-9);
     }
 }

@@ -1,5 +1,6 @@
 //! The metrics of one evaluated network: named fractions in a fixed order.
 
+use super::histogram;
 use rhai::{Dynamic, Map};
 use serde_json::Value;
 
@@ -8,6 +9,8 @@ use serde_json::Value;
 pub struct Basis {
     /// Forgotten samples.
     pub forget: usize,
+    /// Retained samples; 0 in rows written before they were counted.
+    pub retain: usize,
     /// Test samples of the classes that remain.
     pub test: usize,
     /// Test samples the attack compares with: of the forgotten samples' classes.
@@ -22,6 +25,8 @@ pub struct Metrics {
     values: Vec<(String, f64)>,
     /// Accuracy per class: (part, accuracy of class 0, 1, …).
     pub per_class: Vec<(String, Vec<f64>)>,
+    /// Histogram of the cross-entropies: (part, counts in the bins of `histogram`).
+    pub loss_histogram: Vec<(String, Vec<u64>)>,
     /// What the figures rest on.
     pub basis: Basis,
 }
@@ -29,6 +34,27 @@ pub struct Metrics {
 /// A number, or null for NaN and infinities.
 fn number(x: f64) -> Value {
     serde_json::Number::from_f64(x).map_or(Value::Null, Value::Number)
+}
+
+/// An array of numbers, null being NaN.
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().into_iter().flatten().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+/// A script's array.
+fn array<T: Into<Dynamic>>(values: impl Iterator<Item = T>) -> Dynamic {
+    values.map(Into::into).collect::<Vec<Dynamic>>().into()
+}
+
+/// Counts by part, where they are over the bins that are used here: others could not be compared.
+fn histograms(parts: &serde_json::Map<String, Value>) -> Vec<(String, Vec<u64>)> {
+    let is = |key: &str, wanted: f64| parts.get(key).and_then(Value::as_f64) == Some(wanted);
+    if !is("lowest", histogram::LOWEST) || !is("per_decade", histogram::PER_DECADE as f64) {
+        return vec![];
+    }
+    let counts = |value: &Value| -> Option<Vec<u64>> { value.as_array()?.iter().map(Value::as_u64).collect() };
+    let parts = parts.iter().filter_map(|(part, value)| Some((part.clone(), counts(value)?)));
+    parts.filter(|(_, counts)| counts.len() == histogram::BINS).collect()
 }
 
 impl Metrics {
@@ -50,14 +76,22 @@ impl Metrics {
         self.values.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// As a row holds them: flat numbers (NaN as null), then `per_class` and `basis`.
+    /// As a row holds them: flat numbers (NaN as null), then `per_class`, `loss_histogram` and `basis`.
     pub fn to_json(&self) -> Value {
         let mut map: serde_json::Map<String, Value> = self.iter().map(|(k, v)| (k.into(), number(v))).collect();
         let classes = self.per_class.iter();
         let classes = classes.map(|(part, values)| (part.clone(), values.iter().map(|x| number(*x)).collect()));
         map.insert("per_class".into(), Value::Object(classes.collect()));
-        let Basis { forget, test, attacked, classes } = &self.basis;
-        let basis = serde_json::json!({ "forget": forget, "test": test, "attacked": attacked, "classes": classes });
+        if !self.loss_histogram.is_empty() {
+            let parts = self.loss_histogram.iter().map(|(part, counts)| (part.clone(), counts.clone().into()));
+            let bins = [("lowest", histogram::LOWEST.into()), ("per_decade", histogram::PER_DECADE.into())];
+            let bins = bins.into_iter().map(|(key, value)| (key.to_string(), value));
+            map.insert("loss_histogram".into(), Value::Object(bins.chain(parts).collect()));
+        }
+        let Basis { forget, retain, test, attacked, classes } = &self.basis;
+        let basis = serde_json::json!({
+            "forget": forget, "retain": retain, "test": test, "attacked": attacked, "classes": classes,
+        });
         map.insert("basis".into(), basis);
         Value::Object(map)
     }
@@ -65,19 +99,18 @@ impl Metrics {
     /// Reads what `to_json` wrote; what is missing is NaN or zero.
     pub fn from_json(value: &Value) -> Self {
         let mut metrics = Self::default();
-        let numbers = |value: &Value| -> Vec<f64> {
-            value.as_array().into_iter().flatten().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()
-        };
         for (key, value) in value.as_object().into_iter().flatten() {
             match (key.as_str(), value) {
                 ("per_class", Value::Object(parts)) => {
                     metrics.per_class = parts.iter().map(|(part, values)| (part.clone(), numbers(values))).collect();
                 }
+                ("loss_histogram", Value::Object(parts)) => metrics.loss_histogram = histograms(parts),
                 ("basis", Value::Object(basis)) => {
                     let count = |key: &str| basis.get(key).and_then(Value::as_u64).unwrap_or(0) as usize;
                     let classes = basis.get("classes").map(numbers).unwrap_or_default();
                     metrics.basis = Basis {
                         forget: count("forget"),
+                        retain: count("retain"),
                         test: count("test"),
                         attacked: count("attacked"),
                         classes: classes.into_iter().map(|c| c as i64).collect(),
@@ -90,18 +123,26 @@ impl Metrics {
         metrics
     }
 
-    /// For scripts: names to floats, and `per_class` as a map of arrays.
+    /// For scripts: names to floats, `per_class` as a map of arrays, `loss_histogram` as one with the bins' `edges`.
     pub fn to_map(&self) -> Map {
         let mut map: Map = self.iter().map(|(k, v)| (k.into(), v.into())).collect();
-        let array = |values: &[f64]| values.iter().map(|x| Dynamic::from(*x)).collect::<Vec<_>>();
-        let classes: Map = self.per_class.iter().map(|(k, v)| (k.as_str().into(), array(v).into())).collect();
-        map.insert("per_class".into(), classes.into());
-        let Basis { forget, test, attacked, classes } = &self.basis;
+        let classes = self.per_class.iter().map(|(part, values)| (part.as_str().into(), array(values.iter().copied())));
+        map.insert("per_class".into(), classes.collect::<Map>().into());
+        if !self.loss_histogram.is_empty() {
+            let parts = self.loss_histogram.iter();
+            let counts = |counts: &[u64]| array(counts.iter().map(|n| *n as i64));
+            let mut parts: Map = parts.map(|(part, values)| (part.as_str().into(), counts(values))).collect();
+            parts.insert("lowest".into(), histogram::LOWEST.into());
+            parts.insert("per_decade".into(), (histogram::PER_DECADE as i64).into());
+            parts.insert("edges".into(), array(histogram::edges().into_iter()));
+            map.insert("loss_histogram".into(), parts.into());
+        }
+        let Basis { forget, retain, test, attacked, classes } = &self.basis;
         let mut basis = Map::new();
-        for (key, count) in [("forget", forget), ("test", test), ("attacked", attacked)] {
+        for (key, count) in [("forget", forget), ("retain", retain), ("test", test), ("attacked", attacked)] {
             basis.insert(key.into(), (*count as i64).into());
         }
-        basis.insert("classes".into(), classes.iter().map(|c| Dynamic::from(*c)).collect::<Vec<_>>().into());
+        basis.insert("classes".into(), array(classes.iter().copied()));
         map.insert("basis".into(), basis.into());
         map
     }
@@ -142,12 +183,22 @@ mod tests {
         metrics.set("mia_tpr_at_1", f64::NAN);
         metrics.set("a_loss", 0.25);
         metrics.per_class = vec![("test".into(), vec![1.0, f64::NAN])];
-        metrics.basis = Basis { forget: 3, test: 7, attacked: 2, classes: vec![4] };
+        metrics.loss_histogram = vec![("forget".into(), histogram::counts(&[0.1, 0.2, 5.0]))];
+        metrics.basis = Basis { forget: 3, retain: 9, test: 7, attacked: 2, classes: vec![4] };
         let back = Metrics::from_json(&metrics.to_json());
         assert_eq!(back.iter().map(|(k, _)| k).collect::<Vec<_>>(), ["test_accuracy", "mia_tpr_at_1", "a_loss"]);
         assert!(back.get("mia_tpr_at_1").is_nan() && back.per_class[0].1[1].is_nan());
-        assert_eq!(back.basis, metrics.basis);
+        assert_eq!((&back.basis, &back.loss_histogram), (&metrics.basis, &metrics.loss_histogram));
         let script = Metrics::from_map(&metrics.to_map());
-        assert_eq!((script.get("a_loss"), script.basis), (0.25, metrics.basis));
+        assert_eq!((script.get("a_loss"), &script.basis), (0.25, &metrics.basis));
+        assert_eq!(script.loss_histogram, metrics.loss_histogram);
+    }
+
+    #[test]
+    fn counts_over_other_bins_are_not_taken_for_ours() {
+        let row = serde_json::json!({ "loss_histogram": { "lowest": 1e-6, "per_decade": 2, "test": [1, 2, 3] } });
+        assert!(Metrics::from_json(&row).loss_histogram.is_empty());
+        let row = serde_json::json!({ "loss_histogram": { "lowest": 1e-6, "per_decade": 4, "test": [1, 2, 3] } });
+        assert!(Metrics::from_json(&row).loss_histogram.is_empty());
     }
 }

@@ -12,9 +12,9 @@ const CHUNK: usize = 1024;
 /// A network's logits on a data set, in the data set's order.
 #[derive(Debug, Clone)]
 pub struct Predictions {
-    /// Logits `[n, classes]` on the device.
+    /// Logits `[n, classes]`, f32, on the device.
     pub logits: crate::tensor::Tensor,
-    /// Labels `[n]` on the device.
+    /// Labels `[n]`, i64, on the device.
     pub y: crate::tensor::Tensor,
     /// Per-sample figures on the host.
     pub scores: Scores,
@@ -45,8 +45,21 @@ pub fn predict(net: &Net, dataset: &Dataset) -> Result<Predictions> {
     } else {
         (Tensor::f_cat(&logits, 0).at("predict")?, Tensor::f_cat(&labels, 0).at("predict")?)
     };
-    let scores = Scores::of("predict", &logits, &y)?;
-    Ok(Predictions { logits: logits.into(), y: y.into(), scores, classes })
+    Predictions::of("predict", &logits, &y, classes)
+}
+
+impl Predictions {
+    /// Logits `[n, outputs]` and labels `[n]` that somebody else came by, for a data set of so many classes. Logits are kept as
+    /// f32, so that what is read from a store is what was written.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, labels that are no integers or have no logit.
+    pub fn of(operation: &str, logits: &Tensor, y: &Tensor, classes: usize) -> Result<Self> {
+        let logits = logits.f_detach().and_then(|z| z.f_to_kind(Kind::Float)).at(operation)?;
+        let scores = Scores::of(operation, &logits, y)?;
+        let y = y.f_to_device(logits.device()).and_then(|y| y.f_to_kind(Kind::Int64)).at(operation)?;
+        Ok(Self { logits: logits.into(), y: y.into(), scores, classes })
+    }
 }
 
 /// What scripts see of accuracies and losses.
@@ -57,12 +70,12 @@ pub mod script {
     use super::super::scores::Scores;
     use crate::data::Dataset;
     use crate::nn::Net;
-    use crate::runtime::{At, Script};
+    use crate::runtime::{Options, Script};
     use crate::tensor::Tensor;
-    use rhai::{Array, Dynamic};
+    use rhai::{Array, Dynamic, Map};
 
-    /// A network's logits on a data set, with the labels: `logits`, `y`, `classes` (predicted), `phi`, `losses`,
-    /// `confidence` (of the true class), `accuracy`, `loss`, `per_class`.
+    /// A network's logits on a data set, with the labels: `logits`, `y`, `classes` (predicted), `phi`, `losses`, `confidence`
+    /// (of the true class), `entropy`, `modified_entropy`, `correct`, `accuracy`, `loss`, `per_class`.
     pub type Predictions = super::Predictions;
 
     /// Share of a data set that a network classifies rightly, in eval mode; also of logits `[n, classes]` and labels `[n]`.
@@ -121,24 +134,9 @@ pub mod script {
         Ok(found.scores.per_class(found.classes).into_iter().map(Dynamic::from).collect())
     }
 
-    /// Confusion matrix `[classes, classes]`, i64, of logits `[n, classes]` and labels `[n]`: rows are true classes, columns
-    /// predicted ones.
-    ///
-    /// # Example
-    /// ```rhai
-    /// let counts = confusion(tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), tensor([0, 1, 1]));
-    /// assert(counts.to_array() == [[1, 0], [1, 1]]);
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn confusion(logits: Tensor, y: Tensor) -> Script<Tensor> {
-        let scores = Scores::of("confusion", &logits, &y)?;
-        let classes = logits.size().get(1).copied().unwrap_or(0);
-        let counts: Vec<i64> = scores.confusion(classes as usize).concat();
-        Ok(tch::Tensor::from_slice(&counts).f_reshape([classes, classes]).at("confusion")?.into())
-    }
-
     /// Runs a network over a data set once, in eval mode and without gradients, and keeps what it said: a `Predictions` with
-    /// `logits` `[n, classes]`, `y`, `classes`, `phi`, `losses`, `confidence`, `accuracy`, `loss` and `per_class`.
+    /// `logits` `[n, classes]`, `y`, `classes`, `phi`, `losses`, `confidence`, `entropy`, `modified_entropy`, `correct`,
+    /// `accuracy`, `loss` and `per_class`.
     ///
     /// # Example
     /// ```rhai
@@ -149,6 +147,33 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn predict(net: Net, dataset: Dataset) -> Script<Predictions> {
         Ok(super::predict(&net, &dataset)?)
+    }
+
+    /// Predictions from logits `[n, outputs]` (kept as f32) and labels `[n]` that are there already.
+    ///
+    /// # Signature
+    /// predictions(logits: Tensor[n, outputs], y: Tensor[n], #{ classes: int }) -> Predictions
+    ///
+    /// # Options
+    /// - `classes` (int, the number of outputs): how many classes the data set has
+    ///
+    /// # Example
+    /// ```rhai
+    /// let p = predictions(tensor([[2.0, 1.0], [0.0, 3.0]]), tensor([0, 0]));
+    /// assert(p.accuracy == 0.5 && p.correct == tensor([1, 0]));
+    /// ```
+    #[rhai_fn(return_raw, name = "predictions")]
+    pub fn predictions_as(logits: Tensor, y: Tensor, options: Map) -> Script<Predictions> {
+        let mut o = Options::new("predictions", options);
+        let outputs = logits.size().get(1).map_or(1, |n| (*n).max(1));
+        let classes = o.count("classes", outputs as usize)?;
+        o.finish()?;
+        Ok(Predictions::of("predictions", &logits, &y, classes)?)
+    }
+
+    #[rhai_fn(return_raw, name = "predictions")]
+    pub fn predictions(logits: Tensor, y: Tensor) -> Script<Predictions> {
+        predictions_as(logits, y, Map::new())
     }
 
     /// The logits `[n, classes]`.
@@ -225,6 +250,46 @@ pub mod script {
     #[rhai_fn(get = "confidence", pure)]
     pub fn confidence(predictions: &mut Predictions) -> Tensor {
         tch::Tensor::from_slice(&predictions.scores.confidence).into()
+    }
+
+    /// The entropy of every sample's output in nats, f64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert_close(p.entropy, entropy(p.logits), 1e-5);
+    /// ```
+    #[rhai_fn(get = "entropy", pure)]
+    pub fn entropy(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.entropy).into()
+    }
+
+    /// The modified entropy of every sample in nats, f64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert_close(p.modified_entropy, modified_entropy(p.logits, p.y), 1e-9);
+    /// ```
+    #[rhai_fn(get = "modified_entropy", pure)]
+    pub fn modified_entropy(predictions: &mut Predictions) -> Tensor {
+        tch::Tensor::from_slice(&predictions.scores.modified_entropy).into()
+    }
+
+    /// 1 for every sample predicted rightly and 0 for the others, i64, on the CPU.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digits = dataset("digits");
+    /// let p = predict(convnet(digits, #{ width: 4, depth: 1 }), digits.test.take(8));
+    /// assert(p.correct.sum().item() == p.accuracy * 8);
+    /// ```
+    #[rhai_fn(get = "correct", pure)]
+    pub fn correct(predictions: &mut Predictions) -> Tensor {
+        let right: Vec<i64> = predictions.scores.correct().map(i64::from).collect();
+        tch::Tensor::from_slice(&right).into()
     }
 
     /// The share predicted rightly.

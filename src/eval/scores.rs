@@ -1,4 +1,4 @@
-//! What logits and labels say sample by sample: loss, correctness, confidence, phi.
+//! What logits and labels say sample by sample: loss, correctness, confidence, phi, entropy.
 
 use crate::runtime::{At, Error, Result};
 use tch::{Device, Kind, Tensor};
@@ -18,6 +18,10 @@ pub struct Scores {
     pub phi: Vec<f64>,
     /// The reference's clamped phi.
     pub phi_ref: Vec<f64>,
+    /// Entropy of the output, in nats.
+    pub entropy: Vec<f64>,
+    /// Song and Mittal's modified entropy, in nats.
+    pub modified_entropy: Vec<f64>,
 }
 
 /// The elements of a tensor as a flat array on the host.
@@ -55,17 +59,38 @@ fn checked(operation: &str, logits: &Tensor, y: &Tensor) -> Result<(Tensor, Tens
     Ok((logits, y.f_unsqueeze(1).at(operation)?))
 }
 
-fn phi_of(logits: &Tensor, y: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+type Torch = std::result::Result<Tensor, tch::TchError>;
+
+fn phi_of(logits: &Tensor, y: &Tensor) -> Torch {
     let others = logits.f_scatter_value(1, y, f64::NEG_INFINITY)?.f_logsumexp(1, false)?;
     logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)
 }
 
-fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> Torch {
     let p = log_p.f_neg()?.f_clamp(0.0, 50.0)?.f_neg()?.f_exp()?;
     let floored = |p: Tensor| p.f_clamp_min(1e-15)?.f_log();
     let own = floored(p.f_gather(1, y, false)?.f_squeeze_dim(1)?)?;
     let others = p.f_scatter_value(1, y, 0.0)?.f_sum_dim_intlist(1, false, None::<Kind>)?;
     own.f_sub(&floored(others)?)
+}
+
+/// Entropy of outputs given by their log-probabilities; a class without probability adds nothing.
+fn entropy_of(log_p: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    let terms = p.f_mul(log_p)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
+    terms.f_sum_dim_intlist(1, false, None::<Kind>)?.f_neg()
+}
+
+/// -(1 - p_y) ln p_y - sum over the other classes of p_j ln(1 - p_j).
+fn modified_entropy_of(log_p: &Tensor, y: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    // Only the largest probability can be so near 1 that 1 - p loses its digits: there the others are summed instead.
+    let top = log_p.f_argmax(1, true)?;
+    let others = log_p.f_scatter_value(1, &top, f64::NEG_INFINITY)?.f_logsumexp(1, true)?;
+    let log_rest = p.f_neg()?.f_log1p()?.f_scatter(1, &top, &others)?;
+    let own = log_rest.f_gather(1, y, false)?.f_exp()?.f_mul(&log_p.f_gather(1, y, false)?)?.f_squeeze_dim(1)?;
+    let terms = p.f_mul(&log_rest)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?.f_scatter_value(1, y, 0.0)?;
+    terms.f_sum_dim_intlist(1, false, None::<Kind>)?.f_add(&own)?.f_neg()
 }
 
 /// phi = z_y - logsumexp of the other logits, the logit of the true class's probability, `[n]` in f64.
@@ -81,6 +106,16 @@ pub fn phi_ref(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     phi_ref_of(&log_p, &y).on("phi_ref", &[&logits, &y])
 }
 
+/// Song and Mittal's modified entropy, `[n]` in f64.
+pub fn modified_entropy(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (logits, y) = checked("modified_entropy", logits, y)?;
+    let log_p = logits.f_log_softmax(1, None::<Kind>).at("modified_entropy")?;
+    modified_entropy_of(&log_p, &y).on("modified_entropy", &[&logits, &y])
+}
+
+/// Tensors of `Scores::of`, in the order in which they are read.
+const COLUMNS: usize = 8;
+
 impl Scores {
     /// Scores logits `[n, classes]` against labels `[n]`: everything is computed where the logits are, and read once.
     ///
@@ -93,13 +128,14 @@ impl Scores {
             let own = log_p.f_gather(1, &y, false)?.f_squeeze_dim(1)?;
             let predicted = logits.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
             let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
-            Tensor::f_stack(
-                &[label, predicted, own.f_neg()?, own.f_exp()?, phi_of(&logits, &y)?, phi_ref_of(&log_p, &y)?],
-                0,
-            )
+            let (phi, phi_ref) = (phi_of(&logits, &y)?, phi_ref_of(&log_p, &y)?);
+            let (entropy, modified) = (entropy_of(&log_p)?, modified_entropy_of(&log_p, &y)?);
+            let columns: [Tensor; COLUMNS] =
+                [label, predicted, own.f_neg()?, own.f_exp()?, phi, phi_ref, entropy, modified];
+            Tensor::f_stack(&columns, 0)
         };
         let values = to_host(operation, &columns().on(operation, &[&logits, &y])?)?;
-        let n = values.len() / 6;
+        let n = values.len() / COLUMNS;
         let column = |i: usize| values.get(i * n..(i + 1) * n).unwrap_or_default().to_vec();
         let whole = |i: usize| column(i).into_iter().map(|x| x as i64).collect();
         Ok(Self {
@@ -109,6 +145,8 @@ impl Scores {
             confidence: column(3),
             phi: column(4),
             phi_ref: column(5),
+            entropy: column(6),
+            modified_entropy: column(7),
         })
     }
 
@@ -122,10 +160,14 @@ impl Scores {
         self.labels.is_empty()
     }
 
-    /// The share predicted rightly; NaN of nothing. A network whose outputs are NaN predicts nothing.
+    /// Whether each sample is predicted rightly. A network whose outputs are NaN predicts nothing.
+    pub fn correct(&self) -> impl Iterator<Item = bool> {
+        self.labels.iter().zip(&self.predicted).zip(&self.loss).map(|((y, p), loss)| y == p && !loss.is_nan())
+    }
+
+    /// The share predicted rightly; NaN of nothing.
     pub fn accuracy(&self) -> f64 {
-        let right = self.labels.iter().zip(&self.predicted).zip(&self.loss).filter(|((y, p), l)| y == p && !l.is_nan());
-        right.count() as f64 / self.len() as f64
+        self.correct().filter(|right| *right).count() as f64 / self.len() as f64
     }
 
     /// The mean cross-entropy; NaN of nothing.
@@ -147,12 +189,21 @@ impl Scores {
             confidence: pick(&self.confidence, &chosen),
             phi: pick(&self.phi, &chosen),
             phi_ref: pick(&self.phi_ref, &chosen),
+            entropy: pick(&self.entropy, &chosen),
+            modified_entropy: pick(&self.modified_entropy, &chosen),
         }
     }
 
     /// The accuracy on each of `classes` classes; NaN where a class has no sample.
     pub fn per_class(&self, classes: usize) -> Vec<f64> {
-        (0..classes as i64).map(|class| self.keep(|label| label == class).accuracy()).collect()
+        let mut counts = vec![(0.0, 0.0); classes];
+        for (label, right) in self.labels.iter().zip(self.correct()) {
+            if let Some((hits, all)) = counts.get_mut(*label as usize) {
+                *hits += f64::from(u8::from(right));
+                *all += 1.0;
+            }
+        }
+        counts.into_iter().map(|(hits, all)| hits / all).collect()
     }
 
     /// Counts of (true class, predicted class), rows being true classes.
@@ -196,6 +247,20 @@ pub mod script {
     pub fn phi_ref(logits: Tensor, y: Tensor) -> Script<Tensor> {
         Ok(super::phi_ref(&logits, &y)?.into())
     }
+
+    /// Modified entropy of logits `[n, classes]` given labels `[n]`: `-(1 - p_y) ln p_y - sum of p_j ln(1 - p_j), j != y`, per
+    /// sample, f64, in nats. 0 for a certain right answer, large for a certain wrong one (Song and Mittal, USENIX Security
+    /// 2021). Computed from the logits, so that it stays finite.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let m = modified_entropy(tensor([[80.0, 0.0], [80.0, 0.0]]), tensor([0, 1]));
+    /// assert_close(m, tensor([0.0, 160.0]), 1e-9);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn modified_entropy(logits: Tensor, y: Tensor) -> Script<Tensor> {
+        Ok(super::modified_entropy(&logits, &y)?.into())
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +279,19 @@ mod tests {
         assert!((reference[0] - 34.538_776).abs() < 1e-5 && (reference[1] + 34.538_776).abs() < 1e-5);
         let open = to_host("t", &phi(&z, &y).unwrap()).unwrap();
         assert!((open[0] - (100.0 - 3_f64.ln())).abs() < 1e-5 && (open[1] + 100.0).abs() < 1e-5, "{open:?}");
+    }
+
+    #[test]
+    fn entropies_are_their_definitions_and_stay_finite_at_the_extremes() {
+        let z = matrix(&[1.0, 2.0, 0.5, -1.0, 0.0, 3.0, 900.0, 0.0, -900.0, 900.0, 0.0, -900.0, 0.0, 0.0, 0.0], 3);
+        let y = Tensor::from_slice(&[1_i64, 0, 0, 2, 1]);
+        let scores = Scores::of("t", &z, &y).unwrap();
+        // The definitions, evaluated in 2,000 digits.
+        let entropy = [0.905_959_256_479, 0.274_313_073_673, 0.0, 0.0, 3_f64.ln()];
+        let modified = [0.254_491_792_465, 6.575_501_631_905, 0.0, 2700.0, 1.002_718_264_518];
+        for (got, wanted) in [(&scores.entropy, entropy), (&scores.modified_entropy, modified)] {
+            got.iter().zip(wanted).for_each(|(g, w)| assert!((g - w).abs() < 1e-8 * (1.0 + w), "{g} instead of {w}"));
+        }
     }
 
     #[test]

@@ -331,7 +331,7 @@ pub mod script {
 }
 
 /// The tensors of a script's map, by name.
-pub(super) fn named_tensors(operation: &str, map: rhai::Map) -> Result<Vec<(String, Tensor)>> {
+pub(crate) fn named_tensors(operation: &str, map: rhai::Map) -> Result<Vec<(String, Tensor)>> {
     let each = |(name, value): (rhai::Identifier, rhai::Dynamic)| match value.read_lock::<super::Tensor>() {
         Some(tensor) => Ok((name.to_string(), tensor.shallow_clone())),
         None => {
