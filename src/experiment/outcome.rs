@@ -181,7 +181,7 @@ pub mod script {
     }
 
     /// How far a result is from the network retrained on the same split, when `unlearn::run("retrain", task)` ran before it:
-    /// `#{ average, accuracy, tow }` (percentage points, and Tug-of-War); else `()`.
+    /// `#{ average, accuracy, tow, tow_mia }` (percentage points, and Tug-of-War by accuracies and by the attack); else `()`.
     ///
     /// # Signature
     /// result.gaps -> map
@@ -197,7 +197,8 @@ pub mod script {
     #[rhai_fn(get = "gaps", pure)]
     pub fn gaps(outcome: &mut Outcome) -> Dynamic {
         let Some(gaps) = outcome.gaps() else { return Dynamic::UNIT };
-        let fields = [("average", gaps.average), ("accuracy", gaps.accuracy), ("tow", gaps.tow)];
+        let fields =
+            [("average", gaps.average), ("accuracy", gaps.accuracy), ("tow", gaps.tow), ("tow_mia", gaps.tow_mia)];
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
     }
 
