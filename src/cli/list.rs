@@ -46,7 +46,7 @@ fn unlearners() -> Vec<Value> {
     own.map(|entry| json!({ "name": entry.name, "summary": entry.doc.summary, "file": entry.module })).collect()
 }
 
-/// Names and summaries, one line each.
+/// Names and summaries, one line each; of a metric also which way is better, what it needs and where it is from.
 fn table(items: &[Value]) -> String {
     let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
     let longest = items.iter().map(|item| text(item, "name").chars().count()).max().unwrap_or(0);
@@ -55,7 +55,16 @@ fn table(items: &[Value]) -> String {
         let gap = " ".repeat(longest - name.chars().count());
         let absent = item.get("present") == Some(&Value::Bool(false));
         let note = if absent { format!(" [not here: {}]", text(item, "location")) } else { String::new() };
-        format!("{name}{gap}  {}{note}\n", text(item, "summary"))
+        format!("{name}{gap}  {}{note}{}\n", text(item, "summary"), details(item))
     };
     items.iter().map(line).collect()
+}
+
+/// What is told of a metric after its summary.
+fn details(item: &Value) -> String {
+    let text = |key: &str| item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let tier = item.get("tier").and_then(Value::as_u64).map(|tier| format!("tier {tier}"));
+    let from = text("from").map(|from| if from == "function" { "a function".into() } else { format!("from {from}") });
+    let parts = [text("direction").map(String::from), tier, from, text("source").map(String::from)];
+    parts.into_iter().flatten().map(|part| format!(" · {part}")).collect()
 }

@@ -6,6 +6,7 @@ pub mod dataset_api;
 pub mod files;
 pub mod folders;
 pub mod formats;
+pub mod labels;
 pub mod own;
 pub mod parts;
 pub mod request;
@@ -29,5 +30,6 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(files::script).into());
     engine.register_global_module(rhai::exported_module!(own::script).into());
     engine.register_global_module(rhai::exported_module!(teacher::script).into());
+    engine.register_global_module(rhai::exported_module!(labels::script).into());
     engine.register_iterator_result::<batch::ScriptBatches, std::rc::Rc<Batch>>();
 }

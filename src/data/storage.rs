@@ -107,6 +107,20 @@ impl Storage {
         })
     }
 
+    /// The same images with other labels, one for each row: pixels and their normalised form are shared.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub(super) fn relabelled(&self, labels: Vec<i64>, classes: usize) -> Result<Self> {
+        let resident = OnceCell::new();
+        let _ = resident.set(self.resident()?.map(Tensor::shallow_clone));
+        let device_labels =
+            Tensor::f_from_slice(&labels).and_then(|t| t.f_to_device(self.device())).at("with_labels")?;
+        let constants = self.constants.as_ref().map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone()));
+        let (info, images, content) = (self.info.clone(), self.images.shallow_clone(), OnceCell::new());
+        Ok(Self { info, classes, images, resident, constants, labels, device_labels, content })
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -1,10 +1,48 @@
 //! How far apart two networks' outputs are on the same samples. Always read such a figure beside the distance between two
 //! retrained networks of different seeds: that is the floor.
 
+use super::scores::to_host;
 use crate::runtime::{At, Error, Result};
 use tch::{Kind, Tensor};
 
 type Torch = std::result::Result<Tensor, tch::TchError>;
+
+/// Every distance of two networks' outputs on the same samples, averaged over them; NaN of none.
+#[derive(Debug, Clone, Copy)]
+pub struct Distances {
+    /// Mean Euclidean distance of the probabilities.
+    pub activation: f64,
+    /// Mean KL(b || a), in nats.
+    pub kl: f64,
+    /// Mean Jensen-Shannon divergence, in nats.
+    pub js: f64,
+    /// The Jensen-Shannon divergence of Bad Teacher's code.
+    pub js_legacy: f64,
+    /// Share of samples on which both predict the same class.
+    pub completeness: f64,
+}
+
+/// All distances of `a` from the reference `b`, logits `[n, classes]` each, read from the device at once.
+///
+/// # Errors
+/// Different shapes.
+pub fn distances(a: &Tensor, b: &Tensor) -> Result<Distances> {
+    let (p, q) = log_probabilities("distances", a, b)?;
+    let means = || {
+        let columns = [
+            activation_of(&p, &q)?,
+            divergence(&q, &p)?,
+            js_of(&p, &q)?,
+            js_legacy_of(&p, &q)?,
+            p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?,
+        ];
+        Tensor::f_stack(&columns, 0)?.f_mean_dim(1, false, None::<Kind>)
+    };
+    match to_host("distances", &means().at("distances")?)?[..] {
+        [activation, kl, js, js_legacy, completeness] => Ok(Distances { activation, kl, js, js_legacy, completeness }),
+        _ => Err(Error::new("distances", "torch returned another number of means")),
+    }
+}
 
 /// Log-probabilities of both, in f64.
 fn log_probabilities(operation: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -29,22 +67,43 @@ pub fn kl(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     divergence(&p, &q).at("kl_divergence")
 }
 
+/// ln((p + q) / 2).
+fn middle(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    log_p.f_logaddexp(log_q)?.f_sub_scalar(std::f64::consts::LN_2)
+}
+
+fn js_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let m = middle(log_p, log_q)?;
+    divergence(log_p, &m)?.f_add(&divergence(log_q, &m)?)?.f_mul_scalar(0.5)
+}
+
+/// The arguments exchanged, (KL(m || p) + KL(m || q)) / 2, and averaged over the classes too.
+fn js_legacy_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let m = middle(log_p, log_q)?;
+    let classes = log_p.size().last().copied().unwrap_or(1) as f64;
+    divergence(&m, log_p)?.f_add(&divergence(&m, log_q)?)?.f_mul_scalar(0.5 / classes)
+}
+
+fn activation_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    log_p.f_exp()?.f_sub(&log_q.f_exp()?)?.f_square()?.f_sum_dim_intlist(1, false, None::<Kind>)?.f_sqrt()
+}
+
 /// The Jensen-Shannon divergence in nats, per sample: between 0 and ln 2.
 pub fn js(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (p, q) = log_probabilities("js_divergence", a, b)?;
-    let middle = || p.f_logaddexp(&q)?.f_sub_scalar(std::f64::consts::LN_2);
-    let both = || {
-        let m = middle()?;
-        divergence(&p, &m)?.f_add(&divergence(&q, &m)?)?.f_mul_scalar(0.5)
-    };
-    both().at("js_divergence")
+    js_of(&p, &q).at("js_divergence")
+}
+
+/// The Jensen-Shannon divergence of Bad Teacher's code: one number, unbounded.
+pub fn js_legacy(operation: &str, a: &Tensor, b: &Tensor) -> Result<f64> {
+    let (p, q) = log_probabilities(operation, a, b)?;
+    mean(operation, &js_legacy_of(&p, &q).at(operation)?)
 }
 
 /// The Euclidean distance of the probabilities, per sample.
 pub fn activation(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (p, q) = log_probabilities("activation_distance", a, b)?;
-    let distance = || p.f_exp()?.f_sub(&q.f_exp()?)?.f_square()?.f_sum_dim_intlist(1, false, None::<Kind>)?.f_sqrt();
-    distance().at("activation_distance")
+    activation_of(&p, &q).at("activation_distance")
 }
 
 /// The share of samples on which both predict the same class.
@@ -66,7 +125,9 @@ pub mod script {
     use crate::runtime::Script;
     use crate::tensor::Tensor;
 
-    /// Kullback-Leibler divergence KL(softmax(a) || softmax(b)) of logits `[n, classes]`, per sample, in nats.
+    /// Kullback-Leibler divergence KL(softmax(a) || softmax(b)) of logits `[n, classes]`, per sample, in nats. The metric `kl`
+    /// has the retrained network's logits as `a` and the unlearned one's as `b` (SFRon, Huang et al., NeurIPS 2024). 0 is best;
+    /// the floor is the value between two retrained networks.
     ///
     /// # Example
     /// ```rhai
@@ -78,8 +139,9 @@ pub mod script {
         Ok(super::kl(&a, &b)?.into())
     }
 
-    /// Jensen-Shannon divergence of the softmax of logits `[n, classes]`, per sample, in nats: between 0 and ln 2. (The
-    /// figures of Bad-T and SSD average over classes too and are about so many times smaller.)
+    /// Jensen-Shannon divergence of the softmax of logits `[n, classes]`, per sample, in nats: between 0 and ln 2. 0 is best;
+    /// the floor is the value between two retrained networks of different seeds (SFRon, Huang et al., NeurIPS 2024). Figures of
+    /// Bad Teacher, SSD and SUPREME are `js_legacy`, which is about as many times smaller as there are classes.
     ///
     /// # Example
     /// ```rhai
@@ -90,7 +152,30 @@ pub mod script {
         Ok(super::js(&a, &b)?.into())
     }
 
-    /// Euclidean distance between the softmax of logits `[n, classes]`, per sample (Chundawat et al. 2023).
+    /// The Jensen-Shannon divergence that Bad Teacher's, SSD's and SUPREME's code prints, one number: `(KL(m || p) +
+    /// KL(m || q)) / 2` with the middle m = (p + q) / 2, averaged over samples *and classes*. The arguments of the divergences
+    /// are exchanged, so that it has no upper bound. Only for comparison with published figures: `js_divergence` is the
+    /// divergence by its definition.
+    ///
+    /// # Signature
+    /// js_legacy(a: Tensor[n, classes], b: Tensor[n, classes]) -> float
+    ///
+    /// # Example
+    /// ```rhai
+    /// let a = tensor([[0.0, 0.0]]);
+    /// let b = tensor([[2.0.ln(), 0.0]]);
+    /// let m = tensor([[7.0.ln(), 5.0.ln()]]);
+    /// let both = kl_divergence(m, a).item() + kl_divergence(m, b).item();
+    /// assert_close(js_legacy(a, b), both / 2.0 / 2.0, 1e-6);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn js_legacy(a: Tensor, b: Tensor) -> Script<f64> {
+        Ok(super::js_legacy("js_legacy", &a, &b)?)
+    }
+
+    /// Euclidean distance between the softmax of logits `[n, classes]`, per sample: the activation distance of Bad Teacher,
+    /// SSD and SUPREME, which average it over the forget set (Golatkar et al., CVPR 2021). 0 is best; the floor is the value
+    /// between two retrained networks.
     ///
     /// # Example
     /// ```rhai
@@ -101,7 +186,8 @@ pub mod script {
         Ok(super::activation(&a, &b)?.into())
     }
 
-    /// Share of samples on which two logits `[n, classes]` predict the same class (SUPREME's completeness).
+    /// Share of samples on which two logits `[n, classes]` predict the same class (SUPREME's completeness). 1 is best; the ceiling
+    /// is the value between two retrained networks.
     ///
     /// # Example
     /// ```rhai
@@ -113,7 +199,8 @@ pub mod script {
     }
 
     /// Zero-retrain-forgetting score: 1 - mean Jensen-Shannon divergence (in nats) between the unlearned network's logits on
-    /// the forget set and an untrained network's (Chundawat et al. 2023). The ideal is the retrained network's value, not 1.
+    /// the forget set and those of an untrained network of the same architecture (Chundawat et al., AAAI 2023; `task.new_model()`
+    /// makes one). The ideal is the retrained network's value, not 1.
     ///
     /// # Example
     /// ```rhai
@@ -123,6 +210,23 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn zrf(unlearned: Tensor, untrained: Tensor) -> Script<f64> {
         Ok(1.0 - super::mean("zrf", &super::js(&unlearned, &untrained)?)?)
+    }
+
+    /// `zrf` with the divergence of Bad Teacher's code: 1 - `js_legacy`. Only for comparison with published figures, which it
+    /// makes: nearer to 1 than the score by its definition, since it also averages over classes.
+    ///
+    /// # Signature
+    /// zrf_legacy(unlearned: Tensor[n, classes], untrained: Tensor[n, classes]) -> float
+    ///
+    /// # Example
+    /// ```rhai
+    /// let a = randn([20, 10]) * 5.0;
+    /// let b = randn([20, 10]);
+    /// assert(zrf_legacy(a, b) > zrf(a, b));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn zrf_legacy(unlearned: Tensor, untrained: Tensor) -> Script<f64> {
+        Ok(1.0 - super::js_legacy("zrf_legacy", &unlearned, &untrained)?)
     }
 }
 
@@ -154,5 +258,35 @@ mod tests {
         assert!(kl(&logits("a", 1.0), &logits("b", 1.0).reshape([10, 20])).is_err());
         let none = Tensor::zeros([0, 10], (Kind::Float, tch::Device::Cpu));
         assert!(mean("t", &js(&none, &none).unwrap()).unwrap().is_nan());
+    }
+
+    #[test]
+    fn all_distances_at_once_are_those_taken_one_by_one() {
+        let (a, b) = (logits("a", 3.0), logits("b", 2.0));
+        let all = distances(&a, &b).unwrap();
+        let one = |values: Result<Tensor>| mean("t", &values.unwrap()).unwrap();
+        let close = |x: f64, y: f64| assert!((x - y).abs() < 1e-12, "{x} {y}");
+        close(all.activation, one(activation(&a, &b)));
+        close(all.kl, one(kl(&b, &a)));
+        close(all.js, one(js(&a, &b)));
+        close(all.js_legacy, js_legacy("t", &a, &b).unwrap());
+        close(all.completeness, agreement(&a, &b).unwrap());
+        let none = Tensor::zeros([0, 10], (Kind::Float, tch::Device::Cpu));
+        let none = distances(&none, &none).unwrap();
+        assert!([none.activation, none.kl, none.js, none.js_legacy, none.completeness].iter().all(|x| x.is_nan()));
+    }
+
+    #[test]
+    fn the_legacy_divergence_is_what_torchs_kl_div_gives_and_stays_finite() {
+        // 0.5 * kl_div(log p, m) + 0.5 * kl_div(log q, m) with the default reduction over all elements.
+        let (a, b) = (logits("a", 1.0), logits("b", 1.0));
+        let (p, q) = (a.log_softmax(1, Kind::Double), b.log_softmax(1, Kind::Double));
+        let m: Tensor = (p.exp() + q.exp()) / 2.0;
+        let kl_div = |log: &Tensor| log.kl_div(&m, tch::Reduction::Mean, false);
+        let wanted: Tensor = (kl_div(&p) + kl_div(&q)) * 0.5;
+        let got = js_legacy("t", &a, &b).unwrap();
+        assert!((got - f64::try_from(wanted).unwrap()).abs() < 1e-12);
+        let far = js_legacy("t", &logits("a", 1000.0), &logits("b", 1000.0)).unwrap();
+        assert!(far.is_finite() && far > 1.0, "beyond ln 2: {far}");
     }
 }

@@ -1,4 +1,4 @@
-//! Distances of an unlearned network from the retrained one, and the alarms that follow from them.
+//! What separates an unlearned network's accuracies and attacks from the retrained one's.
 
 use super::metrics::Metrics;
 use crate::runtime::{At, Error, Result};
@@ -13,9 +13,24 @@ pub struct Gaps {
     pub accuracy: f64,
     /// Tug-of-War: product of one minus each accuracy's difference; 1 is best.
     pub tow: f64,
+    /// Tug-of-War with SalUn's confidence attack in place of the accuracy on the forgotten samples; 1 is best.
+    pub tow_mia: f64,
+}
+
+impl Gaps {
+    /// Without a retrained network.
+    pub const UNKNOWN: Self = Self { average: f64::NAN, accuracy: f64::NAN, tow: f64::NAN, tow_mia: f64::NAN };
+
+    /// The figures by the names they have among metrics.
+    pub fn named(&self) -> [(&'static str, f64); 4] {
+        let Self { average, accuracy, tow, tow_mia } = *self;
+        [("average_gap", average), ("accuracy_gap", accuracy), ("tow", tow), ("tow_mia", tow_mia)]
+    }
 }
 
 const ACCURACIES: [&str; 3] = ["forget_accuracy", "retain_accuracy", "test_accuracy"];
+/// The factors of ToW-MIA.
+const ATTACKED: [&str; 3] = ["mia_salun", "retain_accuracy", "test_accuracy"];
 
 /// The mean of absolute differences, in the unit of its input.
 pub fn mean_gap(unlearned: &[f64], retrained: &[f64]) -> f64 {
@@ -36,130 +51,8 @@ pub fn gaps(unlearned: &Metrics, retrained: &Metrics) -> Gaps {
         average: 100.0 * mean_gap(&four(unlearned), &four(retrained)),
         accuracy: 100.0 * mean_gap(&three(unlearned), &three(retrained)),
         tow: tug_of_war(&three(unlearned), &three(retrained)),
+        tow_mia: tug_of_war(&take(unlearned, &ATTACKED), &take(retrained, &ATTACKED)),
     }
-}
-
-/// The standard error of a share of `n` samples, never zero: one success and one failure are added first.
-fn share_error(share: f64, n: usize) -> f64 {
-    let n = n as f64 + 2.0;
-    let p = (share * (n - 2.0) + 1.0) / n;
-    (p * (1.0 - p) / n).sqrt()
-}
-
-/// A metric of two networks with the standard error of their difference.
-struct Difference {
-    value: f64,
-    error: f64,
-}
-
-impl Difference {
-    fn of_shares(a: f64, b: f64, n: usize) -> Self {
-        Self { value: a - b, error: share_error(a, n).hypot(share_error(b, n)) }
-    }
-
-    fn of_auc(a: &Metrics, b: &Metrics) -> Self {
-        let error = a.get("mia_auc_se").hypot(b.get("mia_auc_se"));
-        Self { value: a.get("mia_auc") - b.get("mia_auc"), error }
-    }
-
-    /// Beyond two standard errors and beyond `least`. NaN is never beyond anything.
-    fn exceeds(&self, least: f64) -> bool {
-        self.value > least && self.value > 2.0 * self.error
-    }
-}
-
-fn unlearning_accuracy(a: &Metrics, b: &Metrics) -> Difference {
-    let n = a.basis.forget;
-    Difference::of_shares(1.0 - a.get("forget_accuracy"), 1.0 - b.get("forget_accuracy"), n)
-}
-
-/// Below this share of retraining's effect a method is said to have done nothing.
-const NO_OP: f64 = 0.2;
-
-/// Whether nothing was forgotten: by unlearning accuracy where retraining changes it, else by the attack.
-fn no_op(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option<String> {
-    let done = unlearning_accuracy(unlearned, original).value;
-    let wanted = unlearning_accuracy(retrained, original);
-    if wanted.exceeds(0.0) {
-        let missing = unlearning_accuracy(retrained, unlearned);
-        return (done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
-            let (done, wanted) = (100.0 * done, 100.0 * wanted.value);
-            format!(
-                "no-op: accuracy on the forgotten samples fell by {done:.1} points where retraining takes {wanted:.1}"
-            )
-        });
-    }
-    let wanted = Difference::of_auc(original, retrained);
-    let done = Difference::of_auc(original, unlearned).value;
-    let missing = Difference::of_auc(unlearned, retrained);
-    (wanted.exceeds(0.0) && done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
-        let (auc, from, to) = (unlearned.get("mia_auc"), original.get("mia_auc"), retrained.get("mia_auc"));
-        format!("no-op: the attack still reads {auc:.3} (original {from:.3}, retrained {to:.3})")
-    })
-}
-
-/// Whether more was forgotten than retraining forgets (requests on samples only: a forgotten class has no upper end).
-fn over_unlearned(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option<String> {
-    if !unlearned.basis.classes.is_empty() {
-        return None;
-    }
-    let wrong = unlearning_accuracy(unlearned, retrained);
-    if wrong.exceeds(0.03) {
-        let points = 100.0 * wrong.value;
-        return Some(format!(
-            "over-unlearned: {points:.1} points more of the forgotten samples are wrong than after retraining"
-        ));
-    }
-    // The far side of the retrained network is the one away from the original.
-    let toward = if original.get("mia_auc") < retrained.get("mia_auc") { -1.0 } else { 1.0 };
-    let mut beyond = Difference::of_auc(retrained, unlearned);
-    beyond.value *= toward;
-    beyond.exceeds(0.02).then(|| {
-        let (auc, ideal) = (unlearned.get("mia_auc"), retrained.get("mia_auc"));
-        format!("over-unlearned: the attack reads {auc:.3}, beyond retraining's {ideal:.3}")
-    })
-}
-
-/// The alarms for one network, each a short sentence. They fire only beyond two standard errors.
-pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Option<&Metrics>) -> Vec<String> {
-    let mut found = vec![];
-    if ["retain_loss", "forget_loss", "test_loss"]
-        .iter()
-        .any(|name| unlearned.iter().any(|(k, v)| k == *name && v.is_nan()))
-        && unlearned.basis.forget > 0
-        && unlearned.basis.test > 0
-    {
-        found.push("the network's outputs are not numbers (NaN)".to_string());
-    }
-    let Some(retrained) = retrained else { return found };
-    if let Some(original) = original {
-        found.extend(no_op(unlearned, original, retrained));
-        found.extend(over_unlearned(unlearned, original, retrained));
-    }
-    let lost =
-        Difference::of_shares(retrained.get("test_accuracy"), unlearned.get("test_accuracy"), unlearned.basis.test);
-    if lost.exceeds(0.01) {
-        found.push(format!("utility loss: test accuracy is {:.1} points below retraining's", 100.0 * lost.value));
-    }
-    found
-}
-
-/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025`.
-pub fn before(original: &Metrics) -> String {
-    let percent = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
-    let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
-    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {auc:.3} ± {error:.3}") };
-    let (retain, test) = (percent(original.get("retain_accuracy")), percent(original.get("test_accuracy")));
-    format!("train {retain} · test {test}{attack}")
-}
-
-/// A word about the original network where its attack can hardly tell anything.
-pub fn weak_original(original: &Metrics) -> Option<String> {
-    let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
-    let class_request = !original.basis.classes.is_empty();
-    (!class_request && auc - 0.5 < 2.0 * error).then(|| {
-        format!("weak original: the attack reads {auc:.3} ± {error:.3} before any unlearning, so there is little left to hide")
-    })
 }
 
 /// |a - b| in f64, `[.., accuracies]`.
@@ -178,7 +71,7 @@ pub mod script {
     use crate::eval::Metrics;
     use crate::runtime::{At, Script};
     use crate::tensor::Tensor;
-    use rhai::{Array, Map};
+    use rhai::Map;
     use tch::Kind;
 
     /// Tug-of-War of accuracies given as fractions `[.., m]` (forget, retain, test): the product over the last dimension of
@@ -209,7 +102,8 @@ pub mod script {
 
     /// What separates a network's metrics (a map from `evaluate` or a result's `metrics`) from the retrained network's, as a
     /// map: `average_gap` (SalUn's: mean over unlearning, retain and test accuracy and the confidence attack) and
-    /// `accuracy_gap` (the three accuracies) in percentage points, `tow` (Tug-of-War; 1 is best).
+    /// `accuracy_gap` (the three accuracies) in percentage points, `tow` (Tug-of-War; 1 is best) and `tow_mia` (the same with
+    /// `mia_salun` in place of the accuracy on the forgotten samples; Zhao et al. 2024, RUM).
     ///
     /// # Example
     /// ```rhai
@@ -220,23 +114,7 @@ pub mod script {
     #[rhai_fn(name = "gaps")]
     pub fn gaps_of(unlearned: Map, retrained: Map) -> Map {
         let found = super::gaps(&Metrics::from_map(&unlearned), &Metrics::from_map(&retrained));
-        let mut map = Map::new();
-        map.insert("average_gap".into(), found.average.into());
-        map.insert("accuracy_gap".into(), found.accuracy.into());
-        map.insert("tow".into(), found.tow.into());
-        map
-    }
-
-    /// Alarms for an unlearned network's metrics against the original's and the retrained network's: no-op, over-unlearning,
-    /// lost utility, NaN outputs; an array of sentences, empty when all is well. They fire only beyond two standard errors.
-    ///
-    /// # Example
-    /// ```rhai
-    /// assert(alarms(#{}, #{}, #{}) == []);
-    /// ```
-    pub fn alarms(unlearned: Map, original: Map, retrained: Map) -> Array {
-        let [unlearned, original, retrained] = [unlearned, original, retrained].map(|map| Metrics::from_map(&map));
-        super::warnings(&unlearned, Some(&original), Some(&retrained)).into_iter().map(Into::into).collect()
+        found.named().into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 }
 
@@ -270,30 +148,11 @@ mod tests {
         assert!((found.average - (1.0 + 4.0 + 2.0 + 4.0) / 4.0).abs() < 1e-9);
         assert!((found.accuracy - 7.0 / 3.0).abs() < 1e-9);
         assert!((found.tow - 0.99 * 0.96 * 0.98).abs() < 1e-12);
-    }
-
-    #[test]
-    fn alarms_name_what_went_wrong() {
-        let (original, retrained) = (metrics(1.0, 1.0, 0.99, 0.65), metrics(1.0, 0.995, 0.985, 0.50));
-        let alarm = |m: Metrics| warnings(&m, Some(&original), Some(&retrained)).join("; ");
-        assert!(alarm(metrics(1.0, 1.0, 0.99, 0.64)).starts_with("no-op: the attack still reads 0.640"));
-        assert_eq!(alarm(metrics(1.0, 0.98, 0.98, 0.53)), "");
-        assert!(alarm(metrics(1.0, 0.80, 0.98, 0.45)).contains("over-unlearned: 19.5 points"));
-        assert!(alarm(metrics(1.0, 0.99, 0.98, 0.40)).contains("over-unlearned: the attack"));
-        assert!(alarm(metrics(0.9, 0.98, 0.90, 0.52)).contains("utility loss: test accuracy is 8.5"));
-        // Where retraining changes accuracy on the forgotten samples, that decides.
-        let (original, retrained) = (metrics(1.0, 1.0, 0.9, 0.6), metrics(1.0, 0.7, 0.9, 0.5));
-        assert!(
-            warnings(&metrics(1.0, 0.99, 0.9, 0.5), Some(&original), Some(&retrained))
-                .concat()
-                .starts_with("no-op: accuracy")
-        );
-    }
-
-    #[test]
-    fn nothing_is_alarming_without_figures() {
-        assert!(warnings(&Metrics::default(), Some(&Metrics::default()), Some(&Metrics::default())).is_empty());
-        assert!(weak_original(&Metrics::default()).is_none());
-        assert!(weak_original(&metrics(1.0, 1.0, 1.0, 0.52)).is_some());
+        // The confidence attack differs by as much as the accuracy on the forgotten samples here.
+        assert!((found.tow_mia - found.tow).abs() < 1e-12);
+        let mut shifted = metrics(0.99, 0.95, 0.96, 0.5);
+        shifted.set("mia_salun", 0.21);
+        let found = gaps(&shifted, &metrics(1.0, 0.99, 0.98, 0.5));
+        assert!((found.tow_mia - 0.99 * 0.8 * 0.98).abs() < 1e-12);
     }
 }

@@ -1,72 +1,263 @@
-//! The metrics by name: what `lethe list metrics` tells, and what stands in a row's `metrics`.
+//! The metrics by name: what `lethe list metrics` tells, which way is better, and where each comes from.
 
-/// A metric of an evaluated network.
+/// A metric.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Listing {
-    /// The name in rows and in the map of `evaluate`.
+    /// Its name in rows and maps, or the function that gives it.
     pub name: &'static str,
     /// What it is.
     pub summary: &'static str,
+    /// Which way is better.
+    pub direction: &'static str,
+    /// What it needs: 0 the network alone, 1 the retrained network as well, 2 training of copies.
+    pub tier: u8,
+    /// What computes it: "evaluate", "compare", "gaps", or "function" for what a script calls and records itself.
+    pub from: &'static str,
+    /// The publication it is from.
+    pub source: &'static str,
 }
 
-/// Names with what they mean; the first ones are of `evaluate`, the last three of `gaps`.
-const METRICS: [(&str, &str); 19] = [
-    ("retain_accuracy", "share of the retained samples that the network classifies rightly"),
-    (
-        "forget_accuracy",
-        "share of the forgotten samples that the network classifies rightly; retraining sets the target",
-    ),
-    ("test_accuracy", "share of the test samples of the remaining classes that the network classifies rightly"),
-    ("unseen_accuracy", "the same on the unseen part, where it is given"),
+const IDEAL: &str = "ideal: the retrained network's value";
+const CHANCE: &str = "0.5 is chance; a leak on either side of the retrained network's value";
+const FLOOR: &str = "0 is best; floor: two retrained networks";
+const CEILING: &str = "1 is best; ceiling: two retrained networks";
+const HIGHER: &str = "higher is better";
+const NONE: &str = "no direction";
+
+const SALUN: &str = "Jia et al., NeurIPS 2023; Fan et al., ICLR 2024 (SalUn)";
+const BAD_TEACHER: &str = "Chundawat et al., AAAI 2023 (Bad Teacher)";
+const SFRON: &str = "Huang et al., NeurIPS 2024 (SFRon)";
+const SUPREME: &str = "SUPREME";
+const RUM: &str = "Zhao et al., NeurIPS 2024 (RUM)";
+const RMIA: &str = "Zarifzadeh et al., ICML 2024 (RMIA)";
+const COMPARATOR: &str = "Unlearning Comparator";
+const CARLINI: &str = "Carlini et al., S&P 2022";
+
+/// Name, summary, direction, source.
+type Entry = (&'static str, &'static str, &'static str, &'static str);
+
+/// Of one network.
+const EVALUATED: [Entry; 23] = [
+    ("retain_accuracy", "share of the retained samples that the network classifies rightly (RA)", IDEAL, ""),
+    ("forget_accuracy", "share of the forgotten samples that the network classifies rightly (1 - UA)", IDEAL, ""),
+    ("test_accuracy", "share of the test samples of the remaining classes classified rightly (TA)", HIGHER, ""),
+    ("unseen_accuracy", "the same on the unseen part, where it is given", HIGHER, ""),
     (
         "forgotten_test_accuracy",
         "the same on the test samples of removed classes, for requests that remove whole classes",
+        IDEAL,
+        "",
     ),
-    ("retain_loss", "mean cross-entropy on the retained samples"),
-    ("forget_loss", "mean cross-entropy on the forgotten samples"),
-    ("test_loss", "mean cross-entropy on the test samples of the remaining classes"),
-    ("mia_auc", "AUC of the logistic-regression attack telling forgotten from test samples by phi; 0.5 is chance"),
-    ("mia_auc_se", "standard error of mia_auc"),
-    ("mia_auc_two_sided", "the larger of mia_auc and its complement: over-unlearning shows, too"),
-    ("mia_accuracy", "accuracy of the logistic-regression attack"),
+    ("retain_loss", "mean cross-entropy on the retained samples", IDEAL, ""),
+    ("forget_loss", "mean cross-entropy on the forgotten samples", IDEAL, ""),
+    ("test_loss", "mean cross-entropy on the test samples of the remaining classes", "lower is better", ""),
+    ("mia_auc", "AUC of phi, forgotten against test samples of the same classes", CHANCE, CARLINI),
+    ("mia_auc_se", "standard error of mia_auc", NONE, "DeLong et al., Biometrics 1988"),
+    (
+        "mia_auc_two_sided",
+        "the larger of mia_auc and its complement: over-unlearning shows, too",
+        "0.5 is chance; lower is better",
+        CARLINI,
+    ),
+    ("mia_accuracy", "cross-validated accuracy of a logistic regression on phi", CHANCE, CARLINI),
     (
         "mia_tpr_at_1",
         "share of forgotten samples the attack finds at one per cent false alarms; from 1,000 test samples on",
+        "0.01 is chance; lower is better",
+        CARLINI,
     ),
-    ("unseen_mia_auc", "the attack against unseen samples in place of test samples: to choose options and weights by"),
-    ("mia_ref", "score of the membership attack of arXiv 2507.09786"),
-    ("mia_salun", "SalUn's confidence attack: share of the forgotten samples taken for samples not trained on"),
-    ("average_gap", "gap to retraining: mean difference of three accuracies and mia_salun, in percentage points"),
-    ("accuracy_gap", "gap to retraining: mean difference of the three accuracies, in percentage points"),
-    ("tow", "Tug-of-War: product of one minus each accuracy's difference to retraining; 1 is best"),
+    (
+        "unseen_mia_auc",
+        "the attack behind mia_auc against unseen in place of test samples: to choose options and weights by",
+        CHANCE,
+        CARLINI,
+    ),
+    ("mia_ref", "score of the reference's membership attack", "0.5 is chance", "arXiv 2507.09786"),
+    (
+        "mia_competition",
+        "accuracy of a logistic regression on the loss, the competition's starting kit",
+        CHANCE,
+        "NeurIPS 2023 machine unlearning competition",
+    ),
+    (
+        "mia_salun",
+        "SalUn's confidence attack: share of the forgotten samples taken for samples not trained on",
+        IDEAL,
+        SALUN,
+    ),
+    ("mia_salun_entropy", "the same attack on the entropy of the output", IDEAL, SALUN),
+    ("mia_salun_modified_entropy", "the same attack on the modified entropy", IDEAL, SALUN),
+    ("mia_salun_correctness", "the same attack on whether the prediction is right", IDEAL, SALUN),
+    (
+        "mia_entropy",
+        "balanced logistic regression on entropy: share of the forgotten samples taken for training samples",
+        IDEAL,
+        "Foster et al., AAAI 2024 (SSD); SUPREME",
+    ),
+    ("mia_entropy_svc", "the same with an unbalanced machine, to compare with published figures", IDEAL, BAD_TEACHER),
+    (
+        "nomus",
+        "half test accuracy, half how near mia_competition is to chance",
+        HIGHER,
+        "Choi and Na, arXiv 2311.02240",
+    ),
 ];
+
+/// Of one network beside the retrained one.
+const COMPARED: [Entry; 17] = [
+    (
+        "activation_distance",
+        "mean Euclidean distance of the outputs on the forgotten samples",
+        FLOOR,
+        "Golatkar et al., CVPR 2021; Bad Teacher, SSD, SUPREME",
+    ),
+    ("kl", "mean KL(retrained || unlearned) on the forgotten samples, in nats", FLOOR, SFRON),
+    ("js", "mean Jensen-Shannon divergence on the forgotten samples, in nats", FLOOR, SFRON),
+    ("js_legacy", "the divergence as Bad Teacher's code has it, to compare with published figures", FLOOR, BAD_TEACHER),
+    ("completeness", "share of the forgotten samples on which both predict the same class", CEILING, SUPREME),
+    ("test_activation_distance", "activation_distance on the test samples of the remaining classes", FLOOR, SUPREME),
+    ("test_kl", "kl on the test samples of the remaining classes", FLOOR, SFRON),
+    ("test_js", "js on the test samples of the remaining classes", FLOOR, SFRON),
+    ("test_js_legacy", "js_legacy on the test samples of the remaining classes", FLOOR, BAD_TEACHER),
+    ("test_completeness", "completeness on the test samples of the remaining classes", CEILING, SUPREME),
+    ("epsilon_entropy", "worst-threshold epsilon between the entropies on the forgotten samples", FLOOR, COMPARATOR),
+    ("epsilon_margin", "worst-threshold epsilon between the phi on the forgotten samples", FLOOR, COMPARATOR),
+    ("epsilon", "the larger of the two", FLOOR, COMPARATOR),
+    ("forgetting_score", "2 to the power of -epsilon", CEILING, COMPARATOR),
+    ("rmia_auc", "AUC of RMIA with the retrained network as reference, forgotten against test samples", CHANCE, RMIA),
+    ("rmia_auc_se", "standard error of rmia_auc", NONE, RMIA),
+    (
+        "rmia_tpr_at_1",
+        "share of forgotten samples RMIA finds at one per cent false alarms; from 1,000 non-members on",
+        "0.01 is chance; lower is better",
+        RMIA,
+    ),
+];
+
+/// Of the metrics of one network and the retrained one's.
+const GAPS: [Entry; 4] = [
+    (
+        "average_gap",
+        "mean difference of three accuracies and mia_salun to retraining, in percentage points",
+        FLOOR,
+        SALUN,
+    ),
+    ("accuracy_gap", "mean difference of the three accuracies to retraining, in percentage points", FLOOR, ""),
+    ("tow", "Tug-of-War: product of one minus each accuracy's difference to retraining", CEILING, RUM),
+    ("tow_mia", "Tug-of-War with mia_salun in place of the accuracy on the forgotten samples", CEILING, RUM),
+];
+
+/// What scripts call; the number is the tier.
+const CALLED: [(Entry, u8); 7] = [
+    (
+        (
+            "aus",
+            "adaptive unlearning score, of the metrics of the network before and after",
+            "1 is best; read it beside the retrained network's value",
+            "Cotogni et al., arXiv 2312.02052 (DUCK)",
+        ),
+        0,
+    ),
+    (("zrf", "one minus the mean Jensen-Shannon divergence to an untrained network", IDEAL, BAD_TEACHER), 0),
+    (("zrf_legacy", "zrf with js_legacy, to compare with published figures", IDEAL, BAD_TEACHER), 0),
+    (
+        (
+            "interclass_confusion",
+            "share of the test samples of two classes taken for the other, after training with swapped labels",
+            "lower is better; ideal: the retrained network's value",
+            "Goel et al., arXiv 2201.06640",
+        ),
+        0,
+    ),
+    (
+        (
+            "layer_distance",
+            "Euclidean distance of two networks' parameters, by layer and in all",
+            "a diagnostic; means something only from one initialisation",
+            "",
+        ),
+        1,
+    ),
+    (
+        (
+            "relearn",
+            "optimiser steps until the forget set is learned again",
+            "higher is better, up to the retrained network's value",
+            "Golatkar et al., CVPR 2020",
+        ),
+        2,
+    ),
+    (
+        (
+            "ain",
+            "anamnesis index: steps to relearn over the retrained network's",
+            "1 is ideal; far below remembers, far above resists",
+            "Chundawat et al., arXiv 2201.05629",
+        ),
+        2,
+    ),
+];
+
+fn listing((name, summary, direction, source): Entry, tier: u8, from: &'static str) -> Listing {
+    Listing { name, summary, direction, tier, from, source }
+}
 
 /// Every metric there is.
 pub fn list() -> Vec<Listing> {
-    METRICS.iter().map(|(name, summary)| Listing { name, summary }).collect()
+    let evaluated = EVALUATED.into_iter().map(|entry| listing(entry, 0, "evaluate"));
+    let compared = COMPARED.into_iter().map(|entry| listing(entry, 1, "compare"));
+    let gaps = GAPS.into_iter().map(|entry| listing(entry, 1, "gaps"));
+    let called = CALLED.into_iter().map(|(entry, tier)| listing(entry, tier, "function"));
+    evaluated.chain(compared).chain(gaps).chain(called).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::sources;
-    use crate::eval::{Parts, evaluate};
-    use crate::experiment::models;
-    use crate::runtime::{Run, Stream, run::Settings};
+    use crate::eval::gaps::gaps;
+    use crate::eval::{PartPredictions, Predictions, compare};
+    use crate::host::Host;
+    use crate::host::catalog::Catalog;
+    use crate::runtime::{Stream, run::Settings};
+    use std::collections::BTreeSet;
+
+    /// Predictions on a request for a class, so that every metric there is has a value or NaN.
+    fn parts() -> PartPredictions {
+        let part = |labels: &[i64]| {
+            let n = 60 * labels.len();
+            let z = Stream::new(0, "listing").normals(3 * n);
+            let y: Vec<i64> = (0..n).map(|i| labels[i % labels.len()]).collect();
+            let z = tch::Tensor::from_slice(&z).reshape([n as i64, 3]);
+            Predictions::of("t", &z, &tch::Tensor::from_slice(&y), 3).unwrap()
+        };
+        let all = part(&[0, 1, 2]);
+        PartPredictions { forget: part(&[2]), retain: part(&[0, 1]), test: all.clone(), unseen: Some(all) }
+    }
+
+    fn listed(from: &str) -> BTreeSet<String> {
+        list().into_iter().filter(|metric| metric.from == from).map(|metric| metric.name.to_string()).collect()
+    }
 
     #[test]
-    fn every_metric_of_an_evaluation_is_listed() {
-        let run = Run::new(Settings::default());
-        let data = sources::load("digits", rhai::Map::new(), &run).unwrap();
-        let stream = &mut Stream::new(0, "listing");
-        let shape = data.train.shape();
-        let options = [("width".into(), 4_i64.into()), ("depth".into(), 1_i64.into())].into_iter().collect();
-        let net = models::build("convnet", shape, 10, options, stream, tch::Device::Cpu).unwrap();
-        let forget = data.train.of(&[3]);
-        let retain = data.train.of(&[0, 1, 2, 4, 5, 6, 7, 8, 9]);
-        let parts = Parts { forget: &forget, retain: &retain, test: &data.test, unseen: Some(&data.validation) };
-        let metrics = evaluate(&net, &parts, 0).unwrap();
-        let unknown: Vec<_> = metrics.iter().filter(|(name, _)| !METRICS.iter().any(|(n, _)| n == name)).collect();
-        assert!(unknown.is_empty(), "{unknown:?}");
+    fn the_list_names_exactly_the_metrics_there_are() {
+        let parts = parts();
+        let names =
+            |metrics: &crate::eval::Metrics| metrics.iter().map(|(name, _)| name.to_string()).collect::<BTreeSet<_>>();
+        let metrics = parts.metrics(0).unwrap();
+        assert_eq!(listed("evaluate"), names(&metrics));
+        assert_eq!(listed("compare"), names(&compare(&parts, &parts, 0).unwrap()));
+        let gaps = gaps(&metrics, &metrics).named();
+        assert_eq!(listed("gaps"), gaps.into_iter().map(|(name, _)| name.to_string()).collect());
+        let all: BTreeSet<&str> = list().iter().map(|metric| metric.name).collect();
+        assert_eq!(all.len(), list().len(), "no name twice");
+    }
+
+    #[test]
+    fn what_a_script_calls_is_a_function() {
+        let host = Host::new(Settings::default());
+        let catalog = Catalog::of(&host.engine);
+        for name in listed("function") {
+            assert!(catalog.entries().iter().any(|entry| entry.name == name), "{name}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! How well a network knows what it should, and how well it has forgotten the rest: accuracies, attacks, distances, gaps.
 
+pub mod alarms;
 pub mod attacks;
+pub mod compare;
 pub mod competition;
 pub mod confusion;
 pub mod distance;
 pub mod entropy;
+pub mod epsilon;
 pub mod evaluate;
 pub mod folds;
 pub mod gaps;
@@ -16,10 +19,14 @@ pub mod metrics;
 pub mod parts;
 pub mod predict;
 pub mod rank;
+pub mod relearn;
+pub mod rmia;
 pub mod salun;
 pub mod scores;
 pub mod summaries;
+pub mod weights;
 
+pub use compare::compare;
 pub use evaluate::evaluate;
 pub use metrics::{Basis, Metrics};
 pub use parts::{PartPredictions, Parts, predict_parts};
@@ -41,6 +48,12 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(histogram::script),
         rhai::exported_module!(summaries::script),
         rhai::exported_module!(gaps::script),
+        rhai::exported_module!(alarms::script),
+        rhai::exported_module!(epsilon::script),
+        rhai::exported_module!(rmia::script),
+        rhai::exported_module!(compare::script),
+        rhai::exported_module!(weights::script),
+        rhai::exported_module!(relearn::script),
         rhai::exported_module!(confusion::script),
         rhai::exported_module!(predict::script),
         rhai::exported_module!(parts::script),

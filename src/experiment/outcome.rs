@@ -221,10 +221,10 @@ pub mod script {
     }
 
     /// How far a result is from the network retrained on the same split, when `unlearn::run("retrain", task)` ran before it:
-    /// `#{ average, accuracy, validation, tow }`; else `()`. `average` is SalUn's, `accuracy` that of the three accuracies, both
+    /// `#{ average, accuracy, validation, tow, tow_mia }`; else `()`. `average` is SalUn's, `accuracy` that of the three accuracies, both
     /// in percentage points; `validation` is the mean difference of the accuracies on forgotten, retained and unseen samples
     /// and of the attack that compares with unseen ones, in points: to choose options by, since the test part has no share in
-    /// it. `tow` is Tug-of-War.
+    /// it. `tow` is Tug-of-War by accuracies, `tow_mia` with SalUn's attack in place of the accuracy on forgotten samples.
     ///
     /// # Signature
     /// result.gaps -> map
@@ -240,9 +240,13 @@ pub mod script {
     #[rhai_fn(get = "gaps", pure)]
     pub fn gaps(outcome: &mut Outcome) -> Dynamic {
         let Some(gaps) = outcome.gaps() else { return Dynamic::UNIT };
-        let validation = outcome.validation_gap();
-        let fields =
-            [("average", gaps.average), ("accuracy", gaps.accuracy), ("validation", validation), ("tow", gaps.tow)];
+        let fields = [
+            ("average", gaps.average),
+            ("accuracy", gaps.accuracy),
+            ("validation", outcome.validation_gap()),
+            ("tow", gaps.tow),
+            ("tow_mia", gaps.tow_mia),
+        ];
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
     }
 

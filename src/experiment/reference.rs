@@ -7,7 +7,7 @@ use super::presets;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::eval::evaluate::{self, Parts};
-use crate::eval::gaps;
+use crate::eval::alarms;
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;
@@ -70,8 +70,8 @@ pub fn original(run: &Run, task: &Task) -> Result<Rc<Metrics>> {
     }
     let metrics = Rc::new(run.aside(|| evaluate(task, task.original()))?);
     let (name, data) = (task.model_name(), &task.data().name);
-    run.progress().say(&format!("original {name} on {data}: {}", gaps::before(&metrics)));
-    if let Some(warning) = gaps::weak_original(&metrics) {
+    run.progress().say(&format!("original {name} on {data}: {}", alarms::before(&metrics)));
+    if let Some(warning) = alarms::weak_original(&metrics) {
         run.progress().warn(&warning);
     }
     originals.0.borrow_mut().insert(key, metrics.clone());

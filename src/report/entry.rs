@@ -180,8 +180,7 @@ impl Derived {
     /// For a row among these.
     pub fn of(rows: &[Row], row: &Row) -> Self {
         let split = row.text("split_id");
-        let missing = Gaps { average: f64::NAN, accuracy: f64::NAN, tow: f64::NAN };
-        let gaps = reference(rows, split).map_or(missing, |retrained| gaps(&row.metrics, &retrained));
+        let gaps = reference(rows, split).map_or(Gaps::UNKNOWN, |retrained| gaps(&row.metrics, &retrained));
         let same = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split);
         let retrain = Figure::of(same.map(|row| row.seconds("unlearn")).filter(|s| *s > 0.0)).mean;
         let (own, prepared) = (row.seconds("unlearn"), row.preparation());

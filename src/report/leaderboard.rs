@@ -2,7 +2,8 @@
 
 use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference};
 use crate::eval::Metrics;
-use crate::eval::gaps::{gaps, warnings, weak_original};
+use crate::eval::alarms::{warnings, weak_original};
+use crate::eval::gaps::gaps;
 use crate::runtime::Run;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -100,8 +101,8 @@ impl Leaderboard {
 }
 
 impl View {
-    /// A figure of an entry: a metric, `seconds.<stage>`, `preparation`, `average_gap`, `accuracy_gap`, `tow`, `speedup`,
-    /// `speedup_prepared`.
+    /// A figure of an entry: a metric, `seconds.<stage>`, `preparation`, `average_gap`, `accuracy_gap`, `tow`, `tow_mia`,
+    /// `speedup`, `speedup_prepared`.
     pub fn figure(&self, entry: &Entry, name: &str) -> Figure {
         Figure::of(entry.rows.iter().map(|index| self.value(*index, name)))
     }
@@ -113,6 +114,7 @@ impl View {
             "average_gap" => derived.gaps.average,
             "accuracy_gap" => derived.gaps.accuracy,
             "tow" => derived.gaps.tow,
+            "tow_mia" => derived.gaps.tow_mia,
             "speedup" => derived.speedup,
             "speedup_prepared" => derived.speedup_prepared,
             "preparation" => row.preparation(),
@@ -132,6 +134,7 @@ impl View {
                 "average_gap" => found.map_or(f64::NAN, |gaps| gaps.average),
                 "accuracy_gap" => found.map_or(f64::NAN, |gaps| gaps.accuracy),
                 "tow" => found.map_or(f64::NAN, |gaps| gaps.tow),
+                "tow_mia" => found.map_or(f64::NAN, |gaps| gaps.tow_mia),
                 _ => original.metrics.get(name),
             }
         }))

@@ -1,0 +1,283 @@
+//! Alarms: what should be known about a result before its figures are believed.
+
+use super::metrics::Metrics;
+
+/// The standard error of a share of `n` samples, never zero: one success and one failure are added first.
+fn share_error(share: f64, n: usize) -> f64 {
+    let n = n as f64 + 2.0;
+    let p = (share * (n - 2.0) + 1.0) / n;
+    (p * (1.0 - p) / n).sqrt()
+}
+
+/// A metric of two networks with the standard error of their difference.
+struct Difference {
+    value: f64,
+    error: f64,
+}
+
+impl Difference {
+    fn of_shares(a: f64, b: f64, n: usize) -> Self {
+        Self { value: a - b, error: share_error(a, n).hypot(share_error(b, n)) }
+    }
+
+    fn of_auc(a: &Metrics, b: &Metrics) -> Self {
+        let error = a.get("mia_auc_se").hypot(b.get("mia_auc_se"));
+        Self { value: a.get("mia_auc") - b.get("mia_auc"), error }
+    }
+
+    /// Beyond two standard errors and beyond `least`. NaN is never beyond anything.
+    fn exceeds(&self, least: f64) -> bool {
+        self.value > least && self.value > 2.0 * self.error
+    }
+}
+
+fn unlearning_accuracy(a: &Metrics, b: &Metrics) -> Difference {
+    let n = a.basis.forget;
+    Difference::of_shares(1.0 - a.get("forget_accuracy"), 1.0 - b.get("forget_accuracy"), n)
+}
+
+/// Below this share of retraining's effect a method is said to have done nothing.
+const NO_OP: f64 = 0.2;
+
+/// Whether nothing was forgotten: by unlearning accuracy where retraining changes it, else by the attack.
+fn no_op(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option<String> {
+    let done = unlearning_accuracy(unlearned, original).value;
+    let wanted = unlearning_accuracy(retrained, original);
+    if wanted.exceeds(0.0) {
+        let missing = unlearning_accuracy(retrained, unlearned);
+        return (done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
+            let (done, wanted) = (100.0 * done, 100.0 * wanted.value);
+            format!(
+                "no-op: accuracy on the forgotten samples fell by {done:.1} points where retraining takes {wanted:.1}"
+            )
+        });
+    }
+    let wanted = Difference::of_auc(original, retrained);
+    let done = Difference::of_auc(original, unlearned).value;
+    let missing = Difference::of_auc(unlearned, retrained);
+    (wanted.exceeds(0.0) && done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
+        let (auc, from, to) = (unlearned.get("mia_auc"), original.get("mia_auc"), retrained.get("mia_auc"));
+        format!("no-op: the attack still reads {auc:.3} (original {from:.3}, retrained {to:.3})")
+    })
+}
+
+/// Whether more was forgotten than retraining forgets (requests on samples only: a forgotten class has no upper end).
+fn over_unlearned(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option<String> {
+    if !unlearned.basis.classes.is_empty() {
+        return None;
+    }
+    let wrong = unlearning_accuracy(unlearned, retrained);
+    if wrong.exceeds(0.03) {
+        let points = 100.0 * wrong.value;
+        return Some(format!(
+            "over-unlearned: {points:.1} points more of the forgotten samples are wrong than after retraining"
+        ));
+    }
+    // The far side of the retrained network is the one away from the original.
+    let toward = if original.get("mia_auc") < retrained.get("mia_auc") { -1.0 } else { 1.0 };
+    let mut beyond = Difference::of_auc(retrained, unlearned);
+    beyond.value *= toward;
+    beyond.exceeds(0.02).then(|| {
+        let (auc, ideal) = (unlearned.get("mia_auc"), retrained.get("mia_auc"));
+        format!("over-unlearned: the attack reads {auc:.3}, beyond retraining's {ideal:.3}")
+    })
+}
+
+/// The alarms for one network, each a short sentence. They fire only beyond two standard errors.
+pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Option<&Metrics>) -> Vec<String> {
+    let mut found = vec![];
+    if ["retain_loss", "forget_loss", "test_loss"]
+        .iter()
+        .any(|name| unlearned.iter().any(|(k, v)| k == *name && v.is_nan()))
+        && unlearned.basis.forget > 0
+        && unlearned.basis.test > 0
+    {
+        found.push("the network's outputs are not numbers (NaN)".to_string());
+    }
+    let Some(retrained) = retrained else { return found };
+    if let Some(original) = original {
+        found.extend(no_op(unlearned, original, retrained));
+        found.extend(over_unlearned(unlearned, original, retrained));
+    }
+    let lost =
+        Difference::of_shares(retrained.get("test_accuracy"), unlearned.get("test_accuracy"), unlearned.basis.test);
+    if lost.exceeds(0.01) {
+        found.push(format!("utility loss: test accuracy is {:.1} points below retraining's", 100.0 * lost.value));
+    }
+    found
+}
+
+/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025`.
+pub fn before(original: &Metrics) -> String {
+    let percent = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
+    let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
+    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {auc:.3} ± {error:.3}") };
+    let train = percent(training_accuracy(original).unwrap_or(f64::NAN));
+    format!("train {train} · test {}{attack}", percent(original.get("test_accuracy")))
+}
+
+/// A word about an original network that is too weak for unlearning to show: by its accuracies, which it gives, or by its attack.
+pub fn weak_original(original: &Metrics) -> Option<String> {
+    let found = [undertrained(original), memorises_nothing(original), attacked_in_vain(original)];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    (!found.is_empty()).then(|| format!("weak original: {}", found.join("; ")))
+}
+
+/// Accuracy on everything trained on; `None` in rows that do not say how many samples that were.
+fn training_accuracy(metrics: &Metrics) -> Option<f64> {
+    let parts = [("retain_accuracy", metrics.basis.retain), ("forget_accuracy", metrics.basis.forget)];
+    let right: f64 = parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| metrics.get(name) * *n as f64).sum();
+    let all = metrics.basis.retain + metrics.basis.forget;
+    (metrics.basis.retain > 0 && right.is_finite()).then(|| right / all as f64)
+}
+
+/// Test accuracy that is closer to chance than to perfect, beyond two standard errors.
+fn undertrained(original: &Metrics) -> Option<String> {
+    let train = training_accuracy(original)?;
+    let (_, classes) = original.per_class.iter().find(|(part, _)| part == "test")?;
+    let remaining = classes.len().saturating_sub(original.basis.classes.len()).max(1);
+    let (test, chance) = (original.get("test_accuracy"), 1.0 / remaining as f64);
+    let short = Difference { value: (1.0 + chance) / 2.0 - test, error: share_error(test, original.basis.test) };
+    short.exceeds(0.0).then(|| {
+        let [train, test, chance] = [train, test, chance].map(|x| 100.0 * x);
+        format!("undertrained, {train:.1} % right on training and {test:.1} % on test data (chance is {chance:.1} %)")
+    })
+}
+
+/// No better on training data than on test data. A forgotten class is a secret of its own, so this is about samples.
+fn memorises_nothing(original: &Metrics) -> Option<String> {
+    let (train, test) = (training_accuracy(original)?, original.get("test_accuracy"));
+    (original.basis.classes.is_empty() && train <= test).then(|| {
+        let [train, test] = [train, test].map(|x| 100.0 * x);
+        format!("{train:.1} % right on training data, no better than the {test:.1} % on test data, so there is little to hide")
+    })
+}
+
+/// The attack finds nothing before any unlearning.
+fn attacked_in_vain(original: &Metrics) -> Option<String> {
+    let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
+    let class_request = !original.basis.classes.is_empty();
+    (!class_request && auc - 0.5 < 2.0 * error).then(|| {
+        format!("the attack reads {auc:.3} ± {error:.3} before any unlearning, so there is little left to hide")
+    })
+}
+
+/// What scripts see of alarms.
+#[rhai::export_module]
+pub mod script {
+    use crate::eval::Metrics;
+    use rhai::{Array, Dynamic, Map};
+
+    /// Alarms for an unlearned network's metrics against the original's and the retrained network's: no-op, over-unlearning,
+    /// lost utility, NaN outputs; an array of sentences, empty when all is well. They fire only beyond two standard errors.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(alarms(#{}, #{}, #{}) == []);
+    /// ```
+    pub fn alarms(unlearned: Map, original: Map, retrained: Map) -> Array {
+        let [unlearned, original, retrained] = [unlearned, original, retrained].map(|map| Metrics::from_map(&map));
+        super::warnings(&unlearned, Some(&original), Some(&retrained)).into_iter().map(Into::into).collect()
+    }
+
+    /// A sentence about an original network (its metrics, before any unlearning) that is too weak for unlearning to show, or
+    /// `()`: undertrained, that is with test accuracy closer to chance than to perfect; no more accurate on training data than
+    /// on test data; or not told apart by the attack. It gives the accuracies. Requests for classes are only asked whether
+    /// they are undertrained.
+    ///
+    /// # Signature
+    /// weak_original(metrics: map) -> string | ()
+    ///
+    /// # Example
+    /// ```rhai
+    /// let basis = #{ retain: 900, forget: 100, test: 500, classes: [] };
+    /// let m = #{ retain_accuracy: 0.7, forget_accuracy: 0.7, test_accuracy: 0.71, mia_auc: 0.6, mia_auc_se: 0.02, basis: basis };
+    /// assert(weak_original(m).contains("70.0 % right on training data"));
+    /// ```
+    pub fn weak_original(metrics: Map) -> Dynamic {
+        super::weak_original(&Metrics::from_map(&metrics)).map_or(Dynamic::UNIT, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(ra: f64, fa: f64, ta: f64, auc: f64) -> Metrics {
+        let mut m = Metrics::default();
+        let names = ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_auc", "mia_auc_se", "mia_salun"];
+        names.iter().zip([ra, fa, ta, auc, 0.02, 1.0 - fa]).for_each(|(name, value)| m.set(name, value));
+        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, classes: vec![] };
+        m
+    }
+
+    #[test]
+    fn alarms_name_what_went_wrong() {
+        let (original, retrained) = (metrics(1.0, 1.0, 0.99, 0.65), metrics(1.0, 0.995, 0.985, 0.50));
+        let alarm = |m: Metrics| warnings(&m, Some(&original), Some(&retrained)).join("; ");
+        assert!(alarm(metrics(1.0, 1.0, 0.99, 0.64)).starts_with("no-op: the attack still reads 0.640"));
+        assert_eq!(alarm(metrics(1.0, 0.98, 0.98, 0.53)), "");
+        assert!(alarm(metrics(1.0, 0.80, 0.98, 0.45)).contains("over-unlearned: 19.5 points"));
+        assert!(alarm(metrics(1.0, 0.99, 0.98, 0.40)).contains("over-unlearned: the attack"));
+        assert!(alarm(metrics(0.9, 0.98, 0.90, 0.52)).contains("utility loss: test accuracy is 8.5"));
+        // Where retraining changes accuracy on the forgotten samples, that decides.
+        let (original, retrained) = (metrics(1.0, 1.0, 0.9, 0.6), metrics(1.0, 0.7, 0.9, 0.5));
+        assert!(
+            warnings(&metrics(1.0, 0.99, 0.9, 0.5), Some(&original), Some(&retrained))
+                .concat()
+                .starts_with("no-op: accuracy")
+        );
+    }
+
+    #[test]
+    fn nothing_is_alarming_without_figures() {
+        assert!(warnings(&Metrics::default(), Some(&Metrics::default()), Some(&Metrics::default())).is_empty());
+        assert!(weak_original(&Metrics::default()).is_none());
+    }
+
+    fn weak(m: &Metrics) -> String {
+        weak_original(m).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_original_that_no_attack_finds_is_weak() {
+        let m = metrics(1.0, 1.0, 0.99, 0.52);
+        assert!(weak(&m).starts_with("weak original: the attack reads 0.520 ± 0.020"), "{}", weak(&m));
+        assert_eq!(weak(&metrics(1.0, 1.0, 0.99, 0.65)), "");
+    }
+
+    #[test]
+    fn an_original_near_chance_is_undertrained_and_its_accuracies_are_told() {
+        let mut m = metrics(0.45, 0.35, 0.42, 0.65);
+        m.per_class = vec![("test".into(), vec![0.42; 10])];
+        let wanted = "weak original: undertrained, 43.0 % right on training and 42.0 % on test data (chance is 10.0 %)";
+        assert_eq!(weak(&m), wanted);
+        // Two classes remain of ten: half right is chance.
+        m.basis.classes = (0..8).collect();
+        m.set("test_accuracy", 0.6);
+        assert!(weak(&m).ends_with("60.0 % on test data (chance is 50.0 %)"), "{}", weak(&m));
+        // 56 % of 500 is within two standard errors of the middle between 10 and 100 %.
+        m.basis.classes.clear();
+        m.set("test_accuracy", 0.53);
+        assert!(!weak(&m).contains("undertrained"), "{}", weak(&m));
+    }
+
+    #[test]
+    fn an_original_no_better_on_training_data_hides_nothing_unless_a_class_is_the_secret() {
+        let mut m = metrics(0.90, 0.90, 0.91, 0.65);
+        assert_eq!(
+            weak(&m),
+            "weak original: 90.0 % right on training data, no better than the 91.0 % on test data, so there is little to hide"
+        );
+        m.basis.classes = vec![3];
+        assert_eq!(weak(&m), "");
+    }
+
+    #[test]
+    fn rows_that_do_not_say_how_many_samples_were_retained_raise_no_alarm_about_accuracy() {
+        let mut m = metrics(0.3, 0.3, 0.4, 0.65);
+        m.per_class = vec![("test".into(), vec![0.4; 10])];
+        m.basis.retain = 0;
+        assert_eq!(weak(&Metrics::from_json(&m.to_json())), "");
+    }
+}
