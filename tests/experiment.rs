@@ -103,8 +103,8 @@ fn rows_have_exactly_the_agreed_fields() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let row = rows(&place).remove(0);
     let fields: Vec<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
-    let agreed = "run_id method label variant accelerated dataset model split_id seeds retain options metrics seconds peak_memory status key";
-    assert_eq!(fields, agreed.split(' ').chain(["history", "weights"]).collect::<Vec<_>>());
+    let agreed = "run_id method label variant accelerated dataset model split_id seeds retain options metrics seconds peak_memory status key request original";
+    assert_eq!(fields, agreed.split(' ').chain(["history", "weights", "predictions"]).collect::<Vec<_>>());
     assert_eq!((&row["retain"]["kind"], &row["retain"]["per_class"]), (&"blend".into(), &30.into()));
     let seconds = |stage: &str| row["seconds"][stage].as_f64().expect("seconds");
     assert!(["cluster", "condense", "unlearn", "evaluate"].map(seconds).iter().all(|s| *s > 0.0), "{row}");

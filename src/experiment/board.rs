@@ -1,6 +1,6 @@
 //! What a leaderboard learns from tasks and results.
 
-use super::reference;
+use super::assess;
 use super::task::Task;
 use crate::report::Leaderboard;
 use crate::runtime::{Result, Run};
@@ -12,8 +12,8 @@ use crate::runtime::{Result, Run};
 pub fn leaderboard(run: &Run, tasks: &[Task]) -> Result<Leaderboard> {
     let board = Leaderboard::new(run, title(tasks));
     for task in tasks {
-        let metrics = reference::original(run, task)?;
-        board.add_original(task.split_id(), (*metrics).clone());
+        let original = assess::original(run, task)?;
+        board.add_original(task.split_id(), original.metrics.clone());
     }
     Ok(board)
 }

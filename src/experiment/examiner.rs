@@ -1,10 +1,9 @@
 //! Evaluates a net on a task's splits in the middle of things: without moving a stream or the clock.
 
-use super::reference;
+use super::assess::{self, Assessment};
 use super::row;
 use super::selection;
 use super::task::Task;
-use crate::eval::Metrics;
 use crate::nn::Net;
 use crate::runtime::clock::{self, Clock};
 use crate::runtime::{Result, Run};
@@ -49,13 +48,10 @@ impl Examiner {
     /// Those of evaluating, and of keeping weights.
     pub fn examine(&self, net: &Net, point: Point) -> Result<Found> {
         let seconds = self.run.slot::<Clock>().running("unlearn").unwrap_or(0.0);
-        let metrics = self.metrics(net)?;
-        let original = {
-            let _stage = clock::stage(&self.run, "evaluate");
-            reference::original(&self.run, &self.task)?
-        };
+        let metrics = self.assess(net)?.metrics;
+        let original = assess::original(&self.run, &self.task)?;
         let removed = !self.task.removed_classes().is_empty();
-        let score = selection::score(&metrics, &original, removed);
+        let score = selection::score(&metrics, &original.metrics, removed);
         let Point { epoch, step } = point;
         let mut value =
             json!({ "epoch": epoch, "step": step, "seconds": seconds, "score": score, "metrics": metrics.to_json() });
@@ -66,12 +62,12 @@ impl Examiner {
         Ok(Found { value, score, rule: selection::rule(removed) })
     }
 
-    /// The metrics on the task's splits.
+    /// What the net says about the task's parts, and the metrics that follow.
     ///
     /// # Errors
     /// Those of evaluating.
-    pub fn metrics(&self, net: &Net) -> Result<Metrics> {
+    pub fn assess(&self, net: &Net) -> Result<Assessment> {
         let _stage = clock::stage(&self.run, "evaluate");
-        self.run.aside(|| reference::evaluate(&self.task, net))
+        assess::assess(&self.run, &self.task, net)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod accelerate;
 pub mod api;
+pub mod assess;
 pub mod board;
 pub mod cache;
 pub mod epochs;

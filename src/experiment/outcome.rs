@@ -6,6 +6,8 @@ use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
+use crate::report::PredictionStore;
+use crate::runtime::{Result, Run};
 use rhai::{Dynamic, Map};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -26,6 +28,7 @@ pub enum Absent {
 }
 
 struct Inner {
+    run: Run,
     net: std::result::Result<Net, Absent>,
     metrics: Metrics,
     row: RefCell<Value>,
@@ -39,6 +42,7 @@ struct Inner {
 impl Outcome {
     /// A result with the row that tells of it, and its gaps to the retrained network where that is known.
     pub fn new(
+        run: &Run,
         net: std::result::Result<Net, Absent>,
         metrics: Metrics,
         row: Value,
@@ -46,7 +50,8 @@ impl Outcome {
         retrained: Option<Rc<Reference>>,
     ) -> Self {
         let (row, added) = (RefCell::new(row), RefCell::default());
-        Self(Rc::new(Inner { net, metrics, row, history, retrained, added }))
+        let run = run.clone();
+        Self(Rc::new(Inner { run, net, metrics, row, history, retrained, added }))
     }
 
     /// Distances from the network retrained on the same split, when `retrain` ran before.
@@ -58,6 +63,18 @@ impl Outcome {
     pub fn validation_gap(&self) -> f64 {
         let retrained = self.0.retrained.as_ref();
         retrained.map_or(f64::NAN, |retrained| validation_gap(&self.0.metrics, &retrained.metrics))
+    }
+
+    /// What the predictions of this network and of the retrained one say together, where both are known. Of a retrained
+    /// network it is the floor: the distance to another one.
+    ///
+    /// # Errors
+    /// A damaged file of the store.
+    pub fn compared(&self) -> Result<Option<Rc<Metrics>>> {
+        let own = self.text("predictions");
+        let Some(retrained) = self.0.retrained.as_ref().filter(|other| other.key != own) else { return Ok(None) };
+        let seed = self.row().get("seeds").and_then(|seeds| seeds.get("split")).and_then(Value::as_u64).unwrap_or(0);
+        self.0.run.slot::<PredictionStore>().compare(&self.0.run, &own, &retrained.key, seed)
     }
 
     /// The unlearned network, or why there is none.
@@ -121,7 +138,7 @@ impl Outcome {
             "history" => self.history().iter().map(from_json).collect::<Vec<_>>().into(),
             _ => self.row().get(name).map(from_json).unwrap_or_default(),
         };
-        name == "gaps" || to_json(&own) == to_json(value)
+        name == "gaps" || name == "compared" || to_json(&own) == to_json(value)
     }
 
     /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 · 0.11 s`.
@@ -167,7 +184,7 @@ pub fn from_json(value: &Value) -> Dynamic {
 #[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
-    use super::{Absent, from_json};
+    use super::{Absent, Metrics, from_json};
     use crate::runtime::{Error, Script};
     use rhai::{Dynamic, Map};
 
@@ -250,6 +267,28 @@ pub mod script {
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
     }
 
+    /// What a result's network and the retrained one say together: `activation_distance`, `kl`, `js`, `completeness` on the
+    /// forgotten and (with the prefix `test_`) on the test samples, `epsilon`, `rmia_auc` and more, see `compare`; `()` when
+    /// `retrain` did not run before. Of a retrained network it is its distance to another one: the floor.
+    ///
+    /// # Signature
+    /// result.compared -> map
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// unlearn::run("retrain", task, #{ epochs: 1 });
+    /// let floor = unlearn::run("retrain", task, #{ epochs: 1, seed: 1 }).compared;
+    /// let found = unlearn::run("finetune", task, #{ epochs: 1 }).compared;
+    /// assert(floor.js > 0.0 && found.js > 0.0 && found.rmia_auc <= 1.0);
+    /// ```
+    #[rhai_fn(get = "compared", pure, return_raw)]
+    pub fn compared(outcome: &mut Outcome) -> Script<Dynamic> {
+        let names = |found: &Metrics| found.iter().map(|(name, x)| (name.into(), x.into())).collect::<Map>();
+        Ok(outcome.compared()?.map_or(Dynamic::UNIT, |found| names(&found).into()))
+    }
+
     /// The row that was recorded for a result.
     ///
     /// # Signature
@@ -306,7 +345,7 @@ pub mod script {
         if let Some(value) = row.get(name) {
             return Ok(from_json(value));
         }
-        let mut names = vec!["net", "metrics", "row", "history", "gaps"];
+        let mut names = vec!["net", "metrics", "row", "history", "gaps", "compared"];
         names.extend(row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()));
         let error = Error::new("", format!("a result has no field `{name}`")).word(name);
         Err(match crate::runtime::options::nearest(name, names.iter().copied()) {
@@ -331,7 +370,8 @@ pub mod script {
     /// ```
     #[rhai_fn(index_set, return_raw)]
     pub fn set_field(outcome: &mut Outcome, name: &str, value: Dynamic) -> Script<()> {
-        let fixed = ["net", "metrics", "row", "history", "gaps"].contains(&name) || outcome.row().get(name).is_some();
+        let fixed = ["net", "metrics", "row", "history", "gaps", "compared"].contains(&name)
+            || outcome.row().get(name).is_some();
         if !fixed || outcome.0.added.borrow().contains_key(name) {
             outcome.0.added.borrow_mut().insert(name.into(), value);
             return Ok(());

@@ -1,4 +1,4 @@
-//! Retrained references: known for a split once `retrain` has run on it, and what evaluations of a task are made of.
+//! Retrained references: known for a split once `retrain` has run on it, and kept in the cache.
 
 use super::cache;
 use super::frame::Record;
@@ -6,8 +6,6 @@ use super::order::Order;
 use super::presets;
 use super::task::Task;
 use crate::eval::Metrics;
-use crate::eval::evaluate::{self, Parts};
-use crate::eval::alarms;
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;
@@ -19,63 +17,39 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The retrained networks of this run by split; a run slot.
+/// The retrained networks of this run by split, in the order they came; a run slot.
 #[derive(Default)]
-pub struct References(RefCell<HashMap<String, Rc<Reference>>>);
+pub struct References(RefCell<HashMap<String, Vec<Rc<Reference>>>>);
 
-/// The metrics of original networks by their weights and split; a run slot.
-#[derive(Default)]
-struct Originals(RefCell<HashMap<String, Rc<Metrics>>>);
-
-/// What is known about the retrained network of a split.
+/// What is known about a network retrained for a split.
 #[derive(Debug, Clone)]
 pub struct Reference {
     /// Its metrics.
     pub metrics: Metrics,
-    /// The seconds that training it took.
-    pub seconds: f64,
+    /// The name of its predictions in the store.
+    pub key: String,
 }
 
 impl References {
-    /// Remembers the retrained network of a task's split. One retrained on a reduced set is no reference.
-    pub fn set(&self, task: &Task, metrics: &Metrics, seconds: f64) {
-        if task.reduction().is_none() {
-            let reference = Reference { metrics: metrics.clone(), seconds };
-            self.0.borrow_mut().insert(task.split_id().to_string(), Rc::new(reference));
+    /// Remembers a network retrained for a task's split. One retrained on a reduced set is no reference.
+    pub fn add(&self, task: &Task, metrics: &Metrics, key: &str) {
+        if task.reduction().is_some() {
+            return;
         }
+        let reference = Rc::new(Reference { metrics: metrics.clone(), key: key.into() });
+        let mut all = self.0.borrow_mut();
+        let known = all.entry(task.split_id().to_string()).or_default();
+        known.retain(|other| other.key != key);
+        known.push(reference);
     }
 
-    /// The retrained network of a split, when `retrain` has run on it.
-    pub fn get(&self, split_id: &str) -> Option<Rc<Reference>> {
-        self.0.borrow().get(split_id).cloned()
+    /// The retrained network that one with these predictions is compared with: the last of its split that is another.
+    /// Without another, a retrained network is its own reference.
+    pub fn of(&self, split_id: &str, key: &str) -> Option<Rc<Reference>> {
+        let all = self.0.borrow();
+        let known = all.get(split_id)?;
+        known.iter().rev().find(|other| other.key != key).or(known.last()).cloned()
     }
-}
-
-/// Evaluates a net on a task's splits. The retain part is the whole one, also where training used a reduction.
-pub fn evaluate(task: &Task, net: &Net) -> Result<Metrics> {
-    let parts =
-        Parts { forget: task.forget(), retain: task.whole_retain(), test: task.test(), unseen: Some(task.unseen()) };
-    evaluate::evaluate(net, &parts, task.seed())
-}
-
-/// The metrics of a task's original network, evaluated once and told in one line when that happens.
-///
-/// # Errors
-/// Those of evaluating.
-pub fn original(run: &Run, task: &Task) -> Result<Rc<Metrics>> {
-    let originals = run.slot::<Originals>();
-    let key = format!("{} {}", task.original_hash()?, task.split_id());
-    if let Some(known) = originals.0.borrow().get(&key) {
-        return Ok(known.clone());
-    }
-    let metrics = Rc::new(run.aside(|| evaluate(task, task.original()))?);
-    let (name, data) = (task.model_name(), &task.data().name);
-    run.progress().say(&format!("original {name} on {data}: {}", alarms::before(&metrics)));
-    if let Some(warning) = alarms::weak_original(&metrics) {
-        run.progress().warn(&warning);
-    }
-    originals.0.borrow_mut().insert(key, metrics.clone());
-    Ok(metrics)
 }
 
 /// The retrained reference of a task from the cache, when the order is exactly that: plain `retrain` with its preset.

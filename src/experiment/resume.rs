@@ -21,16 +21,16 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     let Some(row) = recorder.earlier(&order.key)? else { return Ok(None) };
     let metrics = row.get("metrics").map(Metrics::from_json).unwrap_or_default();
     let history = row.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
-    let seconds = row.get("seconds").and_then(|s| s.get("unlearn")).and_then(Value::as_f64).unwrap_or(0.0);
     let net = match kept_net(run, task, &row)? {
         Some(net) => Some(net),
         None => reference::cached_net(run, task, order, options)?,
     };
+    let key = row.get("predictions").and_then(Value::as_str).unwrap_or_default().to_string();
     if order.method == "retrain" {
-        run.slot::<References>().set(task, &metrics, seconds);
+        run.slot::<References>().add(task, &metrics, &key);
     }
-    let retrained = run.slot::<References>().get(task.split_id());
-    let outcome = Outcome::new(net.ok_or(Absent::Resumed), metrics, row, history, retrained);
+    let retrained = run.slot::<References>().of(task.split_id(), &key);
+    let outcome = Outcome::new(run, net.ok_or(Absent::Resumed), metrics, row, history, retrained);
     run.progress().say(&format!("{} (from the earlier part of this run)", outcome.describe()));
     Ok(Some(outcome))
 }

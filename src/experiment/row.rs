@@ -1,5 +1,6 @@
 //! The row a run leaves behind, field by field as contracts settle them.
 
+use super::assess;
 use super::frame::Record;
 use super::order::Order;
 use super::store;
@@ -68,6 +69,8 @@ impl Sheet<'_> {
             "peak_memory": peak_memory(self.run),
             "status": status,
             "key": order.key,
+            "request": request(task),
+            "original": assess::original(self.run, task)?.key,
         }))
     }
 
@@ -85,6 +88,15 @@ impl Sheet<'_> {
         ordered.extend(seconds.into_iter().map(|(stage, time)| (stage, time.into())));
         ordered.into()
     }
+}
+
+/// What is to be forgotten, and of how much.
+fn request(task: &Task) -> Value {
+    let split = &task.parts().split;
+    json!({
+        "mode": split.mode, "fraction": split.fraction, "classes": split.classes,
+        "forget": task.forget().len(), "train": task.train().len(),
+    })
 }
 
 /// Which retain set was trained on.

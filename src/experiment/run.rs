@@ -1,6 +1,7 @@
 //! `unlearn::run`: one method on one task, timed, evaluated and recorded.
 
 use super::accelerate::{self, Accelerate};
+use super::assess::{self, Assessment};
 use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
@@ -13,7 +14,7 @@ use super::row;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::nn::{Hooks, Net};
-use crate::report::recorder::Recorder;
+use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
 use crate::runtime::error::message_of;
 use crate::runtime::options::describe;
@@ -78,17 +79,17 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
     if let Some(outcome) = resume::earlier(&run, task, &order, &options)? {
         return Ok(outcome);
     }
-    reference::original(&run, task)?;
+    assess::original(&run, task)?;
     let record = Rc::new(record(&run, task, &order, &run_id));
     let book = clock::book(&run);
     let worked = {
         let _scope = run.enter(order.seed, &format!("unlearn/{}/{}", order.label, task.split_id()));
         let job = Job { context, run: &run, called: &called, task, order: &order, options: &options, record: &record };
-        job.work().and_then(|net| Ok((Examiner::new(&run, task, None).metrics(&net)?, net)))
+        job.work().and_then(|net| Ok((Examiner::new(&run, task, None).assess(&net)?, net)))
     };
     let sheet = row::Sheet { run: &run, task, order: &order, record: &record, run_id, seconds: book.close() };
     match worked {
-        Ok((metrics, net)) => finished(&sheet, &options, net, metrics),
+        Ok((found, net)) => finished(&sheet, &options, net, found),
         Err(error) => failed(&sheet, error),
     }
 }
@@ -219,11 +220,12 @@ fn hook(run: &Run, record: Rc<Record>) -> HookGuard {
 }
 
 /// Records a success.
-fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Script<Outcome> {
+fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> Script<Outcome> {
     let (run, task, order) = (sheet.run, sheet.task, sheet.order);
+    let Assessment { parts, metrics, key } = found;
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
-        run.slot::<References>().set(task, &metrics, seconds);
+        run.slot::<References>().add(task, &metrics, &key);
         reference::to_cache(run, task, order, options, sheet.record, &net, seconds)?;
     }
     let mut row = sheet.row(Some(&metrics), if sheet.record.watch.spent.get() { "budget" } else { "ok" })?;
@@ -238,10 +240,16 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, metrics: Metrics) -> Sc
         if order.weights {
             fields.insert("weights".into(), row::keep_weights(run, &sheet.run_id, &net)?.into());
         }
+        fields.insert("predictions".into(), key.clone().into());
     }
     run.slot::<Recorder>().append(&row)?;
-    let retrained = run.slot::<References>().get(task.split_id());
-    Ok(Outcome::new(Ok(net), metrics, row, history, retrained))
+    // After the row: should the disk be full by now, it is the smaller loss.
+    let store = run.slot::<PredictionStore>();
+    store.put(run, &key, &parts)?;
+    let original = assess::original(run, task)?;
+    store.put(run, &original.key, &original.parts)?;
+    let retrained = run.slot::<References>().of(task.split_id(), &key);
+    Ok(Outcome::new(run, Ok(net), metrics, row, history, retrained))
 }
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.
@@ -254,7 +262,7 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     sheet.run.slot::<Recorder>().append(&row)?;
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
-        return Ok(Outcome::new(Err(Absent::Failed), Metrics::default(), row, vec![], None));
+        return Ok(Outcome::new(sheet.run, Err(Absent::Failed), Metrics::default(), row, vec![], None));
     }
     Err(error)
 }

@@ -8,6 +8,7 @@ pub mod labels;
 pub mod leaderboard;
 pub mod picture;
 pub mod plot;
+pub mod predictions;
 pub mod recorder;
 pub mod scale;
 pub mod script;
@@ -16,6 +17,7 @@ pub mod table;
 mod tests;
 
 pub use leaderboard::Leaderboard;
+pub use predictions::PredictionStore;
 pub use recorder::Recorder;
 
 /// Adds this room's functions to the engine.

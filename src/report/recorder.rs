@@ -166,6 +166,11 @@ impl Recorder {
         }
     }
 
+    /// Whether results go to a folder.
+    pub fn is_planned(&self) -> bool {
+        self.0.borrow().plan.is_some()
+    }
+
     /// The run folder when something has been recorded.
     pub fn opened(&self) -> Option<PathBuf> {
         self.0.borrow().folder.as_ref().map(|folder| folder.path().to_path_buf())
