@@ -1,7 +1,7 @@
 //! How far apart two networks' outputs are on the same samples. Always read such a figure beside the distance between two
 //! retrained networks of different seeds: that is the floor.
 
-use super::scores::to_host;
+use super::scores::{row_chunks, to_host};
 use crate::runtime::{At, Error, Result};
 use tch::{Kind, Tensor};
 
@@ -27,29 +27,41 @@ pub struct Distances {
 /// # Errors
 /// Different shapes.
 pub fn distances(a: &Tensor, b: &Tensor) -> Result<Distances> {
-    let (p, q) = log_probabilities("distances", a, b)?;
-    let means = || {
-        let columns = [
-            activation_of(&p, &q)?,
-            divergence(&q, &p)?,
-            js_of(&p, &q)?,
-            js_legacy_of(&p, &q)?,
-            p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?,
-        ];
-        Tensor::f_stack(&columns, 0)?.f_mean_dim(1, false, None::<Kind>)
-    };
-    match to_host("distances", &means().at("distances")?)?[..] {
-        [activation, kl, js, js_legacy, completeness] => Ok(Distances { activation, kl, js, js_legacy, completeness }),
-        _ => Err(Error::new("distances", "torch returned another number of means")),
+    check("distances", a, b)?;
+    let b = b.f_to_device(a.device()).at("distances")?;
+    let mut sums = [0.0; 5];
+    for (start, length) in row_chunks(a) {
+        let part = |z: &Tensor| z.f_narrow(0, start, length).at("distances");
+        let (p, q) = log_probabilities("distances", &part(a)?, &part(&b)?)?;
+        let columns = || {
+            let columns = [
+                activation_of(&p, &q)?,
+                divergence(&q, &p)?,
+                js_of(&p, &q)?,
+                js_legacy_of(&p, &q)?,
+                p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?,
+            ];
+            Tensor::f_stack(&columns, 0)?.f_sum_dim_intlist(1, false, None::<Kind>)
+        };
+        let found = to_host("distances", &columns().at("distances")?)?;
+        sums.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
     }
+    let [activation, kl, js, js_legacy, completeness] = sums.map(|sum| sum / a.size()[0] as f64);
+    Ok(Distances { activation, kl, js, js_legacy, completeness })
+}
+
+/// Refuses anything but two logits of one shape.
+fn check(operation: &str, a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.dim() == 2 && a.size() == b.size() {
+        return Ok(());
+    }
+    let message = format!("needs two logits of one shape [n, classes], got {:?} and {:?}", a.size(), b.size());
+    Err(Error::new(operation, message))
 }
 
 /// Log-probabilities of both, in f64.
 fn log_probabilities(operation: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
-    if a.dim() != 2 || a.size() != b.size() {
-        let message = format!("needs two logits of one shape [n, classes], got {:?} and {:?}", a.size(), b.size());
-        return Err(Error::new(operation, message));
-    }
+    check(operation, a, b)?;
     let log = |z: &Tensor| z.f_to_kind(Kind::Double)?.f_log_softmax(1, None::<Kind>);
     Ok((log(a).at(operation)?, b.f_to_device(a.device()).and_then(|b| log(&b)).at(operation)?))
 }

@@ -9,7 +9,7 @@ const PENALTY: f64 = 3.0;
 /// Into how many cells of about equal size the samples are gathered, and how wide a cell may be (the kernel's own width is
 /// about 1). Values spread so widely that these need too many features are gathered again, into few enough cells that even
 /// cells far from each other fit.
-const CELLS: [(usize, f64); 2] = [(2048, 0.05), (128, f64::INFINITY)];
+const CELLS: [(usize, f64); 2] = [(1024, 0.05), (128, f64::INFINITY)];
 /// The most features: two for each of the fewest cells.
 const RANK: usize = 2 * CELLS[1].0;
 /// What the features may miss of the kernel.

@@ -13,7 +13,7 @@ const CHUNK: usize = 1024;
 
 /// When a network counts as having learned the forget set again.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Until {
+pub enum Goal {
     /// Its mean cross-entropy is at most this.
     Loss(f64),
     /// Its accuracy is at least this.
@@ -34,7 +34,7 @@ pub struct RelearnOptions {
     /// Steps after which to give up.
     pub steps_at_most: usize,
     /// The condition.
-    pub until: Until,
+    pub goal: Goal,
     /// How often to repeat, each time in another order.
     pub repeats: usize,
     /// What the orders derive from.
@@ -49,7 +49,7 @@ impl Default for RelearnOptions {
             batch: 64,
             every: None,
             steps_at_most: 500,
-            until: Until::Loss(0.1),
+            goal: Goal::Loss(0.1),
             repeats: 3,
             seed: 0,
         }
@@ -134,7 +134,7 @@ fn once(net: &Net, dataset: &Dataset, o: &RelearnOptions, order: &mut Stream) ->
     loop {
         for batch in dataset.batches(o.batch, order)? {
             match curve.last() {
-                Some(last) if o.until.holds(last) => return Ok(Repeat { steps: last.step, reached: true, curve }),
+                Some(last) if o.goal.holds(last) => return Ok(Repeat { steps: last.step, reached: true, curve }),
                 // A network that diverged learns nothing any more.
                 Some(last) if step >= o.steps_at_most || last.loss.is_nan() => {
                     return Ok(Repeat { steps: o.steps_at_most, reached: false, curve });
@@ -154,7 +154,7 @@ fn loss_of(net: &Net, batch: &Batch) -> Result<Tensor> {
     cross_entropy(&net.forward(&batch.x)?, &batch.y)
 }
 
-impl Until {
+impl Goal {
     fn holds(self, point: &Point) -> bool {
         match self {
             Self::Loss(most) => point.loss <= most,
@@ -200,7 +200,7 @@ pub struct Anamnesis {
 
 /// The anamnesis index: steps in which the unlearned network gets back to `(1 - alpha)` of the original's accuracy on the
 /// forget set, over those of the retrained one, with the same options and orders. Steps are counted from 1, so that networks
-/// that need none have an index; one that never gets there counts as `steps_at_most`. `o.until` is not used.
+/// that need none have an index; one that never gets there counts as `steps_at_most`. `o.goal` is not used.
 ///
 /// # Errors
 /// As `relearn`.
@@ -213,7 +213,7 @@ pub fn anamnesis(
     o: &RelearnOptions,
 ) -> Result<Anamnesis> {
     let accuracy = (1.0 - alpha) * predict(original, forget)?.scores.accuracy();
-    let o = RelearnOptions { until: Until::Accuracy(accuracy), ..*o };
+    let o = RelearnOptions { goal: Goal::Accuracy(accuracy), ..*o };
     let (unlearned, retrained) = (relearn(unlearned, forget, &o)?, relearn(retrained, forget, &o)?);
     let index = (1.0 + unlearned.steps()) / (1.0 + retrained.steps());
     Ok(Anamnesis { index, accuracy, unlearned, retrained })
@@ -229,27 +229,27 @@ impl RelearnOptions {
             batch: o.count("batch", usual.batch)?,
             every: o.maybe_integer("every", 1)?.map(|n| n as usize),
             steps_at_most: o.count("steps_at_most", usual.steps_at_most)?,
-            until: usual.until,
+            goal: usual.goal,
             repeats: o.count("repeats", usual.repeats)?,
             seed: o.integer("seed", seed as i64, 0)? as u64,
         })
     }
 }
 
-impl Until {
+impl Goal {
     /// Reads `#{ loss }` or `#{ accuracy, alpha }`; the default for an empty map.
     fn read(given: Map) -> Result<Self> {
-        let mut o = Options::new("relearn's until", given);
+        let mut o = Options::new("relearn's goal", given);
         let (loss, accuracy) = (o.maybe_number("loss")?, o.maybe_number("accuracy")?);
         let alpha = o.between("alpha", 0.05, 0.0, 1.0)?;
         o.finish()?;
         match (loss, accuracy) {
             (Some(_), Some(_)) => {
-                Err(Error::new("relearn", "`until` takes `loss` or `accuracy`, not both").word("until"))
+                Err(Error::new("relearn", "`goal` takes `loss` or `accuracy`, not both").word("goal"))
             }
             (Some(loss), None) => Ok(Self::Loss(loss)),
             (None, Some(accuracy)) => Ok(Self::Accuracy((1.0 - alpha) * accuracy)),
-            (None, None) => Ok(RelearnOptions::default().until),
+            (None, None) => Ok(RelearnOptions::default().goal),
         }
     }
 }
@@ -275,7 +275,7 @@ fn to_map(found: &Relearning) -> Map {
 /// What scripts see of relearning.
 #[rhai::export_module]
 pub mod script {
-    use super::{RelearnOptions, Until, to_map};
+    use super::{Goal, RelearnOptions, to_map};
     use crate::data::Dataset;
     use crate::nn::Net;
     use crate::runtime::{Options, Run, Script};
@@ -293,10 +293,10 @@ pub mod script {
     /// with `record(result, #{ relearn_steps: r.steps })`.
     ///
     /// # Signature
-    /// relearn(net: Net, dataset: Dataset, #{ until: map = #{ loss: 0.1 }, lr: float = 0.01, .. }) -> map
+    /// relearn(net: Net, dataset: Dataset, #{ goal: map = #{ loss: 0.1 }, lr: float = 0.01, .. }) -> map
     ///
     /// # Options
-    /// - `until` (map, #{ loss: 0.1 }): `#{ loss: x }`, mean cross-entropy at most x; or `#{ accuracy: a, alpha: 0.05 }`, accuracy
+    /// - `goal` (map, #{ loss: 0.1 }): `#{ loss: x }`, mean cross-entropy at most x; or `#{ accuracy: a, alpha: 0.05 }`, accuracy
     ///   at least (1 - alpha) a, where a is the original network's, say
     /// - `lr` (float, 0.01): learning rate
     /// - `momentum` (float, 0.9): of SGD
@@ -310,16 +310,16 @@ pub mod script {
     /// ```rhai
     /// let d = dataset("digits");
     /// let net = convnet(d, #{ width: 4, depth: 1 });
-    /// let r = relearn(net, d.train.take(64), #{ lr: 0.05, until: #{ loss: 1.5 }, repeats: 2 });
+    /// let r = relearn(net, d.train.take(64), #{ lr: 0.05, goal: #{ loss: 1.5 }, repeats: 2 });
     /// assert(r.reached && r.steps >= 1.0 && r.curve[0].loss > 1.5);
     /// ```
     #[rhai_fn(return_raw, name = "relearn")]
     pub fn relearn_as(context: NativeCallContext, net: Net, dataset: Dataset, options: Map) -> Script<Map> {
         let mut o = Options::new("relearn", options);
         let read = RelearnOptions::read(&mut o, Run::of(&context).seed())?;
-        let until = Until::read(o.map("until")?)?;
+        let goal = Goal::read(o.map("goal")?)?;
         o.finish()?;
-        Ok(to_map(&super::relearn(&net, &dataset, &RelearnOptions { until, ..read })?))
+        Ok(to_map(&super::relearn(&net, &dataset, &RelearnOptions { goal, ..read })?))
     }
 
     #[rhai_fn(return_raw, name = "relearn")]
@@ -413,15 +413,15 @@ mod tests {
         mlp(shape, 3, &MlpOptions { hidden: vec![] }, &mut Stream::new(0, "init"), Device::Cpu).unwrap()
     }
 
-    fn options(until: Until) -> RelearnOptions {
-        RelearnOptions { lr: 0.05, batch: 16, until, repeats: 2, ..RelearnOptions::default() }
+    fn options(goal: Goal) -> RelearnOptions {
+        RelearnOptions { lr: 0.05, batch: 16, goal, repeats: 2, ..RelearnOptions::default() }
     }
 
     #[test]
     fn a_copy_learns_until_the_condition_holds_and_the_network_stays_as_it_was() {
         let (net, data) = (net(), images());
         let before = net.weights_hash().unwrap();
-        let found = relearn(&net, &data, &options(Until::Loss(0.5))).unwrap();
+        let found = relearn(&net, &data, &options(Goal::Loss(0.5))).unwrap();
         assert!(found.reached() && found.steps() > 1.0, "{found:?}");
         for repeat in &found.repeats {
             let (last, earlier) = repeat.curve.split_last().unwrap();
@@ -429,25 +429,26 @@ mod tests {
         }
         assert_ne!(found.repeats[0].curve.last(), found.repeats[1].curve.last(), "in different orders");
         assert_eq!(net.weights_hash().unwrap(), before);
-        assert_eq!(relearn(&net, &data, &options(Until::Loss(0.5))).unwrap(), found, "it repeats");
+        assert_eq!(relearn(&net, &data, &options(Goal::Loss(0.5))).unwrap(), found, "it repeats");
         let curve = found.curve();
         assert!(curve[0].step == 0 && curve.windows(2).all(|w| w[0].step < w[1].step));
         let _guard = tch::no_grad_guard();
-        assert_eq!(relearn(&net, &data, &options(Until::Loss(0.5))).unwrap(), found, "also without gradients around");
+        assert_eq!(relearn(&net, &data, &options(Goal::Loss(0.5))).unwrap(), found, "also without gradients around");
     }
 
     #[test]
     fn a_network_that_is_there_needs_no_step_and_one_that_never_gets_there_all_of_them() {
         let (net, data) = (net(), images());
-        let there = relearn(&net, &data, &options(Until::Loss(50.0))).unwrap();
+        let there = relearn(&net, &data, &options(Goal::Loss(50.0))).unwrap();
         assert!(there.reached() && there.steps() == 0.0 && there.curve().len() == 1);
-        let o = RelearnOptions { steps_at_most: 7, every: Some(3), ..options(Until::Loss(-1.0)) };
+        let o = RelearnOptions { steps_at_most: 7, every: Some(3), ..options(Goal::Loss(-1.0)) };
         let never = relearn(&net, &data, &o).unwrap();
         assert!(!never.reached() && never.steps() == 7.0);
         assert_eq!(never.curve().iter().map(|p| p.step).collect::<Vec<_>>(), [0, 3, 6, 7]);
-        let o = RelearnOptions { lr: 1e30, steps_at_most: 50, ..options(Until::Loss(1e-9)) };
+        let o = RelearnOptions { lr: 1e300, steps_at_most: 50, every: Some(1), ..options(Goal::Loss(1e-9)) };
         let diverged = relearn(&net, &data, &o).unwrap();
         assert!(!diverged.reached() && diverged.steps() == 50.0);
+        assert!(diverged.repeats[0].curve.len() < 5, "NaN ends it at once");
     }
 
     #[test]
@@ -466,7 +467,7 @@ mod tests {
         for _ in 0..60 {
             optimizer.minimize(&loss_of(&trained, &data.all().unwrap()).unwrap()).unwrap();
         }
-        let o = options(Until::Loss(0.1));
+        let o = options(Goal::Loss(0.1));
         let equal = anamnesis(&fresh, &fresh, &trained, &data, 0.05, &o).unwrap();
         assert!(equal.index == 1.0 && equal.retrained.steps() > 0.0);
         let remembers = anamnesis(&trained, &fresh, &trained, &data, 0.05, &o).unwrap();

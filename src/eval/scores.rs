@@ -34,7 +34,8 @@ pub fn to_host(operation: &str, tensor: &Tensor) -> Result<Vec<f64>> {
     Vec::try_from(&flat).at(operation)
 }
 
-/// Refuses anything but logits [n, classes] and n labels of those classes; returns the logits in f64 and the labels as [n, 1].
+/// Refuses anything but logits [n, classes] and n labels of those classes; returns the logits without history and the labels
+/// as [n, 1] beside them.
 fn checked(operation: &str, logits: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
     let shapes = || format!("needs logits [n, classes] and labels [n], got {:?} and {:?}", logits.size(), y.size());
     let (n, classes) = match logits.size().as_slice() {
@@ -55,9 +56,21 @@ fn checked(operation: &str, logits: &Tensor, y: &Tensor) -> Result<(Tensor, Tens
             return Err(Error::new(operation, message).hint(format!("labels run from 0 to {}", classes - 1)));
         }
     }
-    let logits = logits.f_detach().and_then(|z| z.f_to_kind(Kind::Double)).at(operation)?;
-    Ok((logits, y.f_unsqueeze(1).at(operation)?))
+    Ok((logits.f_detach().at(operation)?, y.f_unsqueeze(1).at(operation)?))
 }
+
+/// Ranges (start, length) of rows to work on at a time: on the CPU as many as fit its cache and are not worth sharing among
+/// threads, on other devices all.
+pub(super) fn row_chunks(logits: &Tensor) -> Vec<(i64, i64)> {
+    let (rows, columns) = (logits.size()[0], logits.size().get(1).map_or(1, |n| (*n).max(1)));
+    let most = if logits.device() == Device::Cpu { (CHUNK / columns).max(FEWEST) } else { rows.max(1) };
+    (0..rows).step_by(most as usize).map(|start| (start, most.min(rows - start))).collect()
+}
+
+/// Elements below which torch's operations stay on one thread.
+const CHUNK: i64 = 32_768;
+/// Rows of a chunk where there are very many columns.
+const FEWEST: i64 = 256;
 
 type Torch = std::result::Result<Tensor, tch::TchError>;
 
@@ -96,25 +109,39 @@ fn modified_entropy_of(log_p: &Tensor, y: &Tensor) -> Torch {
 /// phi = z_y - logsumexp of the other logits, the logit of the true class's probability, `[n]` in f64.
 pub fn phi(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (logits, y) = checked("phi", logits, y)?;
+    let logits = logits.f_to_kind(Kind::Double).at("phi")?;
     phi_of(&logits, &y).on("phi", &[&logits, &y])
 }
 
 /// The reference's phi: losses clamped to [0, 50], probabilities floored at 1e-15, `[n]` in f64.
 pub fn phi_ref(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (logits, y) = checked("phi_ref", logits, y)?;
-    let log_p = logits.f_log_softmax(1, None::<Kind>).at("phi_ref")?;
+    let log_p = logits.f_log_softmax(1, Kind::Double).at("phi_ref")?;
     phi_ref_of(&log_p, &y).on("phi_ref", &[&logits, &y])
 }
 
 /// Song and Mittal's modified entropy, `[n]` in f64.
 pub fn modified_entropy(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (logits, y) = checked("modified_entropy", logits, y)?;
-    let log_p = logits.f_log_softmax(1, None::<Kind>).at("modified_entropy")?;
+    let log_p = logits.f_log_softmax(1, Kind::Double).at("modified_entropy")?;
     modified_entropy_of(&log_p, &y).on("modified_entropy", &[&logits, &y])
 }
 
-/// Tensors of `Scores::of`, in the order in which they are read.
+/// Columns of the figures below.
 const COLUMNS: usize = 8;
+
+/// Label, prediction and the figures of `Scores` in its order, f64 `[8, n]`.
+fn columns(logits: &Tensor, y: &Tensor) -> Torch {
+    let logits = logits.f_to_kind(Kind::Double)?;
+    let log_p = logits.f_log_softmax(1, None::<Kind>)?;
+    let own = log_p.f_gather(1, y, false)?.f_squeeze_dim(1)?;
+    let predicted = logits.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
+    let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
+    let (phi, phi_ref) = (phi_of(&logits, y)?, phi_ref_of(&log_p, y)?);
+    let (entropy, modified) = (entropy_of(&log_p)?, modified_entropy_of(&log_p, y)?);
+    let columns: [Tensor; COLUMNS] = [label, predicted, own.f_neg()?, own.f_exp()?, phi, phi_ref, entropy, modified];
+    Tensor::f_stack(&columns, 0)
+}
 
 impl Scores {
     /// Scores logits `[n, classes]` against labels `[n]`: everything is computed where the logits are, and read once.
@@ -123,31 +150,30 @@ impl Scores {
     /// Shapes that do not fit, labels out of range.
     pub fn of(operation: &str, logits: &Tensor, labels: &Tensor) -> Result<Self> {
         let (logits, y) = checked(operation, logits, labels)?;
-        let columns = || {
-            let log_p = logits.f_log_softmax(1, None::<Kind>)?;
-            let own = log_p.f_gather(1, &y, false)?.f_squeeze_dim(1)?;
-            let predicted = logits.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
-            let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
-            let (phi, phi_ref) = (phi_of(&logits, &y)?, phi_ref_of(&log_p, &y)?);
-            let (entropy, modified) = (entropy_of(&log_p)?, modified_entropy_of(&log_p, &y)?);
-            let columns: [Tensor; COLUMNS] =
-                [label, predicted, own.f_neg()?, own.f_exp()?, phi, phi_ref, entropy, modified];
-            Tensor::f_stack(&columns, 0)
-        };
-        let values = to_host(operation, &columns().on(operation, &[&logits, &y])?)?;
-        let n = values.len() / COLUMNS;
-        let column = |i: usize| values.get(i * n..(i + 1) * n).unwrap_or_default().to_vec();
-        let whole = |i: usize| column(i).into_iter().map(|x| x as i64).collect();
-        Ok(Self {
-            labels: whole(0),
-            predicted: whole(1),
-            loss: column(2),
-            confidence: column(3),
-            phi: column(4),
-            phi_ref: column(5),
-            entropy: column(6),
-            modified_entropy: column(7),
-        })
+        let mut scores = Self::default();
+        for (start, length) in row_chunks(&logits) {
+            let part = logits.f_narrow(0, start, length).and_then(|z| columns(&z, &y.f_narrow(0, start, length)?));
+            scores.extend(&to_host(operation, &part.on(operation, &[&logits, &y])?)?);
+        }
+        Ok(scores)
+    }
+
+    /// Adds the columns of a chunk.
+    fn extend(&mut self, values: &[f64]) {
+        let n = (values.len() / COLUMNS).max(1);
+        let mut columns = values.chunks(n);
+        let mut next = || columns.next().unwrap_or_default();
+        self.labels.extend(next().iter().map(|x| *x as i64));
+        self.predicted.extend(next().iter().map(|x| *x as i64));
+        let rest = [
+            &mut self.loss,
+            &mut self.confidence,
+            &mut self.phi,
+            &mut self.phi_ref,
+            &mut self.entropy,
+            &mut self.modified_entropy,
+        ];
+        rest.into_iter().for_each(|column| column.extend(next()));
     }
 
     /// How many samples there are.
