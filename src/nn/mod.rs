@@ -5,6 +5,8 @@
 mod describe;
 mod face;
 mod files;
+mod hold;
+mod initial;
 mod layer;
 mod make;
 mod net;
@@ -27,7 +29,7 @@ pub mod schedule;
 pub mod zoo;
 
 pub use net::Net;
-pub use optim::{AdamOptions, Hooks, Optimizer, SgdOptions};
+pub use optim::{AdamOptions, Hooks, Optimizer, SgdOptions, StepOptions};
 pub use schedule::Schedule;
 pub use update::Rule;
 
