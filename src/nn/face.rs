@@ -90,6 +90,21 @@ pub mod script {
         Ok(net.embed(&x)?.into())
     }
 
+    /// Embedding and output of one pass: `#{ embedding: Tensor[n, d], logits: Tensor[n, classes] }`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = sequential([nn::linear(4, 8), nn::tanh(), nn::linear(8, 2)]);
+    /// let both = net.forward_with_embedding(ones([3, 4]));
+    /// assert(both.embedding.shape == [3, 8]);
+    /// assert_close(both.logits, net.forward(ones([3, 4])), 0.0);
+    /// ```
+    #[rhai_fn(return_raw, pure)]
+    pub fn forward_with_embedding(net: &mut Net, x: Tensor) -> Script<Map> {
+        let (embedding, logits) = net.forward_with_embedding(&x)?;
+        Ok(as_map(vec![("embedding".into(), embedding), ("logits".into(), logits)]))
+    }
+
     /// The parameters as a map from PyTorch's names to tensors; handles, not copies.
     ///
     /// # Example

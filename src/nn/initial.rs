@@ -3,8 +3,8 @@
 use super::layer::{Conv2d, Layer, Linear};
 use super::net::Net;
 use super::parameter::{Origin, Parameter};
+use super::parts::joined;
 use crate::runtime::{At, Error, Result, Stream};
-use std::rc::Rc;
 use tch::Tensor;
 
 impl Net {
@@ -51,71 +51,9 @@ impl Net {
     pub fn forget_origin(&self) {
         self.trained().iter().for_each(|parameter| parameter.set_origin(None));
     }
-
-    /// The names of the last `count` layers with weights and of the normalisations that belong to them, in order. A
-    /// convolution in a shortcut belongs to the layer before it, a normalisation to the weights before it.
-    ///
-    /// # Errors
-    /// When there are fewer layers.
-    pub fn last_layers(&self, count: usize) -> Result<Vec<String>> {
-        let mut groups: Vec<Vec<String>> = vec![];
-        let mut waiting = vec![];
-        self.root().group("", false, &mut groups, &mut waiting);
-        if count > groups.len() {
-            let given = format!("the network has {} layers with weights, {count} were asked for", groups.len());
-            return Err(Error::new("last_layers", given));
-        }
-        Ok(groups.split_off(groups.len() - count).concat())
-    }
-}
-
-fn joined(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
 }
 
 impl Layer {
-    /// Every layer that has tensors of its own, by its full name (empty for a layer that is the whole network).
-    fn layers(self: &Rc<Self>) -> Vec<(String, Rc<Self>)> {
-        let mut found = vec![];
-        self.gather("", &mut found);
-        found
-    }
-
-    fn gather(self: &Rc<Self>, name: &str, found: &mut Vec<(String, Rc<Self>)>) {
-        if !self.own().is_empty() {
-            found.push((name.to_string(), self.clone()));
-        }
-        for child in self.children() {
-            child.layer.gather(&joined(name, &child.name), found);
-        }
-    }
-
-    /// Groups each layer with weights with what belongs to it. Normalisations before any weights wait for the first.
-    fn group(&self, name: &str, beside: bool, groups: &mut Vec<Vec<String>>, waiting: &mut Vec<String>) {
-        let weights = matches!(self, Self::Conv2d(_) | Self::Linear(_));
-        match groups.last_mut() {
-            _ if self.own().is_empty() => {}
-            Some(last) if beside || !weights => last.push(name.to_string()),
-            _ if !weights => waiting.push(name.to_string()),
-            _ => {
-                waiting.push(name.to_string());
-                groups.push(std::mem::take(waiting));
-            }
-        }
-        if let Self::Residual(layer) = self {
-            for child in &layer.body {
-                child.layer.group(&joined(name, &child.name), beside, groups, waiting);
-            }
-            if let Some(child) = &layer.shortcut {
-                child.layer.group(&joined(name, &child.name), true, groups, waiting);
-            }
-            return;
-        }
-        for child in self.children() {
-            child.layer.group(&joined(name, &child.name), beside, groups, waiting);
-        }
-    }
-
     /// PyTorch's default initialisation, drawn on the host: convolutions and linear layers U(-1/sqrt(fan_in),
     /// 1/sqrt(fan_in)) for weight and bias, normalisations 1 and 0, running statistics 0 and 1.
     pub fn initialise(&self, stream: &mut Stream) -> Result<()> {
@@ -176,7 +114,7 @@ fn draw(parameter: &Parameter, bound: f64, stream: &mut Stream) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::zoo::{ConvNetOptions, Norm, ResNetOptions, convnet, resnet18};
+    use crate::nn::zoo::{ConvNetOptions, Norm, convnet};
     use crate::nn::{Optimizer, SgdOptions, Shape};
     use tch::{Device, Kind};
 
@@ -228,18 +166,5 @@ mod tests {
         assert!(again.parameters()[0].1.equal(&net.parameters()[0].1));
         let error = net.reset_layers("feat", &mut Stream::new(2, "init")).unwrap_err().to_string();
         assert_eq!(error, "reset: no layer's name begins with \"feat\"");
-    }
-
-    #[test]
-    fn last_layers_take_their_normalisations_and_shortcuts_along() {
-        assert_eq!(net(0).last_layers(2).unwrap(), ["features.8", "features.9", "classifier"]);
-        let shape = Shape { channels: 3, height: 32, width: 32 };
-        let options = ResNetOptions { width: 2, norm: Norm::Instance };
-        let resnet = resnet18(shape, 4, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap();
-        let expected = ["layer4.0.conv2", "layer4.0.bn2", "layer4.0.shortcut.0", "layer4.0.shortcut.1"];
-        assert_eq!(resnet.last_layers(4).unwrap()[..4], expected);
-        assert_eq!(resnet.last_layers(18).unwrap().len(), 41);
-        let error = resnet.last_layers(19).unwrap_err().to_string();
-        assert_eq!(error, "last_layers: the network has 18 layers with weights, 19 were asked for");
     }
 }

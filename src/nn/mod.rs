@@ -11,15 +11,18 @@ mod layer;
 mod make;
 mod net;
 mod parameter;
-mod per_sample;
+mod parts;
 mod pickle;
 mod pool;
 pub mod pth;
+mod rows;
 mod scripted;
 mod simple;
 mod state;
+pub mod tangent;
 mod tree;
 mod update;
+mod vector;
 
 pub mod loss;
 pub mod optim;
@@ -64,6 +67,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(optim_face::script),
         rhai::exported_module!(schedule::script),
         rhai::exported_module!(scripted::script),
+        rhai::exported_module!(vector::script),
     ] {
         engine.register_global_module(module.into());
     }

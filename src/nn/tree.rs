@@ -161,6 +161,14 @@ impl Layer {
         }
     }
 
+    /// The side of a convolution's kernel; 1 for other layers.
+    pub fn kernel(&self) -> i64 {
+        match self {
+            Self::Conv2d(layer) => layer.weight.get().size().get(2).copied().unwrap_or(1),
+            _ => 1,
+        }
+    }
+
     /// Whether there is a convolution somewhere.
     pub fn convolves(&self) -> bool {
         matches!(self, Self::Conv2d(_)) || self.children().iter().any(|child| child.layer.convolves())
