@@ -200,10 +200,30 @@ fn over_channels(v: &Tensor, like: &Tensor) -> Torch<Tensor> {
     v.f_reshape(shape.as_slice())
 }
 
-impl Captured {
-    /// What this layer says about its trainable parameters, given the gradients [n, k, ..] of its output.
-    pub(super) fn shares(&self, g: &Tensor) -> Torch<Vec<Share>> {
-        let x = self.input.f_detach()?;
+/// A layer that was passed, with what its rows need of its input, made once for all directions.
+pub(super) struct Seen {
+    layer: Rc<Layer>,
+    /// Unfolded for convolutions, normalised for normalisations.
+    input: Tensor,
+}
+
+impl Seen {
+    pub fn new(captured: &Captured) -> Torch<Self> {
+        let x = captured.input.f_detach()?;
+        let wanted = captured.layer.own().iter().any(|(_, p, buffer)| !buffer && p.get().requires_grad());
+        let input = match &*captured.layer {
+            Layer::Conv2d(layer) if wanted && layer.weight.get().requires_grad() => layer.columns(&x)?,
+            Layer::BatchNorm(layer) if wanted => layer.normalised(&x)?,
+            Layer::GroupNorm(layer) if wanted => layer.normalised(&x)?,
+            Layer::LayerNorm(layer) if wanted => layer.normalised(&x)?,
+            _ => x,
+        };
+        Ok(Self { layer: captured.layer.clone(), input })
+    }
+
+    /// What the layer says about its trainable parameters, given the gradients [n, k, ..] of its output.
+    pub fn shares(&self, g: &Tensor) -> Torch<Vec<Share>> {
+        let x = &self.input;
         let mut found = vec![];
         let mut add = |parameter: Option<&Rc<Parameter>>, form: &dyn Fn() -> Torch<Form>| -> Torch<()> {
             if let Some(parameter) = parameter.filter(|p| p.get().requires_grad()) {
@@ -214,25 +234,20 @@ impl Captured {
         let channels = |t: &Tensor| Ok(Form::Plain(by_channel(t)?));
         match &*self.layer {
             Layer::Conv2d(layer) => {
-                add(Some(&layer.weight), &|| layer.product(&x, g))?;
+                add(Some(&layer.weight), &|| layer.product(x, g))?;
                 add(layer.bias.as_ref(), &|| channels(g))?;
             }
             Layer::Linear(layer) => {
-                add(Some(&layer.weight), &|| linear(&x, g))?;
+                add(Some(&layer.weight), &|| linear(x, g))?;
                 let flat = |t: &Tensor| t.f_reshape([size(t, 0), size(t, 1), -1, size(t, t.dim() - 1)]);
                 add(layer.bias.as_ref(), &|| Ok(Form::Plain(sum(&flat(g)?, &[2])?)))?;
             }
-            Layer::BatchNorm(layer) => {
-                add(layer.weight.as_ref(), &|| channels(&layer.normalised(&x)?.f_unsqueeze(1)?.f_mul(g)?))?;
-                add(layer.bias.as_ref(), &|| channels(g))?;
-            }
-            Layer::GroupNorm(layer) => {
-                add(layer.weight.as_ref(), &|| channels(&layer.normalised(&x)?.f_unsqueeze(1)?.f_mul(g)?))?;
-                add(layer.bias.as_ref(), &|| channels(g))?;
+            Layer::BatchNorm(BatchNorm { weight, bias, .. }) | Layer::GroupNorm(GroupNorm { weight, bias, .. }) => {
+                add(weight.as_ref(), &|| channels(&x.f_unsqueeze(1)?.f_mul(g)?))?;
+                add(bias.as_ref(), &|| channels(g))?;
             }
             Layer::LayerNorm(layer) => {
-                let scaled = || layer.normalised(&x)?.f_unsqueeze(1)?.f_mul(g);
-                add(layer.weight.as_ref(), &|| layer.by_position(&scaled()?))?;
+                add(layer.weight.as_ref(), &|| layer.by_position(&x.f_unsqueeze(1)?.f_mul(g)?))?;
                 add(layer.bias.as_ref(), &|| layer.by_position(g))?;
             }
             _ => {}
@@ -253,14 +268,24 @@ fn linear(x: &Tensor, g: &Tensor) -> Torch<Form> {
 }
 
 impl Conv2d {
-    fn product(&self, x: &Tensor, g: &Tensor) -> Torch<Form> {
-        let (n, k, kernel) = (size(g, 0), size(g, 1), size(&self.weight.get(), 2));
-        let (s, p, d) = (self.stride, self.padding, self.dilation);
-        let columns = x.f_im2col([kernel, kernel], [d, d], [p, p], [s, s])?;
-        let positions = size(&columns, 2);
+    fn product(&self, columns: &Tensor, g: &Tensor) -> Torch<Form> {
+        let (n, k, positions) = (size(g, 0), size(g, 1), size(columns, 2));
         let columns = columns.f_view([n, self.groups, -1, positions])?;
         let g = g.f_reshape([n, k, self.groups, -1, positions])?.f_transpose(1, 2)?;
         Ok(Form::Product(g, columns))
+    }
+
+    /// What each position of the output sees: [n, in * k * k, positions]. A strided view of the padded images copied in one
+    /// go, which takes a fifth of the time of im2col on the CPU.
+    fn columns(&self, x: &Tensor) -> Torch<Tensor> {
+        let [n, channels, height, width] = x.size()[..] else { return x.f_flatten(2, -1) };
+        let (kernel, p, s, d) = (size(&self.weight.get(), 2), self.padding, self.stride, self.dilation);
+        let x = x.f_constant_pad_nd([p, p, p, p])?.f_contiguous()?;
+        let (rows, columns) = (height + 2 * p, width + 2 * p);
+        let fits = |length: i64| (length - d * (kernel - 1) - 1) / s + 1;
+        let sizes = [n, channels, kernel, kernel, fits(rows), fits(columns)];
+        let strides = [channels * rows * columns, rows * columns, d * columns, d, s * columns, s];
+        x.f_as_strided(sizes, strides, 0)?.f_reshape([n, channels * kernel * kernel, -1])
     }
 }
 

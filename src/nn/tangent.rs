@@ -8,14 +8,18 @@
 use super::layer::{Captured, Pass};
 use super::net::Net;
 use super::parameter::Parameter;
-use super::rows::{Share, Torch, size};
+use super::rows::{Seen, Share, Torch, size};
 use crate::runtime::{At, Error, Result, interrupt};
 use crate::tensor::autograd::run_backward;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub use super::rows::Amount;
+
+/// Elements that totals should keep at a time: on the CPU few enough to stay near, elsewhere many.
+const CACHED: i64 = 1 << 23;
+const LARGE: i64 = 1 << 28;
 
 /// Rows of a Jacobian: the gradients of `sum_c d[i, k, c] * logits[i, c]` for each sample i and direction k, in pieces.
 pub struct Tangent {
@@ -26,28 +30,71 @@ pub struct Tangent {
 }
 
 impl Net {
-    /// The tangent at inputs [n, ..] in directions [n, k, classes] of the logits.
+    /// The tangent at inputs [n, ..]. `directions` gives, from the logits [n, classes], the directions [n, k, classes] in them.
     ///
     /// # Errors
     /// Shapes that do not fit; an output that does not depend on the parameters; an interrupt.
-    pub fn tangent(&self, x: &Tensor, directions: &Tensor) -> Result<Tangent> {
+    pub fn tangent(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tangent> {
         interrupt::check()?;
-        let [n, k, _] = directions.size()[..] else {
-            let given = format!("directions must be [n, k, classes], got shape {:?}", directions.size());
-            return Err(Error::new("tangent", given));
-        };
-        if size(x, 0) != n {
-            return Err(Error::new("tangent", format!("{} inputs need as many directions, got {n}", size(x, 0))));
-        }
-        let wanted = self.trained().into_iter().filter(|p| p.get().requires_grad());
-        let mut parts: Vec<(Rc<Parameter>, Vec<Share>)> = wanted.map(|parameter| (parameter, vec![])).collect();
-        let shares = if self.is_per_sample() { self.together(x, directions)? } else { self.apart(x, directions)? };
-        for share in shares {
-            if let Some((_, known)) = parts.iter_mut().find(|(p, _)| Rc::ptr_eq(p, &share.parameter)) {
-                known.push(share);
+        let checked = |logits: &Tensor| {
+            let directions = directions(logits)?;
+            match directions.size()[..] {
+                [n, _, classes] if [n, classes] == logits.size()[..] => Ok(directions),
+                _ => {
+                    let (d, z) = (directions.size(), logits.size());
+                    let given = format!("directions must be [n, k, classes] for logits {z:?}, got shape {d:?}");
+                    Err(Error::new("tangent", given))
+                }
             }
+        };
+        let (directions, shares) =
+            if self.is_per_sample() { self.together(x, checked)? } else { self.apart(x, checked)? };
+        Ok(Tangent::new(size(&directions, 0), size(&directions, 1), &self.wanted(), shares))
+    }
+
+    /// The parameters that rows are about, in order.
+    fn wanted(&self) -> Vec<Rc<Parameter>> {
+        self.trained().into_iter().filter(|p| p.get().requires_grad()).collect()
+    }
+
+    /// For each trainable parameter the sum over all samples and directions of an amount of each row: `tangent(..).totals(..)`
+    /// with one direction after the other, so that memory does not grow with them.
+    ///
+    /// # Errors
+    /// As `tangent`.
+    pub fn tangent_totals(
+        &self,
+        x: &Tensor,
+        amount: Amount,
+        directions: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        if !self.is_per_sample() {
+            return self.tangent(x, directions)?.totals(amount);
         }
-        Ok(Tangent { samples: n, directions: k, parts })
+        let scene = tch::with_grad(|| self.capture(x, directions))?;
+        let seen: Vec<Seen> = scene.captured.iter().map(Seen::new).collect::<Torch<_>>().at("tangent")?;
+        let wanted = self.wanted();
+        let mut sums: Vec<Tensor> = vec![];
+        for j in 0..size(&scene.directions, 1) {
+            interrupt::check()?;
+            let gradients = scene.gradients(j, 1)?;
+            let mut shares = vec![];
+            for (seen, gradients) in seen.iter().zip(gradients).filter(|(_, gradients)| gradients.defined()) {
+                shares.extend(seen.shares(&gradients).at("tangent")?);
+            }
+            add(&mut sums, Tangent::new(size(x, 0), 1, &wanted, shares).totals(amount)?)?;
+        }
+        Ok(sums)
+    }
+
+    /// How many samples, of at most `batch`, `tangent_totals` should be given at a time. `x` is one of them.
+    ///
+    /// # Errors
+    /// Those of the forward pass.
+    pub fn tangent_batch(&self, x: &Tensor, batch: usize) -> Result<usize> {
+        let limit = if x.device() == Device::Cpu { CACHED } else { LARGE };
+        let fits = (limit / self.tangent_size(x, 1)?).max(1) as usize;
+        Ok(batch.clamp(1, fits))
     }
 
     /// Elements that a tangent keeps for each sample: `k` gradients of what the layers give, and the largest unfolded input.
@@ -69,16 +116,17 @@ impl Net {
     }
 
     /// The rows of one sample at a time, by autograd.
-    fn apart(&self, x: &Tensor, directions: &Tensor) -> Result<Vec<Share>> {
-        let wanted: Vec<_> = self.trained().into_iter().filter(|p| p.get().requires_grad()).collect();
+    fn apart(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<(Tensor, Vec<Share>)> {
+        let directions = directions(&tch::no_grad(|| self.forward(x))?)?;
+        let wanted = self.wanted();
         let inputs: Vec<Tensor> = wanted.iter().map(|p| p.handle()).collect();
-        let (n, k) = (size(directions, 0), size(directions, 1));
+        let (n, k) = (size(&directions, 0), size(&directions, 1));
         let mut rows: Vec<Vec<Tensor>> = inputs.iter().map(|_| vec![]).collect();
         for i in 0..n {
             interrupt::check()?;
             for j in 0..k {
                 let one = |t: &Tensor| t.f_narrow(0, i, 1).at("tangent");
-                let (x, d) = (one(x)?, one(directions)?.f_select(1, j).at("tangent")?);
+                let (x, d) = (one(x)?, one(&directions)?.f_select(1, j).at("tangent")?);
                 let gradients = tch::with_grad(|| run_backward("tangent", &self.weighted(&x, &d)?, &inputs))?;
                 for ((rows, gradient), parameter) in rows.iter_mut().zip(gradients).zip(&inputs) {
                     let defined = gradient.defined();
@@ -91,7 +139,7 @@ impl Net {
             let count = parameter.count();
             Share::plain(parameter, &Tensor::f_stack(&rows, 0)?.f_view([n, k, count])?)
         });
-        shared.collect::<Torch<_>>().at("tangent")
+        Ok((directions, shared.collect::<Torch<_>>().at("tangent")?))
     }
 
     /// `sum d * logits`.
@@ -101,36 +149,26 @@ impl Net {
     }
 
     /// The rows of all samples, from the layers' inputs and the gradients of their outputs.
-    fn together(&self, x: &Tensor, directions: &Tensor) -> Result<Vec<Share>> {
-        let (captured, gradients) = tch::with_grad(|| self.capture(x, directions))?;
+    fn together(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<(Tensor, Vec<Share>)> {
+        let scene = tch::with_grad(|| self.capture(x, directions))?;
+        let gradients = scene.gradients(0, size(&scene.directions, 1))?;
         let _guard = tch::no_grad_guard();
         let mut shares = vec![];
-        for (captured, gradients) in captured.iter().zip(gradients).filter(|(_, g)| g.iter().all(Tensor::defined)) {
-            let stacked = Tensor::f_stack(&gradients, 1).at("tangent")?;
-            drop(gradients);
-            shares.extend(captured.shares(&stacked).at("tangent")?);
+        for (captured, gradients) in scene.captured.iter().zip(gradients).filter(|(_, g)| g.defined()) {
+            shares.extend(Seen::new(captured).and_then(|seen| seen.shares(&gradients)).at("tangent")?);
         }
-        Ok(shares)
+        Ok((scene.directions, shares))
     }
 
-    /// What the layers saw and gave, and for each the gradient of its output in every direction.
-    fn capture(&self, x: &Tensor, directions: &Tensor) -> Result<(Vec<Captured>, Vec<Vec<Tensor>>)> {
+    /// One forward pass that keeps what every layer saw and gave.
+    fn capture(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Scene> {
         let kept = RefCell::new(vec![]);
         let pass = Pass { training: self.is_training(), mode: self.mode(), capture: Some(&kept) };
         // The input requires a gradient, so that the outputs of frozen layers do too.
         let x = x.f_detach().and_then(|x| x.f_set_requires_grad(true)).at("tangent")?;
         let output = self.root().forward(&x, &pass)?;
-        let captured = kept.into_inner();
-        let outputs: Vec<&Tensor> = captured.iter().map(|c| &c.output).collect();
-        let mut gradients: Vec<Vec<Tensor>> = outputs.iter().map(|_| vec![]).collect();
-        let k = size(directions, 1);
-        for j in 0..k {
-            let d = directions.f_select(1, j).at("tangent")?;
-            let total = output.f_mul(&d).and_then(|w| w.f_sum(None::<Kind>)).on("tangent", &[&output, &d])?;
-            let found = Tensor::f_run_backward(&[total], &outputs, j + 1 < k, false).at("tangent")?;
-            gradients.iter_mut().zip(found).for_each(|(list, gradient)| list.push(gradient));
-        }
-        Ok((captured, gradients))
+        let directions = tch::no_grad(|| directions(&output.f_detach().at("tangent")?))?;
+        Ok(Scene { captured: kept.into_inner(), output, directions })
     }
 
     /// The gradient of `sum_ic a[i, c] * logits[i, c]` with respect to all trainable parameters, one after the other:
@@ -150,7 +188,64 @@ impl Net {
     }
 }
 
+/// A pass whose graph is still there.
+struct Scene {
+    captured: Vec<Captured>,
+    output: Tensor,
+    directions: Tensor,
+}
+
+impl Scene {
+    /// The gradient of each layer's output in direction `j`. After the last direction the graph is gone.
+    fn gradient(&self, j: i64) -> Result<Vec<Tensor>> {
+        let outputs: Vec<&Tensor> = self.captured.iter().map(|c| &c.output).collect();
+        let d = self.directions.f_select(1, j).at("tangent")?;
+        let last = j + 1 == size(&self.directions, 1);
+        tch::with_grad(|| {
+            let total = self.output.f_mul(&d).and_then(|w| w.f_sum(None::<Kind>)).on("tangent", &[&self.output, &d])?;
+            Tensor::f_run_backward(&[total], &outputs, !last, false).at("tangent")
+        })
+    }
+
+    /// The gradients [n, k, ..] of each layer's output in `k` directions from `start` on; undefined for layers that the
+    /// output does not depend on.
+    fn gradients(&self, start: i64, k: i64) -> Result<Vec<Tensor>> {
+        let mut lists: Vec<Vec<Tensor>> = self.captured.iter().map(|_| vec![]).collect();
+        for j in start..start + k {
+            lists.iter_mut().zip(self.gradient(j)?).for_each(|(list, gradient)| list.push(gradient));
+        }
+        let stack = |list: Vec<Tensor>| match &list[..] {
+            [one] if one.defined() => one.f_unsqueeze(1),
+            _ if list.iter().all(Tensor::defined) => Tensor::f_stack(&list, 1),
+            _ => Ok(Tensor::new()),
+        };
+        lists.into_iter().map(stack).collect::<Torch<_>>().at("tangent")
+    }
+}
+
+/// Adds tensors to running sums, which begin empty.
+fn add(sums: &mut Vec<Tensor>, totals: Vec<Tensor>) -> Result<()> {
+    if sums.is_empty() {
+        *sums = totals;
+        return Ok(());
+    }
+    for (sum, total) in sums.iter_mut().zip(totals) {
+        let _ = sum.f_add_(&total).at("tangent")?;
+    }
+    Ok(())
+}
+
 impl Tangent {
+    fn new(samples: i64, directions: i64, wanted: &[Rc<Parameter>], shares: Vec<Share>) -> Self {
+        let mut parts: Vec<(Rc<Parameter>, Vec<Share>)> = wanted.iter().map(|p| (p.clone(), vec![])).collect();
+        for share in shares {
+            if let Some((_, known)) = parts.iter_mut().find(|(p, _)| Rc::ptr_eq(p, &share.parameter)) {
+                known.push(share);
+            }
+        }
+        Self { samples, directions, parts }
+    }
+
     /// For each trainable parameter the sum over all samples and directions of an amount of each row; absolute values need
     /// a single direction.
     ///
@@ -234,22 +329,30 @@ mod tests {
         let count = (n * k * classes) as usize;
         let directions = Tensor::from_slice(&Stream::new(9, "d").normals(count)).view([n, k, classes]);
         assert!(net.is_per_sample());
-        let tangent = net.tangent(x, &directions).unwrap();
-        let apart: Vec<Tensor> = net.apart(x, &directions).unwrap().iter().map(|share| share.rows().unwrap()).collect();
+        let given = |d: &Tensor| {
+            let d = d.shallow_clone();
+            move |_: &Tensor| Ok(d)
+        };
+        let tangent = net.tangent(x, given(&directions)).unwrap();
+        let apart: Vec<Tensor> =
+            net.apart(x, given(&directions)).unwrap().1.iter().map(|share| share.rows().unwrap()).collect();
         let names: Vec<String> = net.trainable().into_iter().map(|(name, _)| name).collect();
         let near = |got: &Tensor, want: &Tensor, name: &str| {
             let difference = (got - want).abs().max().double_value(&[]);
             let scale = want.abs().max().double_value(&[]).max(1e-2);
             assert!(difference / scale < 1e-3, "{name}: {difference} of {scale}");
         };
-        let squares = tangent.totals(Amount::Square).unwrap();
+        let squares = net.tangent_totals(x, Amount::Square, given(&directions)).unwrap();
+        for (streamed, at_once) in squares.iter().zip(tangent.totals(Amount::Square).unwrap()) {
+            assert!(streamed.allclose(&at_once, 1e-4, 1e-6, false));
+        }
         for (i, ((parameter, shares), rows)) in tangent.parts.iter().zip(&apart).enumerate() {
             near(&summed(shares).unwrap(), rows, &names[i]);
             let want = rows.square().sum_dim_intlist([0_i64, 1].as_slice(), false, Kind::Float);
             near(&squares[i], &want.view(parameter.get().size().as_slice()), &names[i]);
         }
         let first = directions.narrow(1, 0, 1);
-        let absolute = net.tangent(x, &first).unwrap().totals(Amount::Absolute).unwrap();
+        let absolute = net.tangent(x, given(&first)).unwrap().totals(Amount::Absolute).unwrap();
         for (i, rows) in apart.iter().enumerate() {
             let want = rows.narrow(1, 0, 1).abs().sum_dim_intlist([0_i64, 1].as_slice(), false, Kind::Float);
             near(&absolute[i].view([-1]), &want, &names[i]);
@@ -327,10 +430,11 @@ mod tests {
         let net = Net::layer(Rc::new(Layer::Linear(Maker::new(Device::Cpu).linear(2, 3, true).unwrap())));
         let x = Tensor::zeros([4, 2], (Kind::Float, Device::Cpu));
         let message = |shape: &[i64]| {
-            let d = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-            net.tangent(&x, &d).err().unwrap().to_string()
+            let given = |_: &Tensor| Ok(Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
+            net.tangent(&x, given).err().unwrap().to_string()
         };
-        assert_eq!(message(&[4, 3]), "tangent: directions must be [n, k, classes], got shape [4, 3]");
-        assert_eq!(message(&[3, 1, 3]), "tangent: 4 inputs need as many directions, got 3");
+        let expected = "tangent: directions must be [n, k, classes] for logits [4, 3], got shape ";
+        assert_eq!(message(&[4, 3]), format!("{expected}[4, 3]"));
+        assert_eq!(message(&[3, 1, 3]), format!("{expected}[3, 1, 3]"));
     }
 }

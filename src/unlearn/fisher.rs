@@ -7,9 +7,6 @@ use crate::nn::tangent::Amount;
 use crate::runtime::{At, Error, Result, Run, Stream, interrupt};
 use tch::{Kind, Tensor};
 
-/// Elements that a batch may keep of what its layers saw and gave.
-const ELEMENTS: i64 = 1 << 28;
-
 /// Keeps quotients of probabilities that have vanished finite.
 const TINY: f64 = 1e-37;
 
@@ -55,14 +52,13 @@ fn measure(net: &Net, data: &Dataset, batch: usize, run: &Run) -> Result<Named> 
     if classes < 2 {
         return Err(Error::new(at, "the network must have at least two outputs"));
     }
-    let fits = (ELEMENTS / net.tangent_size(&first.x, classes - 1)?).max(1) as usize;
-    let size = batch.clamp(1, fits);
+    let size = net.tangent_batch(&first.x, batch)?;
     let mut progress = run.progress().start("fisher diagonal", data.len().div_ceil(size));
     let mut sums: Vec<Tensor> = vec![];
     for batch in data.chunks(size) {
         interrupt::check()?;
         let batch = batch?;
-        let totals = net.tangent(&batch.x, &directions(&net.forward(&batch.x)?)?)?.totals(Amount::Square)?;
+        let totals = net.tangent_totals(&batch.x, Amount::Square, directions)?;
         if sums.is_empty() {
             sums = totals;
         } else {

@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 pub fn saliency(net: &Net, data: &Dataset, keep: f64, batch: usize) -> Result<Named> {
     let at = "saliency_mask";
     let salient = loss_gradient(net, data, batch)?.f_abs().at(at)?;
-    let chosen = (keep * salient.numel() as f64).round_ties_even() as i64;
+    let chosen = (keep * salient.numel() as f64).round() as i64;
     let mask = || {
         let order = salient.f_argsort_stable(true, 0, true)?.f_narrow(0, 0, chosen)?;
         salient.f_zeros_like()?.f_to_kind(Kind::Bool)?.f_index_fill_(0, &order, 1)
@@ -249,7 +249,12 @@ mod tests {
         assert!(prune(&flat, None, 0.5).unwrap_err().to_string().contains("no convolutions"));
         let mask = prune(&net(), None, 0.5).unwrap();
         let error = apply(&flat, &mask).unwrap_err().to_string();
-        assert_eq!(error, "apply_mask: the network has no parameter `features.4.weight`");
+        let expected = "the mask of `features.0.weight` has shape [4, 1, 3, 3], the parameter [4, 64]";
+        assert_eq!(error, format!("apply_mask: {expected}"));
+        let mask = vec![("features.1".to_string(), Tensor::new())];
+        let error = apply(&flat, &mask).unwrap_err().to_string();
+        assert_eq!(error, "apply_mask: the network has no parameter `features.1`");
+        let mask = prune(&net(), None, 0.5).unwrap();
         let error = prune(&net(), Some(&mask[..1].iter().map(|(n, m)| (n.clone(), m.copy())).collect()), 0.5);
         assert_eq!(error.unwrap_err().to_string(), "prune_mask: no mask is given for `features.4.weight`");
     }

@@ -44,7 +44,12 @@ pub fn importance(net: &Net, data: &Dataset, options: ImportanceOptions) -> Resu
 }
 
 fn measure(net: &Net, data: &Dataset, options: ImportanceOptions, sums: &mut Sums) -> Result<()> {
-    for batch in data.chunks(options.batch.max(1)) {
+    // Samples by themselves may be taken as few at a time as suits memory; batches count as they are.
+    let batch = match options.per_sample {
+        true => net.tangent_batch(&data.take(1).all()?.x, options.batch)?,
+        false => options.batch.max(1),
+    };
+    for batch in data.chunks(batch) {
         interrupt::check()?;
         let batch = batch?;
         if options.per_sample {
@@ -101,10 +106,9 @@ impl Sums {
     }
 
     fn add_samples(&mut self, net: &Net, x: &Tensor, y: &Tensor, options: ImportanceOptions) -> Result<()> {
-        let logits = net.evaluating(|| net.forward(x))?;
-        let outer = logit_gradients(&logits, y, options.label_free)?.f_unsqueeze(1).at("importance")?;
         let amount = if options.label_free { Amount::Absolute } else { Amount::Square };
-        let totals = net.tangent(x, &outer)?.totals(amount)?;
+        let outer = |logits: &Tensor| logit_gradients(logits, y, options.label_free)?.f_unsqueeze(1).at("importance");
+        let totals = net.tangent_totals(x, amount, outer)?;
         for (sum, total) in self.sums.iter_mut().zip(totals) {
             let _ = sum.f_add_(&total).at("importance")?;
         }
