@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 pub use super::rows::Amount;
 
 /// Elements that totals should keep at a time: on the CPU few enough to stay near, elsewhere many.
-const CACHED: i64 = 1 << 23;
+const CACHED: i64 = 1 << 24;
 const LARGE: i64 = 1 << 28;
 
 /// Rows of a Jacobian: the gradients of `sum_c d[i, k, c] * logits[i, c]` for each sample i and direction k, in pieces.
@@ -94,7 +94,8 @@ impl Net {
     pub fn tangent_batch(&self, x: &Tensor, batch: usize) -> Result<usize> {
         let limit = if x.device() == Device::Cpu { CACHED } else { LARGE };
         let fits = (limit / self.tangent_size(x, 1)?).max(1) as usize;
-        Ok(batch.clamp(1, fits))
+        // A power of two, so that few batches are of another size: each size makes the convolutions prepare anew.
+        Ok(batch.clamp(1, 1 << fits.ilog2()))
     }
 
     /// Elements that a tangent keeps for each sample: `k` gradients of what the layers give, and the largest unfolded input.
