@@ -175,7 +175,8 @@ pub mod script {
     /// ```rhai
     /// let net = nn::linear(4, 2);
     /// let before = net.weights_hash();
-    /// sgd(net).minimize(net.forward(ones([1, 4])).sum());
+    /// let optimizer = sgd(net);
+    /// optimizer.minimize(net.forward(ones([1, 4])).sum());
     /// assert(net.weights_hash() != before && net.initial().weights_hash() == before);
     /// ```
     #[rhai_fn(return_raw, pure)]

@@ -293,7 +293,8 @@ mod tests {
         let o = Noise { alpha: 1e-6, classes: vec![1], head: Head::Last };
         let weight = Tensor::ones([4, 3], (Kind::Float, Device::Cpu));
         let (mean, variance) = one(&weight, &fisher, false, &o).unwrap();
-        let rows = Tensor::from_slice(&[8.3332922e-4_f32, 5.2777719e-4, 6.1110657e-4, 7.4999640e-4]).view([4, 1]);
+        let rows = Tensor::from_slice(&[8.3332922e-4, 5.2777719e-4, 6.1110657e-4, 7.4999640e-4]);
+        let rows = rows.to_kind(Kind::Float).view([4, 1]);
         assert!(variance.allclose(&rows.expand_as(&variance), 1e-5, 0.0, false) && mean.equal(&weight));
         let (mean, variance) = one(&weight, &fisher, true, &o).unwrap();
         assert!(variance.allclose(&variance.full_like(1e-3), 1e-5, 0.0, false));
