@@ -36,19 +36,8 @@ impl Net {
     /// Shapes that do not fit; an output that does not depend on the parameters; an interrupt.
     pub fn tangent(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tangent> {
         interrupt::check()?;
-        let checked = |logits: &Tensor| {
-            let directions = directions(logits)?;
-            match directions.size()[..] {
-                [n, _, classes] if [n, classes] == logits.size()[..] => Ok(directions),
-                _ => {
-                    let (d, z) = (directions.size(), logits.size());
-                    let given = format!("directions must be [n, k, classes] for logits {z:?}, got shape {d:?}");
-                    Err(Error::new("tangent", given))
-                }
-            }
-        };
         let (directions, shares) =
-            if self.is_per_sample() { self.together(x, checked)? } else { self.apart(x, checked)? };
+            if self.is_per_sample() { self.together(x, directions)? } else { self.apart(x, directions)? };
         Ok(Tangent::new(size(&directions, 0), size(&directions, 1), &self.wanted(), shares))
     }
 
@@ -68,13 +57,19 @@ impl Net {
         amount: Amount,
         directions: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Vec<Tensor>> {
+        let mut sums: Vec<Tensor> = vec![];
         if !self.is_per_sample() {
-            return self.tangent(x, directions)?.totals(amount);
+            let directions = checked(directions, &tch::no_grad(|| self.forward(x))?)?;
+            for i in 0..size(x, 0) {
+                let one = |t: &Tensor| t.f_narrow(0, i, 1).at("tangent");
+                add(&mut sums, self.tangent(&one(x)?, |_| one(&directions))?.totals(amount)?)?;
+            }
+            return Ok(sums);
         }
         let scene = tch::with_grad(|| self.capture(x, directions))?;
+        let _guard = tch::no_grad_guard();
         let seen: Vec<Seen> = scene.captured.iter().map(Seen::new).collect::<Torch<_>>().at("tangent")?;
         let wanted = self.wanted();
-        let mut sums: Vec<Tensor> = vec![];
         for j in 0..size(&scene.directions, 1) {
             interrupt::check()?;
             let gradients = scene.gradients(j, 1)?;
@@ -118,7 +113,7 @@ impl Net {
 
     /// The rows of one sample at a time, by autograd.
     fn apart(&self, x: &Tensor, directions: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<(Tensor, Vec<Share>)> {
-        let directions = directions(&tch::no_grad(|| self.forward(x))?)?;
+        let directions = checked(directions, &tch::no_grad(|| self.forward(x))?)?;
         let wanted = self.wanted();
         let inputs: Vec<Tensor> = wanted.iter().map(|p| p.handle()).collect();
         let (n, k) = (size(&directions, 0), size(&directions, 1));
@@ -168,7 +163,7 @@ impl Net {
         // The input requires a gradient, so that the outputs of frozen layers do too.
         let x = x.f_detach().and_then(|x| x.f_set_requires_grad(true)).at("tangent")?;
         let output = self.root().forward(&x, &pass)?;
-        let directions = tch::no_grad(|| directions(&output.f_detach().at("tangent")?))?;
+        let directions = tch::no_grad(|| checked(directions, &output.f_detach().at("tangent")?))?;
         Ok(Scene { captured: kept.into_inner(), output, directions })
     }
 
@@ -186,6 +181,18 @@ impl Net {
         });
         let flat: Torch<Vec<Tensor>> = flat.collect();
         flat.and_then(|flat| Tensor::f_cat(&flat, 0)).at("tangent")
+    }
+}
+
+/// The directions for these logits, if they fit them.
+fn checked(directions: impl FnOnce(&Tensor) -> Result<Tensor>, logits: &Tensor) -> Result<Tensor> {
+    let directions = directions(logits)?;
+    match (&directions.size()[..], &logits.size()[..]) {
+        ([n, _, classes], [m, outputs]) if (n, classes) == (m, outputs) => Ok(directions),
+        (d, z) => {
+            let given = format!("directions must be [n, k, classes] for logits {z:?}, got shape {d:?}");
+            Err(Error::new("tangent", given))
+        }
     }
 }
 
@@ -265,11 +272,12 @@ impl Tangent {
         self.parts.iter().map(total).collect::<Torch<_>>().at("tangent")
     }
 
-    /// The inner products of all rows, [n * k, n * k] in f64, rows of one sample beside each other.
+    /// The inner products of all rows, [n * k, n * k] in f64, rows of one sample beside each other. `step` is called after
+    /// each of `parts`.
     ///
     /// # Errors
-    /// Those of torch.
-    pub fn kernel(&self) -> Result<Tensor> {
+    /// Those of torch; an interrupt.
+    pub fn kernel(&self, mut step: impl FnMut()) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let rows = self.samples * self.directions;
         let device = self.parts.first().map_or(tch::Device::Cpu, |(p, _)| p.get().device());
@@ -282,8 +290,14 @@ impl Tangent {
                 _ => summed(shares).and_then(|rows| Share::plain(parameter, &rows)?.add_kernel(&mut kernel)),
             };
             added.at("tangent")?;
+            step();
         }
         Ok(kernel)
+    }
+
+    /// How many parameters the rows are about.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
     }
 
     /// The inner product of each row with a vector over all trainable parameters: [n * k].
@@ -359,7 +373,7 @@ mod tests {
             near(&absolute[i].view([-1]), &want, &names[i]);
         }
         let whole = Tensor::cat(&apart, 2).view([n * k, -1]);
-        near(&tangent.kernel().unwrap().to_kind(Kind::Float), &whole.matmul(&whole.tr()), "kernel");
+        near(&tangent.kernel(|| {}).unwrap().to_kind(Kind::Float), &whole.matmul(&whole.tr()), "kernel");
         let v = Tensor::from_slice(&Stream::new(4, "v").normals(whole.size()[1] as usize));
         near(&tangent.times(&v).unwrap(), &whole.matmul(&v), "times");
         let a = Tensor::from_slice(&Stream::new(5, "a").normals((n * k) as usize));

@@ -1,4 +1,4 @@
-//! Walking the tree of layers: parameters by name, copies, initialisation, properties.
+//! Walking the tree of layers: parameters by name, copies, properties.
 
 use super::layer::{BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual};
 use super::parameter::Parameter;

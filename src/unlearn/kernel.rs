@@ -2,7 +2,8 @@
 
 use crate::data::Dataset;
 use crate::nn::Net;
-use crate::runtime::{At, Error, Result, interrupt};
+use crate::nn::tangent::Tangent;
+use crate::runtime::{At, Error, Result, Run, interrupt};
 use tch::{Kind, Tensor};
 
 /// Largest number of rows of a kernel: 2 GiB in f64, and as much again while it is solved.
@@ -17,12 +18,9 @@ const CHUNK: i64 = 256;
 /// Refuses more samples than fit, before anything large is made. `k` is the number of directions.
 ///
 /// # Errors
-/// No samples, or too many: the error says how many would fit.
+/// Too many: the error says how many would fit.
 pub fn check(operation: &str, net: &Net, x: &Tensor, k: i64) -> Result<()> {
     let n = x.size().first().copied().unwrap_or(0);
-    if n == 0 {
-        return Err(Error::new(operation, "needs at least one sample, got none"));
-    }
     let size = net.tangent_size(x, k)?;
     let (rows, elements) = (ROWS / k.max(1), ELEMENTS / size);
     let fits = rows.min(elements);
@@ -39,10 +37,22 @@ pub fn check(operation: &str, net: &Net, x: &Tensor, k: i64) -> Result<()> {
 /// All images and labels of a dataset.
 ///
 /// # Errors
-/// Those of torch.
-pub fn gathered(data: &Dataset) -> Result<(Tensor, Tensor)> {
+/// No samples; those of torch.
+pub fn gathered(operation: &str, data: &Dataset) -> Result<(Tensor, Tensor)> {
+    if data.is_empty() {
+        return Err(Error::new(operation, "needs at least one sample, got none"));
+    }
     let batch = data.all()?;
     Ok((batch.x, batch.y))
+}
+
+/// The kernel of a tangent, with its progress shown.
+///
+/// # Errors
+/// Those of torch; an interrupt.
+pub fn of(tangent: &Tangent, run: &Run) -> Result<Tensor> {
+    let mut progress = run.progress().start("tangent kernel", tangent.parts());
+    tangent.kernel(|| progress.step(""))
 }
 
 /// `(K + ridge I)^-1 b` for a symmetric positive kernel in f64; K is used up.

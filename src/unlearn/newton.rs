@@ -5,7 +5,7 @@ use super::fisher::directions;
 use super::kernel;
 use crate::data::Dataset;
 use crate::nn::Net;
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Result, Run};
 use tch::{Kind, Tensor};
 
 /// `(G + damping I)^-1 v` where `G = 1/n sum_i J_i' (diag(p_i) - p_i p_i') J_i`, in evaluation mode and exact: by Woodbury's
@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 ///
 /// # Errors
 /// No samples, or more than fit; a vector of another length; an interrupt.
-pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64) -> Result<Tensor> {
+pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64, run: &Run) -> Result<Tensor> {
     let at = "gauss_newton_solve";
     let length: i64 = net.trainable().iter().map(|(_, p)| p.numel() as i64).sum();
     if v.size() != [length] {
@@ -22,7 +22,7 @@ pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64) -
         return Err(Error::new(at, given));
     }
     net.evaluating(|| {
-        let (x, _) = kernel::gathered(data)?;
+        let (x, _) = kernel::gathered(at, data)?;
         let logits = net.forward(&x)?;
         let (n, classes) = (logits.size().first().copied().unwrap_or(0), logits.size().get(1).copied().unwrap_or(1));
         kernel::check(at, net, &x, classes - 1)?;
@@ -30,7 +30,7 @@ pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64) -
         let tangent = net.tangent(&x, |_| Ok(directions.shallow_clone()))?;
         // (A'A / n + d I)^-1 v = (v - A' (A A' + n d I)^-1 A v) / d, the rows of A being those of the tangent.
         let rows = tangent.times(v)?;
-        let u = kernel::solve(at, tangent.kernel()?, damping * n as f64, &rows)?;
+        let u = kernel::solve(at, kernel::of(&tangent, run)?, damping * n as f64, &rows)?;
         drop(tangent);
         let u = u.f_to_kind(Kind::Float).and_then(|u| u.f_view([n, classes - 1, 1])).at(at)?;
         let weights = directions.f_transpose(1, 2).and_then(|d| d.f_bmm(&u)).and_then(|w| w.f_squeeze_dim(2)).at(at)?;
@@ -44,9 +44,9 @@ pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64) -
 pub mod script {
     use crate::data::Dataset;
     use crate::nn::Net;
-    use crate::runtime::{Options, Script};
+    use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
-    use rhai::Map;
+    use rhai::{Map, NativeCallContext};
 
     /// `(G + damping * I)^-1 v` for a vector over all trainable parameters, where G is the Gauss-Newton matrix of the mean
     /// cross-entropy on a dataset: `1/n sum_i J_i' (diag(p_i) - p_i p_i') J_i`, which is the Fisher information. Exact, in
@@ -67,16 +67,22 @@ pub mod script {
     /// assert_close(flat * 1e4, v, 1e-3);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn gauss_newton_solve(net: Net, data: Dataset, v: Tensor, options: Map) -> Script<Tensor> {
+    pub fn gauss_newton_solve(
+        context: NativeCallContext,
+        net: Net,
+        data: Dataset,
+        v: Tensor,
+        options: Map,
+    ) -> Script<Tensor> {
         let mut o = Options::new("gauss_newton_solve", options);
         let damping = o.positive("damping", 0.01)?;
         o.finish()?;
-        Ok(super::gauss_newton_solve(&net, &data, &v, damping)?.into())
+        Ok(super::gauss_newton_solve(&net, &data, &v, damping, &Run::of(&context))?.into())
     }
 
     #[rhai_fn(name = "gauss_newton_solve", return_raw)]
-    pub fn gauss_newton_solve_plain(net: Net, data: Dataset, v: Tensor) -> Script<Tensor> {
-        gauss_newton_solve(net, data, v, Map::new())
+    pub fn gauss_newton_solve_plain(context: NativeCallContext, net: Net, data: Dataset, v: Tensor) -> Script<Tensor> {
+        gauss_newton_solve(context, net, data, v, Map::new())
     }
 }
 
@@ -87,6 +93,7 @@ mod tests {
     use crate::nn::Shape;
     use crate::nn::zoo::{ConvNetOptions, convnet};
     use crate::runtime::Stream;
+    use crate::runtime::run::Settings;
     use tch::Device;
 
     #[test]
@@ -99,8 +106,8 @@ mod tests {
         let y = Tensor::from_slice(&[0_i64, 1, 2, 3, 0, 1, 2]);
         let data = Dataset::from_tensors(&x, &y, DatasetInfo::default()).unwrap();
         let v = Tensor::from_slice(&Stream::new(2, "v").normals(net.count() as usize));
-        let damping = 0.02;
-        let solution = gauss_newton_solve(&net, &data, &v, damping).unwrap();
+        let (damping, run) = (0.02, Run::new(Settings::default()));
+        let solution = gauss_newton_solve(&net, &data, &v, damping, &run).unwrap();
         let d = directions(&tch::no_grad(|| net.forward(&x)).unwrap()).unwrap();
         let rows = net.tangent(&x, |_| Ok(d.shallow_clone())).unwrap().times(&solution).unwrap();
         let weights = d.transpose(1, 2).matmul(&rows.view([7, 3, 1])).squeeze_dim(2);
@@ -108,7 +115,10 @@ mod tests {
         let error = (product - &v).norm().double_value(&[]) / v.norm().double_value(&[]);
         assert!(error < 1e-3, "{error}");
         let short = v.narrow(0, 0, 5);
-        assert!(gauss_newton_solve(&net, &data, &short, damping).unwrap_err().to_string().contains("got shape [5]"));
-        assert!(gauss_newton_solve(&net, &data.take(0), &v, damping).is_err());
+        assert!(
+            gauss_newton_solve(&net, &data, &short, damping, &run).unwrap_err().to_string().contains("got shape [5]")
+        );
+        let error = gauss_newton_solve(&net, &data.take(0), &v, damping, &run).unwrap_err().to_string();
+        assert_eq!(error, "gauss_newton_solve: needs at least one sample, got none");
     }
 }

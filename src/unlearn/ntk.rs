@@ -4,7 +4,7 @@
 use super::kernel;
 use crate::data::Dataset;
 use crate::nn::{Net, loss};
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Result, Run};
 use tch::{Kind, Tensor};
 
 /// Moves of the linearised network's weights, as vectors over all trainable parameters.
@@ -20,13 +20,13 @@ pub struct Moves {
 ///
 /// # Errors
 /// No samples, or more than fit; those of the network; an interrupt.
-pub fn moves(net: &Net, retain: &Dataset, forget: &Dataset, weight_decay: f64) -> Result<Moves> {
+pub fn moves(net: &Net, retain: &Dataset, forget: &Dataset, weight_decay: f64, run: &Run) -> Result<Moves> {
     let at = "ntk_moves";
     if retain.is_empty() || forget.is_empty() {
         return Err(Error::new(at, "needs at least one retained and one forget sample"));
     }
     net.evaluating(|| {
-        let (x, y) = kernel::gathered(&retain.plus(forget)?)?;
+        let (x, y) = kernel::gathered(at, &retain.plus(forget)?)?;
         let logits = net.forward(&x)?;
         let classes = logits.size().get(1).copied().unwrap_or(1);
         kernel::check(at, net, &x, classes)?;
@@ -34,7 +34,7 @@ pub fn moves(net: &Net, retain: &Dataset, forget: &Dataset, weight_decay: f64) -
         let n = x.size().first().copied().unwrap_or(0);
         let each = Tensor::f_eye(classes, (Kind::Float, x.device()))
             .and_then(|eye| eye.f_expand([n, classes, classes], false));
-        let gram = net.tangent(&x, |_| each.at(at))?.kernel()?;
+        let gram = kernel::of(&net.tangent(&x, |_| each.at(at))?, run)?;
         // The smaller block is copied, the whole is used up: hence first the one, then the other.
         let moved = |count: i64| {
             let rows = count * classes;
@@ -54,9 +54,9 @@ pub fn moves(net: &Net, retain: &Dataset, forget: &Dataset, weight_decay: f64) -
 pub mod script {
     use crate::data::Dataset;
     use crate::nn::Net;
-    use crate::runtime::{Options, Script};
+    use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
-    use rhai::{Dynamic, Map};
+    use rhai::{Dynamic, Map, NativeCallContext};
 
     /// How the weights of the linearised network move when it is trained on the retained samples (`retain`), and on those
     /// and the forget samples (`complete`): vectors over all trainable parameters, as `parameters_to_vector` orders them.
@@ -79,18 +79,24 @@ pub mod script {
     /// assert(moves.retain.shape == [net.parameter_count()]);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn ntk_moves(net: Net, retain: Dataset, forget: Dataset, options: Map) -> Script<Map> {
+    pub fn ntk_moves(
+        context: NativeCallContext,
+        net: Net,
+        retain: Dataset,
+        forget: Dataset,
+        options: Map,
+    ) -> Script<Map> {
         let mut o = Options::new("ntk_moves", options);
         let weight_decay = o.positive("weight_decay", 5e-4)?;
         o.finish()?;
-        let moves = super::moves(&net, &retain, &forget, weight_decay)?;
+        let moves = super::moves(&net, &retain, &forget, weight_decay, &Run::of(&context))?;
         let pairs = [("complete", moves.complete), ("retain", moves.retain)];
         Ok(pairs.into_iter().map(|(key, moved)| (key.into(), Dynamic::from(Tensor::from(moved)))).collect())
     }
 
     #[rhai_fn(name = "ntk_moves", return_raw)]
-    pub fn ntk_moves_plain(net: Net, retain: Dataset, forget: Dataset) -> Script<Map> {
-        ntk_moves(net, retain, forget, Map::new())
+    pub fn ntk_moves_plain(context: NativeCallContext, net: Net, retain: Dataset, forget: Dataset) -> Script<Map> {
+        ntk_moves(context, net, retain, forget, Map::new())
     }
 }
 
@@ -101,7 +107,12 @@ mod tests {
     use crate::nn::Shape;
     use crate::nn::zoo::{ConvNetOptions, Norm, ResNetOptions, convnet, resnet18};
     use crate::runtime::Stream;
+    use crate::runtime::run::Settings;
     use tch::Device;
+
+    fn run() -> Run {
+        Run::new(Settings::default())
+    }
 
     fn data(n: i64, side: i64, channels: i64) -> Dataset {
         let count = (n * channels * side * side) as usize;
@@ -116,9 +127,9 @@ mod tests {
         let options = ConvNetOptions { width: 3, ..ConvNetOptions::default() };
         let net = convnet(shape, 3, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap();
         let all = data(9, 8, 1);
-        let found = moves(&net, &all.take(6), &all.subset(&[6, 7, 8]), 0.1).unwrap();
+        let found = moves(&net, &all.take(6), &all.subset(&[6, 7, 8]), 0.1, &run()).unwrap();
         // w + J' (J w + r) / (n wd) = 0, with J w by a small step in that direction.
-        let (x, y) = kernel::gathered(&all).unwrap();
+        let (x, y) = kernel::gathered("test", &all).unwrap();
         net.set_training(false);
         let at = |step: f64| {
             let moved = net.copy().unwrap();
@@ -138,12 +149,12 @@ mod tests {
         let options = ResNetOptions { width: 64, norm: Norm::Instance };
         let net = resnet18(shape, 3, &options, &mut Stream::new(0, "init"), Device::Cpu).unwrap();
         let all = data(300, 32, 3);
-        let error = moves(&net, &all.take(299), &all.subset(&[299]), 0.1).err().unwrap().to_string();
+        let error = moves(&net, &all.take(299), &all.subset(&[299]), 0.1, &run()).err().unwrap().to_string();
         assert!(
             error.contains("300 samples are too many for memory: what the layers keep of at most 79 samples"),
             "{error}"
         );
-        let error = moves(&net, &all, &all.take(0), 0.1).err().unwrap().to_string();
+        let error = moves(&net, &all, &all.take(0), 0.1, &run()).err().unwrap().to_string();
         assert_eq!(error, "ntk_moves: needs at least one retained and one forget sample");
     }
 }

@@ -221,7 +221,7 @@ pub mod script {
     /// importance(net: Net, data: Dataset, #{ .. }) -> map
     ///
     /// # Options
-    /// - `batch` (int, 64): samples per batch
+    /// - `batch` (int, 64): samples per batch; with `per_sample` at most, and the result does not depend on it
     /// - `per_sample` (bool, false): average the squared gradients of single samples
     /// - `label_free` (bool, false): absolute gradients of the mean squared norm of the logits, without labels
     ///
