@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plain PyTorch (and scikit-learn) versions of the work in benches/*.rhai; prints the seconds of one timed run.
 
-    python benches/baselines.py train|acf_naive|acf_best|blend|clusters|mia [--threads 2] [--scale 1.0]
+    python benches/baselines.py WORK [--threads 2] [--scale 1.0]          works: see WORKS at the end
 
 Each does its work once as a warm-up on a tenth of the data and then once under the clock. Written the way a careful
 PyTorch user would; compare.sh alternates these with ours and prints ratios.
@@ -195,6 +195,135 @@ def mia(scale):
     return work
 
 
+def fisher(scale):
+    """One sample at a time, one backward pass a class: the reference's formulation."""
+    n = int(64 * scale)
+    x, _ = images(n)
+    net = ConvNet(width=32).eval()
+
+    def work():
+        sums = [torch.zeros_like(p) for p in net.parameters()]
+        for i in range(n):
+            logits = net(x[i : i + 1])
+            p = logits.detach().softmax(1)[0]
+            for c in range(10):
+                net.zero_grad()
+                F.cross_entropy(logits, torch.tensor([c])).backward(retain_graph=c < 9)
+                for total, q in zip(sums, net.parameters()):
+                    total += p[c] * q.grad**2
+        return [total / n for total in sums]
+
+    return work
+
+
+def ssd_samples(scale):
+    n = int(256 * scale)
+    x, y = images(n)
+    net = ConvNet(width=32).eval()
+
+    def work():
+        sums = [torch.zeros_like(p) for p in net.parameters()]
+        for i in range(n):
+            net.zero_grad()
+            F.cross_entropy(net(x[i : i + 1]), y[i : i + 1]).backward()
+            for total, p in zip(sums, net.parameters()):
+                total += p.grad**2
+        return [total / n for total in sums]
+
+    return work
+
+
+def kd(student, teacher, t):
+    return t * t * F.kl_div(F.log_softmax(student / t, 1), F.softmax(teacher / t, 1), reduction="batchmean")
+
+
+def unlearning(scale):
+    """1,024 retain and 256 forget images, a student, its frozen copy and an optimiser."""
+    retain, forget = images(int(1024 * scale)), images(int(256 * scale))
+    student, teacher = ConvNet(width=32), ConvNet(width=32).eval()
+    teacher.load_state_dict(student.state_dict())
+    for p in teacher.parameters():
+        p.requires_grad_(False)
+    return retain, forget, student, teacher, torch.optim.SGD(student.parameters(), lr=5e-4, momentum=0.9, weight_decay=5e-4)
+
+
+def scrub(scale):
+    retain, forget, student, teacher, optimizer = unlearning(scale)
+
+    def step(loss):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def work():
+        for index in torch.randperm(len(forget[0])).split(64):
+            x = forget[0][index]
+            with torch.no_grad():
+                target = teacher(x)
+            step(-kd(student(x), target, 4.0))
+        for index in torch.randperm(len(retain[0])).split(64):
+            x, y = retain[0][index], retain[1][index]
+            with torch.no_grad():
+                target = teacher(x)
+            z = student(x)
+            step(0.99 * F.cross_entropy(z, y) + 0.001 * kd(z, target, 4.0))
+
+    return work
+
+
+def distill(scale):
+    retain, _, student, teacher, optimizer = unlearning(scale)
+
+    def work():
+        for index in torch.randperm(len(retain[0])).split(64):
+            x, y = retain[0][index], retain[1][index]
+            with torch.no_grad():
+                target = teacher(x)
+            z = student(x)
+            optimizer.zero_grad()
+            (F.cross_entropy(z, y) + 0.001 * kd(z, target, 2.0)).backward()
+            optimizer.step()
+
+    return work
+
+
+def bad_teacher(scale):
+    """Both teachers on every sample, as the method's own code does."""
+    retain, forget, student, good, optimizer = unlearning(scale)
+    bad = ConvNet(width=32).eval()
+    x = torch.cat([retain[0], forget[0]])
+    flags = torch.cat([torch.zeros(len(retain[0]), 1), torch.ones(len(forget[0]), 1)])
+
+    def work():
+        for index in torch.randperm(len(x)).split(64):
+            batch, flag = x[index], flags[index]
+            with torch.no_grad():
+                target = flag * F.softmax(bad(batch), 1) + (1 - flag) * F.softmax(good(batch), 1)
+            optimizer.zero_grad()
+            F.kl_div(F.log_softmax(student(batch), 1), target).backward()
+            optimizer.step()
+
+    return work
+
+
+def l1(scale):
+    """The penalty as the reference writes it: all parameters concatenated, through autograd."""
+    n = int(2048 * scale)
+    x, y = images(n)
+    net = ConvNet(width=32)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    net.train()
+
+    def work():
+        for index in torch.randperm(n).split(64):
+            optimizer.zero_grad()
+            norm = torch.linalg.norm(torch.cat([p.view(-1) for p in net.parameters()]), ord=1)
+            (F.cross_entropy(net(x[index]), y[index]) + 1e-4 * norm).backward()
+            optimizer.step()
+
+    return work
+
+
 WORKS = {
     "train": train,
     "acf_naive": lambda scale: acf(scale, best=False),
@@ -202,6 +331,12 @@ WORKS = {
     "blend": blend,
     "clusters": clusters,
     "mia": mia,
+    "fisher": fisher,
+    "ssd_samples": ssd_samples,
+    "scrub": scrub,
+    "distill": distill,
+    "bad_teacher": bad_teacher,
+    "l1": l1,
 }
 
 if __name__ == "__main__":

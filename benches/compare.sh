@@ -2,7 +2,8 @@
 # Alternates each piece of work between Lethe and its plain PyTorch version (benches/baselines.py) and prints the ratio
 # of the medians: time of ours / time of theirs, beside the ratio we promise.
 #
-#   benches/compare.sh [--runs N] [WORK ...]        works: train acf blend clusters mia startup script
+#   benches/compare.sh [--runs N] [WORK ...]        works: train acf blend clusters mia fisher ssd_samples scrub distill
+#                                                          bad_teacher l1 startup script
 #
 # The PyTorch versions need a complete PyTorch 2.13.0 and scikit-learn; a private environment is made under
 # target/bench-python when `python3` has none (4.7 GB), or name one: PYTHON=/path/to/python benches/compare.sh
@@ -14,11 +15,11 @@ works=()
 while (($#)); do
     case $1 in
         --runs) runs=$2; shift 2 ;;
-        -h | --help) sed -n '2,9p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,10p' "$0"; exit 0 ;;
         *) works+=("$1"); shift ;;
     esac
 done
-((${#works[@]})) || works=(train acf blend clusters mia startup script)
+((${#works[@]})) || works=(train acf blend clusters mia fisher ssd_samples scrub distill bad_teacher l1 startup script)
 
 lethe=${LETHE:-target/release/lethe}
 if [[ -z ${LETHE:-} ]]; then
@@ -77,6 +78,12 @@ for work in "${works[@]}"; do
         blend) compare "Blend, 100 clusters of 20" 0.75 script blend -- theirs blend ;;
         clusters) compare "sub-clusters, 4,000 images" 0.65 script clusters -- theirs clusters ;;
         mia) compare "reference MIA, 2 x 1,000 logits" 0.05 script mia -- theirs mia ;;
+        fisher) compare "Fisher diagonal, 64 images x 10 classes" 0.25 script fisher -- theirs fisher ;;
+        ssd_samples) compare "per-sample importances, 256 images" 0.4 script ssd_samples -- theirs ssd_samples ;;
+        scrub) compare "SCRUB, epoch after the first" 0.75 script scrub -- theirs scrub ;;
+        distill) compare "distillation, epoch after the first" 0.75 script distill -- theirs distill ;;
+        bad_teacher) compare "bad teaching, epoch after the first" 0.75 script bad_teacher -- theirs bad_teacher ;;
+        l1) compare "L1-sparse epoch" 0.9 script l1 -- theirs l1 ;;
         startup) compare "lethe run of an empty script / import torch" 0.25 empty -- import_torch ;;
         script) compare "A-CF as a script / in Rust" 1.03 script acf -- native ;;
         *) echo "unknown work $work" >&2; exit 2 ;;

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use tch::Tensor;
 
 /// Options that a method's accelerated form has in place of its schedule.
-const REPLACED: [&str; 5] = ["momentum", "nesterov", "weight_decay", "warmup", "milestones"];
+const REPLACED: [&str; 6] = ["optimizer", "momentum", "nesterov", "weight_decay", "warmup", "milestones"];
 
 /// The knobs of the accelerated form, as `options` read them.
 #[derive(Debug, Clone)]

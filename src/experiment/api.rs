@@ -276,9 +276,10 @@ pub mod script {
 
     /// The optimiser that a method's options describe, its learning rate moved by `epochs`.
     ///
-    /// SGD with the options' `lr`, `momentum`, `weight_decay`, `nesterov`, `clip`. With `warmup` (and `epochs`) the rate
-    /// warms up linearly and falls as a cosine; with `milestones` it falls to a tenth at each; else it is constant.
-    /// Accelerated methods get Adam at a constant `lr`.
+    /// By the option `optimizer` SGD (`"sgd"`, the usual one) with the options' `lr`, `momentum`, `weight_decay`,
+    /// `nesterov`, `clip`, or `"adam"` or `"adamw"`, which have no momentum. With `warmup` (and `epochs`) the rate warms up
+    /// linearly and falls as a cosine; with `milestones` it falls to a tenth at each; else it is constant. Accelerated
+    /// methods get Adam at a constant `lr`.
     ///
     /// # Signature
     /// task.optimizer(net: Net, o: map) -> Optimizer
@@ -335,9 +336,9 @@ pub mod script {
     /// Reads the options of a method: those given, else those preset for the data set, else the declared defaults.
     ///
     /// A plain default fixes the type of an option (integers are accepted where floats are meant); `positive`,
-    /// `non_negative`, `between`, `count` and `one_of` fix its range too. Unknown options, wrong types and values out of
-    /// range are errors. What counted is recorded in the run's row. Accelerated methods have the options `mmd_weight`, `k`,
-    /// `clamp` and `steepen` besides, and none of momentum, weight decay and schedule.
+    /// `non_negative`, `between`, `count`, `whole` and `one_of` fix its range too. Unknown options, wrong types and values
+    /// out of range are errors. What counted is recorded in the run's row. Accelerated methods have the options
+    /// `mmd_weight`, `k`, `clamp` and `steepen` besides, and none of optimiser, momentum, weight decay and schedule.
     ///
     /// # Signature
     /// options(opt: map, rules: map) -> map

@@ -57,6 +57,8 @@ impl References {
 pub fn from_cache(run: &Run, task: &Task, order: &Order, options: &Map, record: &Rc<Record>) -> Result<Option<Net>> {
     let Some(place) = place(run, task, order, options)? else { return Ok(None) };
     let Some(found) = cache::find(run, &place, task.original())? else { return Ok(None) };
+    // The pattern's first values are the original's, not this network's.
+    found.net.forget_origin();
     run.slot::<Clock>().enter("unlearn", found.seconds);
     record.used(&Map::from([("cached".into(), true.into())]));
     record.used(&found.options);

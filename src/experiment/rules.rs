@@ -20,6 +20,8 @@ pub enum Range {
     Between(f64, f64),
     /// A whole number of at least one.
     Count,
+    /// A whole number of at least zero.
+    Whole,
     /// One of these words.
     OneOf(Vec<String>),
 }
@@ -48,6 +50,7 @@ impl Rule {
             Range::NonNegative => format!("non_negative({})", self.default),
             Range::Between(low, high) => format!("between({}, {low}, {high})", self.default),
             Range::Count => format!("count({})", self.default),
+            Range::Whole => format!("whole({})", self.default),
             Range::OneOf(words) => format!("one_of({:?}, {words:?})", self.default.to_string()),
         }
     }
@@ -158,6 +161,7 @@ fn ranged(options: &mut Options, key: &str, rule: &Rule) -> Result<Dynamic> {
         Range::NonNegative => options.non_negative(key, number)?.into(),
         Range::Between(low, high) => options.between(key, number, *low, *high)?.into(),
         Range::Count => (options.count(key, as_integer(&rule.default).unwrap_or(1).max(1) as usize)? as i64).into(),
+        Range::Whole => options.integer(key, as_integer(&rule.default).unwrap_or(0), 0)?.into(),
         Range::OneOf(words) => {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             options.choice(key, &rule.default.to_string(), &words)?.into()
@@ -264,6 +268,24 @@ pub mod script {
             _ => {
                 let message = format!("the default must be a whole number of at least 1, got {}", describe(&default));
                 Err(Error::new("count", message).into())
+            }
+        }
+    }
+
+    /// An option that must be a whole number of at least 0, with its default; for the declarations of `options`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let o = options(#{ warmup: 0 }, #{ warmup: whole(5) });
+    /// assert(o.warmup == 0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn whole(default: Dynamic) -> Script<Rule> {
+        match as_integer(&default) {
+            Some(n) if n >= 0 => Ok(super::Rule { default: n.into(), range: super::Range::Whole }),
+            _ => {
+                let message = format!("the default must be a whole number of at least 0, got {}", describe(&default));
+                Err(Error::new("whole", message).into())
             }
         }
     }

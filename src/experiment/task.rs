@@ -267,9 +267,9 @@ pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task
     Task::new(original, data, &request, reference, seed)
 }
 
-/// `task.optimizer(net, o)`: what the options of a method ask for. Plain: SGD with `lr`, `momentum`, `weight_decay`,
-/// `nesterov`; `warmup` and `epochs` give warm-up and cosine, `milestones` steps of 0.1, neither a constant rate.
-/// Accelerated: Adam at a constant `lr`.
+/// `task.optimizer(net, o)`: what the options of a method ask for. Plain: by `optimizer` SGD (the usual one) with `lr`,
+/// `momentum`, `weight_decay`, `nesterov`, or Adam or AdamW with `lr` and `weight_decay`; `warmup` and `epochs` give warm-up
+/// and cosine, `milestones` steps of 0.1, neither a constant rate. Accelerated: Adam at a constant `lr`.
 pub fn optimizer(run: &Run, net: &Net, o: &Map) -> Result<Optimizer> {
     let frame = frame::current(run);
     let lr = number(o, "lr")?.ok_or_else(|| {
@@ -279,18 +279,31 @@ pub fn optimizer(run: &Run, net: &Net, o: &Map) -> Result<Optimizer> {
     let (optimizer, schedule) = if frame.accelerate.is_some() {
         (Optimizer::adam(net, &AdamOptions { lr, ..AdamOptions::default() })?, Schedule::Constant)
     } else {
-        let options = SgdOptions {
-            lr,
-            momentum: number(o, "momentum")?.unwrap_or(0.0),
-            weight_decay: number(o, "weight_decay")?.unwrap_or(0.0),
-            nesterov: o.get("nesterov").is_some_and(|flag| flag.as_bool() == Ok(true)),
-            clip: number(o, "clip")?,
-        };
-        (Optimizer::sgd(net, &options)?, schedule(o)?)
+        (plain(net, o, lr)?, schedule(o)?)
     };
     let optimizer = optimizer.attached(run);
     frame.record.schedules.borrow_mut().push(Scheduled::new(optimizer.clone(), schedule));
     Ok(optimizer)
+}
+
+/// The optimiser of a method that is not accelerated.
+fn plain(net: &Net, o: &Map, lr: f64) -> Result<Optimizer> {
+    let weight_decay = number(o, "weight_decay")?.unwrap_or(0.0);
+    let clip = number(o, "clip")?;
+    let adam = AdamOptions { lr, weight_decay, clip, ..AdamOptions::default() };
+    match o.get("optimizer").map(ToString::to_string).unwrap_or_default().as_str() {
+        "adam" => Optimizer::adam(net, &adam),
+        "adamw" => Optimizer::adamw(net, &adam),
+        "sgd" | "" => {
+            let momentum = number(o, "momentum")?.unwrap_or(0.0);
+            let nesterov = o.get("nesterov").is_some_and(|flag| flag.as_bool() == Ok(true));
+            Optimizer::sgd(net, &SgdOptions { lr, momentum, weight_decay, nesterov, clip })
+        }
+        other => {
+            let message = format!("`optimizer` must be \"sgd\", \"adam\" or \"adamw\", got {other:?}");
+            Err(Error::new("task.optimizer", message).word("optimizer"))
+        }
+    }
 }
 
 fn number(o: &Map, key: &str) -> Result<Option<f64>> {

@@ -55,6 +55,7 @@ fn same(a: &Net, b: &Net) -> bool {
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{as_map, from_map, part, same};
+    use crate::nn::make::size;
     use crate::runtime::{Error, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
@@ -87,6 +88,21 @@ pub mod script {
     #[rhai_fn(return_raw, pure)]
     pub fn embed(net: &mut Net, x: Tensor) -> Script<Tensor> {
         Ok(net.embed(&x)?.into())
+    }
+
+    /// Embedding and output of one pass: `#{ embedding: Tensor[n, d], logits: Tensor[n, classes] }`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = sequential([nn::linear(4, 8), nn::tanh(), nn::linear(8, 2)]);
+    /// let both = net.forward_with_embedding(ones([3, 4]));
+    /// assert(both.embedding.shape == [3, 8]);
+    /// assert_close(both.logits, net.forward(ones([3, 4])), 0.0);
+    /// ```
+    #[rhai_fn(return_raw, pure)]
+    pub fn forward_with_embedding(net: &mut Net, x: Tensor) -> Script<Map> {
+        let (embedding, logits) = net.forward_with_embedding(&x)?;
+        Ok(as_map(vec![("embedding".into(), embedding), ("logits".into(), logits)]))
     }
 
     /// The parameters as a map from PyTorch's names to tensors; handles, not copies.
@@ -145,7 +161,27 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn load_state(net: &mut Net, state: Map) -> Script<()> {
-        Ok(net.load_state(&from_map("load_state", &state)?)?)
+        net.load_state(&from_map("load_state", &state)?)?;
+        net.forget_origin();
+        Ok(())
+    }
+
+    /// The same architecture with the values its parameters had when they were last initialised, bit for bit.
+    ///
+    /// A network remembers where its first values were drawn from, not the values; copies and originals from the cache do
+    /// too. After `load` or `load_state` they are not known, which is an error.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = nn::linear(4, 2);
+    /// let before = net.weights_hash();
+    /// let optimizer = sgd(net);
+    /// optimizer.minimize(net.forward(ones([1, 4])).sum());
+    /// assert(net.weights_hash() != before && net.initial().weights_hash() == before);
+    /// ```
+    #[rhai_fn(return_raw, pure)]
+    pub fn initial(net: &mut Net) -> Script<Net> {
+        Ok(net.initial()?)
     }
 
     /// A network of its own with equal values, everything trainable.
@@ -162,7 +198,11 @@ pub mod script {
         Ok(net.copy()?)
     }
 
-    /// Initialises all parameters and buffers anew, in place, from the run's stream `init`.
+    /// Initialises all parameters and buffers anew, in place, from the run's stream `init`; with a name, only those of the
+    /// layers whose names begin with it.
+    ///
+    /// # Signature
+    /// reset(net: Net, prefix: string = "")
     ///
     /// # Example
     /// ```rhai
@@ -174,6 +214,31 @@ pub mod script {
     #[rhai_fn(return_raw, pure)]
     pub fn reset(context: NativeCallContext, net: &mut Net) -> Script<()> {
         Ok(net.reset(&mut Run::of(&context).stream("init"))?)
+    }
+
+    #[rhai_fn(name = "reset", return_raw, pure)]
+    pub fn reset_layers(context: NativeCallContext, net: &mut Net, prefix: &str) -> Script<()> {
+        net.reset_layers(prefix, &mut Run::of(&context).stream("init"))?;
+        Ok(())
+    }
+
+    /// The names of the last `count` layers with weights (convolutions and linear layers), together with the normalisations
+    /// that belong to them, in order: what `freeze`, `unfreeze` and `reset` take.
+    ///
+    /// A convolution in a shortcut belongs to the layer before it.
+    ///
+    /// # Signature
+    /// last_layers(net: Net, count: int) -> array of string
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = sequential([nn::conv2d(1, 4, 3), nn::instance_norm(4), nn::flatten(), nn::linear(16, 2)]);
+    /// assert(last_layers(net, 1) == ["3"] && last_layers(net, 2) == ["0", "1", "3"]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn last_layers(net: Net, count: Dynamic) -> Script<Array> {
+        let count = size("last_layers", &count)? as usize;
+        Ok(net.last_layers(count)?.into_iter().map(Dynamic::from).collect())
     }
 
     /// Freezes the parameters whose names begin with `prefix` (the layer of that name, if there is one) and returns how many:

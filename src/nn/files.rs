@@ -45,7 +45,7 @@ impl Net {
     }
 
     /// Takes up the parameters and buffers of a file. Names and shapes are compared first; torchvision's names of the last
-    /// layer and of shortcuts are understood.
+    /// layer and of shortcuts are understood. What the parameters were before they were trained is not known then.
     ///
     /// # Errors
     /// Missing or damaged files; the first parameter that differs.
@@ -60,7 +60,9 @@ impl Net {
                 }
             }
         }
-        self.load_state_as("load", &state).map_err(put_path(path))
+        self.load_state_as("load", &state).map_err(put_path(path))?;
+        self.forget_origin();
+        Ok(())
     }
 }
 

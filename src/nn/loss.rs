@@ -68,6 +68,28 @@ pub fn cross_entropy_with(logits: &Tensor, labels: &Tensor, reduce: Reduce, smoo
     })
 }
 
+/// The gradient of each sample's own cross-entropy with respect to its logits, [n, classes]: softmax minus one-hot label.
+///
+/// # Errors
+/// Shapes that do not fit, labels out of range.
+pub fn logit_gradient(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let classes = check_labels("cross_entropy", logits, labels)?;
+    if labels.device() == Device::Cpu && labels.numel() > 0 {
+        let largest = labels.f_max().and_then(|label| label.f_int64_value(&[])).at("cross_entropy")?;
+        if largest >= classes {
+            let given = format!("label {largest} is out of range for {classes} classes (0 to {})", classes - 1);
+            return Err(Error::new("cross_entropy", given).hint("the network's outputs must cover every label"));
+        }
+    }
+    // Not one_hot, which would wait for a device to check the labels.
+    let compute = || {
+        let classes = Tensor::f_arange(classes, (Kind::Int64, logits.device()))?;
+        let target = labels.f_unsqueeze(1)?.f_eq_tensor(&classes)?;
+        logits.f_softmax(-1, Kind::Float)?.f_sub(&target.f_to_kind(Kind::Float)?)
+    };
+    compute().at("cross_entropy")
+}
+
 /// Negative log-likelihood of log-probabilities [n, classes] and labels i64 [n].
 ///
 /// # Errors

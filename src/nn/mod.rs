@@ -5,19 +5,24 @@
 mod describe;
 mod face;
 mod files;
+mod hold;
+mod initial;
 mod layer;
 mod make;
 mod net;
 mod parameter;
-mod per_sample;
+mod parts;
 mod pickle;
 mod pool;
 pub mod pth;
+mod rows;
 mod scripted;
 mod simple;
 mod state;
+pub mod tangent;
 mod tree;
 mod update;
+mod vector;
 
 pub mod loss;
 pub mod optim;
@@ -27,7 +32,7 @@ pub mod schedule;
 pub mod zoo;
 
 pub use net::Net;
-pub use optim::{AdamOptions, Hooks, Optimizer, SgdOptions};
+pub use optim::{AdamOptions, Hooks, Optimizer, SgdOptions, StepOptions};
 pub use schedule::Schedule;
 pub use update::Rule;
 
@@ -62,6 +67,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(optim_face::script),
         rhai::exported_module!(schedule::script),
         rhai::exported_module!(scripted::script),
+        rhai::exported_module!(vector::script),
     ] {
         engine.register_global_module(module.into());
     }

@@ -213,14 +213,6 @@ impl Net {
         Ok(net)
     }
 
-    /// Initialises all parameters and buffers anew, in place.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn reset(&self, stream: &mut Stream) -> Result<()> {
-        self.0.root.initialise(stream)
-    }
-
     /// Training or evaluation mode: what batch norm and dropout do.
     pub fn set_training(&self, on: bool) {
         self.0.training.set(on);

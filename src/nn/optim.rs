@@ -1,5 +1,6 @@
 //! Optimisers on the parameters of a network, or on tensors of a script: SGD, Adam, AdamW.
 
+use super::hold::Hold;
 use super::net::Net;
 use super::parameter::{Parameter, settle};
 use super::update::{Piece, Rule};
@@ -50,6 +51,15 @@ impl Default for AdamOptions {
     }
 }
 
+/// What one step can be asked for beyond following the gradient.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepOptions {
+    /// Largest norm of the whole gradient, penalty included.
+    pub clip: Option<f64>,
+    /// Weight of the L1 penalty: this times the sign of each parameter is added to its gradient.
+    pub l1: f64,
+}
+
 /// Called after a step, with the optimiser and the loss.
 pub type Hook = Rc<dyn Fn(&Optimizer, &Tensor) -> Result<()>>;
 
@@ -69,6 +79,8 @@ pub(super) struct Inner {
     clip: Cell<Option<f64>>,
     /// One flat tensor for each name of `rule.state_names()`, made by the first step.
     pub(super) state: RefCell<Vec<Tensor>>,
+    /// The entries that steps leave as they are.
+    pub(super) held: RefCell<Option<Hold>>,
     last: RefCell<Option<Tensor>>,
     hooks: RefCell<Option<Rc<Hooks>>>,
     /// Torch's own optimiser, for the one thing tch offers nowhere else: gradients that become undefined again.
@@ -162,8 +174,8 @@ impl Optimizer {
             offset += length;
         }
         let (lr, clip) = (Cell::new(lr), Cell::new(clip));
-        let (state, last, hooks) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Ok(Self(Rc::new(Inner { rule, net, members, lr, clip, state, last, hooks, clearer })))
+        let (state, held, last, hooks) = Default::default();
+        Ok(Self(Rc::new(Inner { rule, net, members, lr, clip, state, held, last, hooks, clearer })))
     }
 
     /// Has the run's hooks called after every `minimize`.
@@ -203,14 +215,19 @@ impl Optimizer {
     /// # Errors
     /// A loss that is not a single number or does not depend on the parameters; an interrupt.
     pub fn minimize(&self, loss: &Tensor) -> Result<()> {
-        self.minimize_clipped(loss, self.0.clip.get())
+        self.minimize_with(loss, &self.usual())
     }
 
-    /// `minimize` with this largest norm of the gradient.
+    /// What steps are asked for when nothing else is said.
+    pub fn usual(&self) -> StepOptions {
+        StepOptions { clip: self.0.clip.get(), ..StepOptions::default() }
+    }
+
+    /// `minimize` with options of this step. The L1 penalty is exact but appears nowhere in the loss that hooks see.
     ///
     /// # Errors
     /// As `minimize`.
-    pub fn minimize_clipped(&self, loss: &Tensor, clip: Option<f64>) -> Result<()> {
+    pub fn minimize_with(&self, loss: &Tensor, how: &StepOptions) -> Result<()> {
         interrupt::check()?;
         if loss.numel() != 1 {
             let given = format!("the loss must be a single number, got shape {:?}", loss.size());
@@ -222,11 +239,19 @@ impl Optimizer {
         let active: Vec<&Member> = self.0.members.iter().filter(|m| m.parameter.get().requires_grad()).collect();
         let inputs: Vec<Tensor> = active.iter().map(|m| m.parameter.handle()).collect();
         let gradients = Tensor::f_run_backward(&[loss], &inputs, false, false).map_err(|e| stale(&e))?;
-        let found: Vec<_> = active.into_iter().zip(gradients).filter(|(_, gradient)| gradient.defined()).collect();
-        if found.is_empty() {
+        let mut found: Vec<_> = active.into_iter().zip(gradients).collect();
+        if !found.iter().any(|(_, gradient)| gradient.defined()) {
             return Err(self.independent());
         }
-        self.apply(found, clip)?;
+        if how.l1 == 0.0 {
+            found.retain(|(_, gradient)| gradient.defined());
+        } else {
+            // A penalty acts on what the loss does not depend on as well.
+            for (member, gradient) in found.iter_mut().filter(|(_, gradient)| !gradient.defined()) {
+                *gradient = member.parameter.get().f_detach().and_then(|p| p.f_zeros_like()).at("minimize")?;
+            }
+        }
+        self.apply(found, how)?;
         *self.0.last.borrow_mut() = Some(loss.f_detach().at("minimize")?);
         self.call_hooks(loss)
     }
@@ -260,7 +285,7 @@ impl Optimizer {
                 found.push((member, gradient));
             }
         }
-        if found.is_empty() { Ok(()) } else { self.apply(found, self.0.clip.get()) }
+        if found.is_empty() { Ok(()) } else { self.apply(found, &self.usual()) }
     }
 
     /// Forgets the gradients that `backward` left in the parameters.
@@ -272,44 +297,61 @@ impl Optimizer {
     }
 
     /// Updates the parameters that have a gradient, as few pieces as they lie in.
-    fn apply(&self, found: Vec<(&Member, Tensor)>, clip: Option<f64>) -> Result<()> {
+    fn apply(&self, found: Vec<(&Member, Tensor)>, how: &StepOptions) -> Result<()> {
         let _guard = tch::no_grad_guard();
         self.prepare_state()?;
-        let runs = runs(found);
+        let mut pieces = vec![];
         let mut gradients = vec![];
-        for run in &runs {
+        for run in runs(found) {
             let flat: std::result::Result<Vec<Tensor>, _> = run.iter().map(|(_, g)| g.f_reshape([-1])).collect();
-            gradients.push(flat.and_then(|flat| Tensor::f_cat(&flat, 0)).at(self.0.rule.name())?);
+            let mut gradient = flat.and_then(|flat| Tensor::f_cat(&flat, 0)).at(self.0.rule.name())?;
+            let members: Vec<&Member> = run.into_iter().map(|(member, _)| member).collect();
+            let values = self.values(&members)?;
+            if how.l1 != 0.0 {
+                let sign = values.f_reshape([-1]).and_then(|flat| flat.f_sign()?.f_mul_scalar_(how.l1));
+                let _ = sign.and_then(|sign| gradient.f_add_(&sign)).at(self.0.rule.name())?;
+            }
+            if how.clip.is_some() {
+                self.mask_gradient(&members, &mut gradient)?;
+            }
+            pieces.push((members, values));
+            gradients.push(gradient);
         }
-        if let Some(limit) = clip {
+        if let Some(limit) = how.clip {
             let _ = clip_norm(&mut gradients, limit)?;
         }
-        for (run, gradient) in runs.iter().zip(gradients) {
-            self.update(run, gradient)?;
+        for ((members, values), gradient) in pieces.iter().zip(gradients) {
+            self.update(members, values, &gradient)?;
         }
         Ok(())
     }
 
-    fn update(&self, run: &[(&Member, Tensor)], gradient: Tensor) -> Result<()> {
-        let Some((first, _)) = run.first() else { return Ok(()) };
-        let operation = self.0.rule.name();
-        let length = run.iter().map(|(member, _)| member.length).sum();
-        let (values, gradient) = match first.parameter.home() {
-            Some(home) => (home.flat.f_narrow(0, home.offset, length).at(operation)?, gradient),
-            None => {
-                let values = first.parameter.handle();
-                let gradient = gradient.f_reshape(values.size().as_slice()).at(operation)?;
-                (values, gradient)
+    /// The values of neighbours: a piece of their flat buffer, or the one tensor without a buffer.
+    fn values(&self, members: &[&Member]) -> Result<Tensor> {
+        let Some(first) = members.first() else { return Err(self.independent()) };
+        match first.parameter.home() {
+            Some(home) => {
+                let length = members.iter().map(|member| member.length).sum();
+                home.flat.f_narrow(0, home.offset, length).at(self.0.rule.name())
             }
-        };
-        let shape = values.size();
+            None => Ok(first.parameter.handle()),
+        }
+    }
+
+    fn update(&self, members: &[&Member], values: &Tensor, gradient: &Tensor) -> Result<()> {
+        let Some(first) = members.first() else { return Ok(()) };
+        let operation = self.0.rule.name();
+        let (shape, length) = (values.size(), values.numel() as i64);
+        let gradient = gradient.f_reshape(shape.as_slice()).at(operation)?;
         let part = |whole: &Tensor| whole.f_narrow(0, first.offset, length)?.f_view(shape.as_slice());
         let state: std::result::Result<Vec<Tensor>, _> = self.0.state.borrow().iter().map(part).collect();
         let state = state.at(operation)?;
-        for (member, _) in run {
+        for member in members {
             member.steps.set(member.steps.get() + 1);
         }
-        self.0.rule.apply(Piece { values, gradient, state: &state, step: first.steps.get() }, self.lr())
+        let piece = Piece { values: values.shallow_clone(), gradient, state: &state, step: first.steps.get() };
+        self.0.rule.apply(piece, self.lr())?;
+        self.restore_held(members, values)
     }
 
     pub(super) fn prepare_state(&self) -> Result<()> {

@@ -100,6 +100,7 @@ pub fn clip_grad_norm(net: &Net, limit: f64) -> Result<tch::Tensor> {
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use super::{build, clip_option, rate};
+    use crate::nn::StepOptions;
     use crate::nn::face::{as_map, from_map};
     use crate::runtime::{Error, Options, Script, options};
     use crate::tensor::Tensor;
@@ -203,13 +204,16 @@ pub mod script {
 
     /// One step that lowers `loss`: computes the gradients, clips them if asked to, and updates the parameters.
     ///
-    /// The loss must be a single number that depends on the parameters, and be computed anew for every step.
+    /// The loss must be a single number that depends on the parameters, and be computed anew for every step. `l1` is what
+    /// `loss + l1 * l1_norm(net)` gives, without the graph and the passes over all parameters: `l1 * sign(p)` is added to the
+    /// gradient of every parameter. The penalty is not part of the loss that progress shows.
     ///
     /// # Signature
-    /// minimize(optimizer: Optimizer, loss: Tensor[], #{ clip: float })
+    /// minimize(optimizer: Optimizer, loss: Tensor[], #{ clip: float, l1: float = 0.0 })
     ///
     /// # Options
     /// - `clip` (float, the optimiser's): largest norm of the whole gradient
+    /// - `l1` (float, 0.0): weight of the sum of the parameters' absolute values
     ///
     /// # Example
     /// ```rhai
@@ -222,17 +226,44 @@ pub mod script {
     #[rhai_fn(return_raw, pure)]
     pub fn minimize(optimizer: &mut Optimizer, loss: Tensor, options: Map) -> Script<()> {
         let mut o = Options::new("minimize", options);
-        let clip = clip_option(&mut o)?;
+        let usual = optimizer.usual();
+        let how = StepOptions { clip: clip_option(&mut o)?.or(usual.clip), l1: o.non_negative("l1", 0.0)? };
         o.finish()?;
-        match clip {
-            Some(_) => Ok(optimizer.minimize_clipped(&loss, clip)?),
-            None => Ok(optimizer.minimize(&loss)?),
-        }
+        Ok(optimizer.minimize_with(&loss, &how)?)
     }
 
     #[rhai_fn(name = "minimize", return_raw, pure)]
     pub fn minimize_plain(optimizer: &mut Optimizer, loss: Tensor) -> Script<()> {
         Ok(optimizer.minimize(&loss)?)
+    }
+
+    /// From now on the entries that are 0 (or false) in a mask keep the values they have, bit for bit, whatever the steps of
+    /// this optimiser do; `()` releases all. Momentum of entries that were held does not act later.
+    ///
+    /// A mask is a map from parameter names to tensors of their shapes, e.g. from `saliency_mask` or `prune_mask`; parameters
+    /// it does not name are free. A new mask takes the place of the old one.
+    ///
+    /// # Signature
+    /// hold(optimizer: Optimizer, mask: map | ())
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = nn::linear(2, 1, #{ bias: false });
+    /// let before = net.params().weight.copy();
+    /// let optimizer = sgd(net, #{ lr: 0.1, momentum: 0.9, weight_decay: 0.1 });
+    /// optimizer.hold(#{ weight: tensor([[0, 1]]) });
+    /// for i in 0..3 { optimizer.minimize(net.forward(ones([1, 2])).sum()); }
+    /// let moved = net.params().weight - before;
+    /// assert(moved[0][0].item() == 0.0 && moved[0][1].item() < 0.0);
+    /// ```
+    #[rhai_fn(return_raw, pure)]
+    pub fn hold(optimizer: &mut Optimizer, mask: Map) -> Script<()> {
+        Ok(optimizer.hold(&from_map("hold", &mask)?)?)
+    }
+
+    #[rhai_fn(name = "hold", return_raw, pure)]
+    pub fn release(optimizer: &mut Optimizer, _nothing: ()) -> Script<()> {
+        Ok(optimizer.release()?)
     }
 
     /// One step from the gradients that `loss.backward()` left in the parameters.

@@ -4,7 +4,7 @@
 //! A piece is a detached view: it shares the buffer's version counter, so that autograd still notices when weights that a
 //! pending gradient needs have been changed by a step.
 
-use crate::runtime::{At, Result};
+use crate::runtime::{At, Result, Stream};
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 use tch::Tensor;
@@ -15,6 +15,16 @@ pub struct Parameter(RefCell<Slot>);
 struct Slot {
     tensor: Tensor,
     home: Option<Home>,
+    origin: Option<Origin>,
+}
+
+/// Where the first values of a parameter came from: enough to make them again, and no tensor.
+#[derive(Clone)]
+pub enum Origin {
+    /// The same number everywhere.
+    Constant,
+    /// Drawn from this stream, as it stood before.
+    Drawn(Stream),
 }
 
 /// Where a parameter lies: a flat buffer and the position of the first element.
@@ -36,7 +46,7 @@ impl Home {
 impl Parameter {
     /// Wraps a tensor.
     pub fn new(tensor: Tensor) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(Slot { tensor, home: None })))
+        Rc::new(Self(RefCell::new(Slot { tensor, home: None, origin: None })))
     }
 
     /// The tensor, borrowed: the cheap form for forward passes.
@@ -59,9 +69,21 @@ impl Parameter {
         self.get().numel() as i64
     }
 
-    /// A parameter with the same values and storage of its own. No gradient is recorded.
+    /// Where the first values came from, as far as it is known.
+    pub fn origin(&self) -> Option<Origin> {
+        self.0.borrow().origin.clone()
+    }
+
+    /// Notes where the values came from, or that it is not known any more.
+    pub fn set_origin(&self, origin: Option<Origin>) {
+        self.0.borrow_mut().origin = origin;
+    }
+
+    /// A parameter with the same values, the same origin and storage of its own. No gradient is recorded.
     pub fn duplicate(&self) -> Result<Rc<Self>> {
-        Ok(Self::new(copied(&self.get()).at("copy")?))
+        let copy = Self::new(copied(&self.get()).at("copy")?);
+        copy.set_origin(self.origin());
+        Ok(copy)
     }
 
     /// Overwrites the values, whatever autograd thinks of the parameter.
@@ -107,7 +129,8 @@ impl Parameter {
         // Best effort: a tensor that is itself a detached view refuses, and keeps its own storage.
         let _ = old.f_set_data(&piece);
         let piece = piece.f_set_requires_grad(trained).at("settle")?;
-        *self.0.borrow_mut() = Slot { tensor: piece, home: Some(home) };
+        let mut slot = self.0.borrow_mut();
+        (slot.tensor, slot.home) = (piece, Some(home));
         Ok(())
     }
 }

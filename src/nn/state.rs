@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use tch::{Device, Kind, Tensor};
 
 impl Net {
-    /// Takes up the values of a state dict. Every name and shape is compared before anything is changed.
+    /// Takes up the values of a state dict. Every name and shape is compared before anything is changed. Where the values are
+    /// not this network's own, `forget_origin` has to follow.
     ///
     /// # Errors
     /// The first parameter that is missing, differs in shape, or is not the network's.

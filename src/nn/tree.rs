@@ -1,13 +1,12 @@
-//! Walking the tree of layers: parameters by name, copies, initialisation, properties.
+//! Walking the tree of layers: parameters by name, copies, properties.
 
 use super::layer::{BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual};
 use super::parameter::Parameter;
 use super::scripted::Scripted;
-use crate::runtime::{At, Result, Stream};
+use crate::runtime::Result;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use tch::Tensor;
 
 /// A tensor of the tree with its full name.
 pub struct Named {
@@ -162,6 +161,14 @@ impl Layer {
         }
     }
 
+    /// The side of a convolution's kernel; 1 for other layers.
+    pub fn kernel(&self) -> i64 {
+        match self {
+            Self::Conv2d(layer) => layer.weight.get().size().get(2).copied().unwrap_or(1),
+            _ => 1,
+        }
+    }
+
     /// Whether there is a convolution somewhere.
     pub fn convolves(&self) -> bool {
         matches!(self, Self::Conv2d(_)) || self.children().iter().any(|child| child.layer.convolves())
@@ -174,29 +181,5 @@ impl Layer {
             Self::Sequential(children) => children.last().and_then(|child| child.layer.classes()),
             _ => None,
         }
-    }
-
-    /// PyTorch's default initialisation, drawn on the host: convolutions and linear layers U(-1/sqrt(fan_in),
-    /// 1/sqrt(fan_in)) for weight and bias, normalisations 1 and 0, running statistics 0 and 1.
-    pub fn initialise(&self, stream: &mut Stream) -> Result<()> {
-        match self {
-            Self::Conv2d(Conv2d { weight, bias, .. }) | Self::Linear(Linear { weight, bias }) => {
-                let fan_in: i64 = weight.get().size().iter().skip(1).product();
-                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
-                for parameter in std::iter::once(weight).chain(bias) {
-                    let values = stream.uniforms(parameter.count() as usize, -bound, bound);
-                    let values = Tensor::f_from_slice(&values).at("initialise")?;
-                    parameter.assign(&values.f_reshape(parameter.get().size().as_slice()).at("initialise")?)?;
-                }
-            }
-            _ => {
-                for (name, parameter, _) in self.own() {
-                    let value = if matches!(name, "weight" | "running_var") { 1.0 } else { 0.0 };
-                    let _guard = tch::no_grad_guard();
-                    let _ = parameter.handle().f_fill_(value).at("initialise")?;
-                }
-            }
-        }
-        self.children().iter().try_for_each(|child| child.layer.initialise(stream))
     }
 }

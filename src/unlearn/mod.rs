@@ -1,11 +1,28 @@
-//! What unlearners need from Rust: loss transforms, distances between losses, importances, presets.
+//! What unlearners need from Rust: loss transforms, distances between losses, importances, Fisher information, tangent
+//! kernels, masks.
 
 pub mod amu;
+pub mod fisher;
+pub mod gradient;
+mod kernel;
+pub mod masks;
+pub mod named;
+pub mod newton;
+pub mod ntk;
 pub mod ssd;
 pub mod transform;
 
 /// Adds this room's functions to the engine.
 pub fn register(engine: &mut rhai::Engine) {
-    engine.register_global_module(rhai::exported_module!(transform::script).into());
-    engine.register_global_module(rhai::exported_module!(ssd::script).into());
+    for module in [
+        rhai::exported_module!(transform::script),
+        rhai::exported_module!(ssd::script),
+        rhai::exported_module!(fisher::script),
+        rhai::exported_module!(gradient::script),
+        rhai::exported_module!(masks::script),
+        rhai::exported_module!(newton::script),
+        rhai::exported_module!(ntk::script),
+    ] {
+        engine.register_global_module(module.into());
+    }
 }

@@ -1,7 +1,9 @@
 //! Selective synaptic dampening (Foster et al., AAAI 2024): parameters that matter far more to the forget set than to all
 //! data are scaled down.
 
+use super::named::{Named, find};
 use crate::data::Dataset;
+use crate::nn::tangent::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
 use crate::tensor::autograd::run_backward;
@@ -24,9 +26,6 @@ impl Default for ImportanceOptions {
     }
 }
 
-/// A tensor for each parameter, by name and in the network's order.
-pub type Named = Vec<(String, Tensor)>;
-
 /// How much each parameter matters to a dataset, in evaluation mode and in the order of the samples.
 ///
 /// # Errors
@@ -45,7 +44,12 @@ pub fn importance(net: &Net, data: &Dataset, options: ImportanceOptions) -> Resu
 }
 
 fn measure(net: &Net, data: &Dataset, options: ImportanceOptions, sums: &mut Sums) -> Result<()> {
-    for batch in data.chunks(options.batch.max(1)) {
+    // Samples by themselves may be taken as few at a time as suits memory; batches count as they are.
+    let batch = match options.per_sample {
+        true => net.tangent_batch(&data.take(1).all()?.x, options.batch)?,
+        false => options.batch.max(1),
+    };
+    for batch in data.chunks(batch) {
         interrupt::check()?;
         let batch = batch?;
         if options.per_sample {
@@ -68,13 +72,7 @@ fn objective(logits: &Tensor, labels: &Tensor, label_free: bool) -> Result<Tenso
 
 /// The gradient of each sample's own objective with respect to its logits, `[n, classes]`.
 fn logit_gradients(logits: &Tensor, labels: &Tensor, label_free: bool) -> Result<Tensor> {
-    let at = "importance";
-    if label_free {
-        return logits.f_mul_scalar(2.0).at(at);
-    }
-    let classes = logits.size().get(1).copied().unwrap_or(0);
-    let target = labels.f_one_hot(classes).at(at)?.f_to_kind(Kind::Float).at(at)?;
-    logits.f_softmax(-1, Kind::Float).at(at)?.f_sub(&target).at(at)
+    if label_free { logits.f_mul_scalar(2.0).at("importance") } else { loss::logit_gradient(logits, labels) }
 }
 
 /// Running sums of what gradients amount to.
@@ -108,17 +106,12 @@ impl Sums {
     }
 
     fn add_samples(&mut self, net: &Net, x: &Tensor, y: &Tensor, options: ImportanceOptions) -> Result<()> {
-        let logits = net.evaluating(|| net.forward(x))?;
-        let outer = logit_gradients(&logits, y, options.label_free)?;
-        let sums = &mut self.sums;
-        net.per_sample_gradients(x, &outer, |gradients| {
-            for (sum, gradient) in sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
-                let each = amount(gradient, options.label_free)?;
-                let total = each.f_sum_dim_intlist(&[0_i64][..], false, Kind::Float).at("importance")?;
-                let _ = sum.f_add_(&total).at("importance")?;
-            }
-            Ok(())
-        })?;
+        let amount = if options.label_free { Amount::Absolute } else { Amount::Square };
+        let outer = |logits: &Tensor| logit_gradients(logits, y, options.label_free)?.f_unsqueeze(1).at("importance");
+        let totals = net.tangent_totals(x, amount, outer)?;
+        for (sum, total) in self.sums.iter_mut().zip(totals) {
+            let _ = sum.f_add_(&total).at("importance")?;
+        }
         self.count += y.numel();
         Ok(())
     }
@@ -176,31 +169,16 @@ pub fn dampened(parameter: &Tensor, full: &Tensor, forget: &Tensor, o: Dampening
 /// # Errors
 /// A trainable parameter without importances, shapes that differ.
 pub fn dampen(net: &Net, full: &Named, forget: &Named, o: Dampening) -> Result<i64> {
-    let find = |list: &Named, name: &str| {
-        let found = list.iter().find(|(n, _)| n == name).map(|(_, t)| t.f_alias().at("dampen"));
-        found.unwrap_or_else(|| Err(Error::new("dampen", format!("no importance is given for `{name}`"))))
-    };
     let mut total = 0;
     for (name, parameter) in net.trainable() {
         let value = parameter.f_detach().at("dampen")?;
-        let (scaled, selected) = dampened(&value, &find(full, &name)?, &find(forget, &name)?, o)?;
+        let importance = |list| find("dampen", "importance", list, &name, &value.size());
+        let (scaled, selected) = dampened(&value, importance(full)?, importance(forget)?, o)?;
         let mut target = value;
         tch::no_grad(|| target.f_copy_(&scaled)).at("dampen")?;
         total += selected.f_int64_value(&[]).at("dampen")?;
     }
     Ok(total)
-}
-
-/// A script's map of importances.
-fn named(map: rhai::Map) -> Result<Named> {
-    let one = |(name, value): (rhai::Identifier, rhai::Dynamic)| {
-        let tensor = value.try_cast::<crate::tensor::Tensor>().ok_or_else(|| {
-            Error::new("dampen", format!("the importance of `{name}` must be a tensor"))
-                .hint("use what importance(..) returns")
-        })?;
-        Ok((name.to_string(), tensor.f_alias().at("dampen")?))
-    };
-    map.into_iter().map(one).collect()
 }
 
 fn options_of_importance(given: rhai::Map) -> Result<ImportanceOptions> {
@@ -230,8 +208,8 @@ pub mod script {
     use crate::data::Dataset;
     use crate::nn::Net;
     use crate::runtime::Script;
-    use crate::tensor::Tensor;
-    use rhai::{Dynamic, Map};
+    use crate::unlearn::named::{from_map, to_map};
+    use rhai::Map;
 
     /// How much each trainable parameter matters to a dataset: a map from parameter names to tensors of their shapes.
     ///
@@ -243,7 +221,7 @@ pub mod script {
     /// importance(net: Net, data: Dataset, #{ .. }) -> map
     ///
     /// # Options
-    /// - `batch` (int, 64): samples per batch
+    /// - `batch` (int, 64): samples per batch; with `per_sample` at most, and the result does not depend on it
     /// - `per_sample` (bool, false): average the squared gradients of single samples
     /// - `label_free` (bool, false): absolute gradients of the mean squared norm of the logits, without labels
     ///
@@ -257,8 +235,7 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn importance(net: Net, data: Dataset, options: Map) -> Script<Map> {
         let options = super::options_of_importance(options)?;
-        let named = super::importance(&net, &data, options)?;
-        Ok(named.into_iter().map(|(name, t)| (name.into(), Dynamic::from(Tensor::from(t)))).collect())
+        Ok(to_map(super::importance(&net, &data, options)?))
     }
 
     #[rhai_fn(name = "importance", return_raw)]
@@ -293,7 +270,8 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn dampen(net: Net, full: Map, forget: Map, options: Map) -> Script<i64> {
         let options = super::options_of_dampening(options)?;
-        Ok(super::dampen(&net, &super::named(full)?, &super::named(forget)?, options)?)
+        let read = |map| from_map("dampen", "importance", map);
+        Ok(super::dampen(&net, &read(full)?, &read(forget)?, options)?)
     }
 
     #[rhai_fn(name = "dampen", return_raw)]
