@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod predict;
 pub mod rank;
 pub mod scores;
+pub mod statistics;
 
 pub use evaluate::{Parts, evaluate};
 pub use metrics::{Basis, Metrics};
@@ -30,6 +31,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(gaps::script),
         rhai::exported_module!(predict::script),
         rhai::exported_module!(evaluate::script),
+        rhai::exported_module!(statistics::script),
     ] {
         engine.register_global_module(module.into());
     }
