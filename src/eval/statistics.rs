@@ -237,8 +237,8 @@ fn margin_for(o: &mut Options) -> Result<f64> {
     }
 }
 
-/// The fields that the results of all three functions share.
-fn described(sample: &Sample, interval: Interval) -> Map {
+/// The fields of a script's map that tell of a list of numbers: `n`, `missing`, `mean`, `sd`, and an interval's `low`, `high`.
+pub fn described(sample: &Sample, interval: Interval) -> Map {
     let mut map = Map::new();
     map.insert("n".into(), (sample.n as i64).into());
     map.insert("missing".into(), (sample.missing as i64).into());
