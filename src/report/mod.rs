@@ -11,6 +11,8 @@ pub mod plot;
 pub mod recorder;
 pub mod scale;
 pub mod script;
+pub mod seeds;
+pub mod statistics;
 pub mod table;
 #[cfg(test)]
 mod tests;
