@@ -9,6 +9,7 @@ pub mod formats;
 pub mod own;
 pub mod parts;
 pub mod request;
+pub mod shelf;
 pub mod sources;
 pub mod storage;
 pub mod teacher;

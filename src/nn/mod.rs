@@ -15,7 +15,7 @@ mod pool;
 pub mod pth;
 mod scripted;
 mod simple;
-mod state;
+pub mod state;
 mod tree;
 mod update;
 
