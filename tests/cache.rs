@@ -96,7 +96,7 @@ fn damage_is_found_by_reading_and_can_be_removed() {
     let sound = cache(&place, &["verify"]);
     assert_eq!(sound.code, 0, "{}", sound.stdout);
     assert!(
-        sound.stdout.starts_with("2 files read") && sound.stdout.contains("0 damaged, 0 foreign"),
+        sound.stdout.starts_with("2 files in ") && sound.stdout.contains("0 damaged, 0 foreign"),
         "{}",
         sound.stdout
     );
@@ -202,7 +202,7 @@ fn processes_that_fill_one_cache_at_once_agree_and_leave_it_sound() {
         assert_eq!(ended.stdout, outputs[0].stdout);
     }
     assert_eq!(models(&place).len(), 2, "{:?}", models(&place));
-    assert!(cache(&place, &["verify"]).stdout.contains("2 files read"));
+    assert!(cache(&place, &["verify"]).stdout.starts_with("2 files in "));
 }
 
 #[test]
@@ -241,8 +241,14 @@ fn a_read_only_cache_is_read_and_says_what_stays() {
     assert_eq!(ended.stderr.matches("the cache cannot be written").count(), 1, "{}", ended.stderr);
     let stays = cache(&place, &["clear", "--yes"]);
     permit(0o755);
+    let only = models(&place).remove(0);
+    std::fs::set_permissions(&only, std::fs::Permissions::from_mode(0o000)).expect("mode");
+    let unreadable = cache(&place, &["verify", "--remove"]);
+    assert_eq!(unreadable.code, 2);
+    assert!(unreadable.stdout.contains("permission denied") && unreadable.stdout.contains("0 damaged"));
+    assert!(only.exists(), "what cannot be read may be sound");
     assert_eq!(stays.code, 2);
-    assert!(stays.stdout.contains("stays    ") && stays.stdout.contains("Removed 0 files"), "{}", stays.stdout);
+    assert!(stays.stdout.contains("stays       ") && stays.stdout.contains("Removed 0 files"), "{}", stays.stdout);
 }
 
 #[test]

@@ -61,8 +61,8 @@ Examples:
   lethe cache verify --remove
 
 Damaged files do no harm: they are noticed when they are read, and made again. Files that lethe
-has not written are reported and never touched. Exit code 2 when a damaged or foreign file
-remains.")]
+has not written, or that cannot be read, are reported and never touched. Exit code 2 when a
+damaged, unreadable or foreign file remains.")]
 struct VerifyOptions {
     /// Remove the damaged files
     #[arg(long)]
@@ -74,7 +74,7 @@ struct VerifyOptions {
 Examples:
   lethe cache clear                                   what is there, removing nothing
   lethe cache clear --yes                             everything
-  lethe cache clear --older-than 30 --yes             what was written more than 30 days ago
+  lethe cache clear --older-than 30 --yes             what was written 30 days ago or before
   lethe cache clear --dataset digits --model convnet --kind retrained --yes
 
 A file goes when it fits every filter; one that does not tell its data set or network fits no
@@ -84,7 +84,7 @@ struct ClearOptions {
     /// Remove them; without it nothing is removed
     #[arg(long)]
     yes: bool,
-    /// Written more than so many days ago
+    /// Written at least so many days ago
     #[arg(long, value_name = "DAYS", value_parser = days)]
     older_than: Option<Duration>,
     /// Of this data set
@@ -234,38 +234,69 @@ fn table(items: &[Item]) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn verify(options: &VerifyOptions) -> Result<Ending> {
-    let (cache, mut lines) = (folders::cache(), vec![]);
-    let (mut read, mut unchecked, mut damaged, mut foreign, mut removed) = (0, 0, 0, 0, 0);
-    for shelf in shelves() {
-        let stock = shelf::stock(shelf, &cache)?;
-        read += stock.items.len();
-        for item in &stock.items {
-            match shelf.verify(&item.path) {
-                Ok(Soundness::Sound) => {}
-                Ok(Soundness::Unchecked) => unchecked += 1,
-                Err(problem) => {
-                    damaged += 1;
-                    lines.push(format!("damaged  {}", message(&problem)));
-                    removed += usize::from(options.remove && removes(item, &mut lines));
-                }
+/// What verifying has found so far.
+#[derive(Default)]
+struct Found {
+    lines: Vec<String>,
+    read: usize,
+    unchecked: usize,
+    damaged: usize,
+    removed: usize,
+    unreadable: usize,
+    foreign: usize,
+}
+
+impl Found {
+    fn verify(&mut self, shelf: &dyn Shelf, item: &Item, remove: bool) {
+        let file = item.path.display();
+        match shelf.verify(&item.path) {
+            Ok(Soundness::Gone) => return,
+            Ok(Soundness::Sound) => {}
+            Ok(Soundness::Unchecked) => self.unchecked += 1,
+            Ok(Soundness::Damaged(problem)) => {
+                self.damaged += 1;
+                self.lines.push(format!("damaged     {file}: {problem}"));
+                self.removed += usize::from(remove && removes(item, &mut self.lines));
+            }
+            Err(problem) => {
+                self.unreadable += 1;
+                self.lines.push(format!("unreadable  {}", message(&problem)));
             }
         }
-        foreign += stock.foreign.len();
-        let alone = |path: &PathBuf| format!("foreign  {}: not written by lethe, left alone", path.display());
-        lines.extend(stock.foreign.iter().map(alone));
+        self.read += 1;
     }
-    lines.push(format!("{} read in {}: {damaged} damaged, {foreign} foreign", files(read), place()));
-    if unchecked > 0 {
-        lines.push(format!("{} of an older version: readable, and compared in full when used", files(unchecked)));
+
+    fn summary(&self) -> Vec<String> {
+        let Self { read, unchecked, damaged, removed, unreadable, foreign, .. } = self;
+        let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} foreign", files(*read), place())];
+        if *unreadable > 0 {
+            lines.push(format!("{} could not be read", files(*unreadable)));
+        }
+        if *unchecked > 0 {
+            lines.push(format!("{} of an older version: readable, and compared in full when used", files(*unchecked)));
+        }
+        if *removed > 0 {
+            lines.push(format!("{} removed", files(*removed)));
+        } else if *damaged > 0 {
+            lines.push("damaged files are made again when they are needed; --remove removes them".into());
+        }
+        lines
     }
-    if removed > 0 {
-        lines.push(format!("{} removed", files(removed)));
-    } else if damaged > 0 {
-        lines.push("damaged files are made again when they are needed; --remove removes them".into());
+}
+
+fn verify(options: &VerifyOptions) -> Result<Ending> {
+    let (cache, mut found) = (folders::cache(), Found::default());
+    for shelf in shelves() {
+        let stock = shelf::stock(shelf, &cache)?;
+        stock.items.iter().for_each(|item| found.verify(shelf, item, options.remove));
+        found.foreign += stock.foreign.len();
+        let alone = |path: &PathBuf| format!("foreign     {}: not written by lethe, left alone", path.display());
+        found.lines.extend(stock.foreign.iter().map(alone));
     }
-    say(&(lines.join("\n") + "\n"));
-    Ok(if damaged > removed || foreign > 0 { Ending::Usage } else { Ending::Success })
+    found.lines.extend(found.summary());
+    say(&(found.lines.join("\n") + "\n"));
+    let sound = found.damaged == found.removed && found.unreadable == 0 && found.foreign == 0;
+    Ok(if sound { Ending::Success } else { Ending::Usage })
 }
 
 /// The message of an error without the operation: the file stands first.
@@ -280,7 +311,7 @@ fn message(error: &Error) -> String {
 fn removes(item: &Item, lines: &mut Vec<String>) -> bool {
     match std::fs::remove_file(&item.path) {
         Err(problem) if problem.kind() != std::io::ErrorKind::NotFound => {
-            lines.push(format!("stays    {}: {}", item.path.display(), reason(&problem)));
+            lines.push(format!("stays       {}: {}", item.path.display(), reason(&problem)));
             false
         }
         _ => true,
@@ -294,7 +325,7 @@ impl ClearOptions {
         fits(&self.kind, Some(item.kind))
             && fits(&self.dataset, about.dataset.as_deref())
             && fits(&self.model, about.model.as_deref())
-            && self.older_than.is_none_or(|age| item.age > age)
+            && self.older_than.is_none_or(|age| item.age >= age)
     }
 }
 

@@ -29,7 +29,7 @@ pub trait Shelf {
     /// Reads a whole file and compares it with what it says of itself.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A file that cannot be read, which tells nothing about its content.
     fn verify(&self, path: &Path) -> Result<Soundness>;
 }
 
@@ -49,10 +49,14 @@ pub struct About {
 }
 
 /// What reading a whole file showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Soundness {
     /// The content is what the file says it is.
     Sound,
+    /// It is not, or there is no making it out: why.
+    Damaged(String),
+    /// Another process has removed it meanwhile.
+    Gone,
     /// It can be read, but was written before such files said enough to be checked by themselves.
     Unchecked,
 }

@@ -5,12 +5,13 @@ use super::task::model_name;
 use crate::data::shelf::{About, Shelf, Soundness};
 use crate::data::{Data, folders};
 use crate::nn::{Net, state};
-use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::{Notes, read_notes};
+use crate::runtime::{Result, Run};
+use crate::tensor::files::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tch::Tensor;
 
 /// The kind of trained originals.
 const ORIGINAL: &str = "original";
@@ -174,21 +175,33 @@ impl Shelf for Models {
     }
 
     fn verify(&self, path: &Path) -> Result<Soundness> {
-        let wrong = |problem: &str| Err(Error::file("cache", path, problem));
-        let Some((mut tensors, notes)) = store::read(path)? else { return wrong("it has just been removed") };
-        let (Some(recipe), Some(weights)) = (notes.get("recipe"), notes.get("weights")) else {
-            return wrong("its header does not say what it holds");
-        };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if self.kind_of(&name).is_none_or(|kind| file_name(kind, recipe) != name) {
-            return wrong("its name is not that of the recipe in its header");
+        if matches!(path.try_exists(), Ok(false)) {
+            return Ok(Soundness::Gone);
         }
-        // The format sorts tensors by size; the hash is over the network's order.
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match parse_safetensors(&read_bytes("cache", path)?) {
+            Ok((state, notes)) => self.compare(&name, state, &notes),
+            Err(problem) => Ok(Soundness::Damaged(problem)),
+        }
+    }
+}
+
+impl Models {
+    /// Compares a file's name and weights with what its notes say of them.
+    fn compare(&self, name: &str, mut state: Vec<(String, Tensor)>, notes: &Notes) -> Result<Soundness> {
+        let damaged = |problem: &str| Ok(Soundness::Damaged(problem.into()));
+        let (Some(recipe), Some(weights)) = (notes.get("recipe"), notes.get("weights")) else {
+            return damaged("its header does not say what it holds");
+        };
+        if self.kind_of(name).is_none_or(|kind| file_name(kind, recipe) != name) {
+            return damaged("its name is not that of the recipe in its header");
+        }
+        // The format sorts tensors by type; the hash is over the network's order.
         let Some(order) = notes.get("order") else { return Ok(Soundness::Unchecked) };
         let order: Vec<&str> = order.split(' ').collect();
-        tensors.sort_by_cached_key(|(name, _)| order.iter().position(|own| own == name));
-        let sound = tensors.len() == order.len() && state::hash(&tensors)? == *weights;
-        if sound { Ok(Soundness::Sound) } else { wrong("its weights are not those its header names") }
+        state.sort_by_cached_key(|(name, _)| order.iter().position(|own| own == name));
+        let sound = state.len() == order.len() && state::hash(&state)? == *weights;
+        if sound { Ok(Soundness::Sound) } else { damaged("its weights are not those its header names") }
     }
 }
 

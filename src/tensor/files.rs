@@ -96,8 +96,8 @@ struct Header {
     notes: Notes,
 }
 
-/// The named tensors of a safetensors file's bytes.
-fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
+/// The named tensors of a safetensors file's bytes, in the order of the file, and the notes beside them.
+pub fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
     let broken = |problem: &dyn std::fmt::Display| format!("not a sound safetensors file: {problem}");
     check_header_length(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|problem| broken(&problem))?;
