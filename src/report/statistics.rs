@@ -29,22 +29,16 @@ pub enum Subject<'a> {
 }
 
 /// What `board.statistics` is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// The metrics.
-    pub metrics: Vec<String>,
+    /// The metrics; those of the table that the board has, when `None`.
+    pub metrics: Option<Vec<String>>,
     /// A margin for all of them, in place of the usual ones.
     pub margin: Option<f64>,
     /// Margins by metric, before that.
     pub margins: Vec<(String, f64)>,
     /// Whom all entries are measured against; the retrained networks, where there are any, when `None`.
     pub against: Option<String>,
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        Self { metrics: USUAL.map(String::from).to_vec(), margin: None, margins: vec![], against: None }
-    }
 }
 
 impl Query {
@@ -57,10 +51,10 @@ impl Query {
         let mut o = Options::new(operation, given);
         let mut query = Self::default();
         if let Some(value) = o.take("metrics", "array of string", "the four of the table") {
-            query.metrics = names(&value).ok_or_else(|| {
+            query.metrics = Some(names(&value).ok_or_else(|| {
                 let got = describe(&value);
                 Error::new(operation, format!("`metrics` must be an array of names, got {got}")).word("metrics")
-            })?;
+            })?);
         }
         if let Some(value) = o.take("margin", "number | map", "by metric") {
             match value.clone().try_cast::<Map>() {
@@ -75,11 +69,12 @@ impl Query {
         }
         query.against = o.maybe_text("against")?;
         o.finish()?;
-        match query.margins.iter().find(|(metric, _)| !query.metrics.contains(metric)) {
+        let asked = query.metrics.clone().unwrap_or_else(|| USUAL.map(String::from).to_vec());
+        match query.margins.iter().find(|(metric, _)| !asked.contains(metric)) {
             None => Ok(query),
             Some((metric, _)) => {
                 let message = format!("a margin is given for {metric:?}, which is not among the metrics asked for");
-                let asked = format!("metrics: {}", query.metrics.join(", "));
+                let asked = format!("metrics: {}", asked.join(", "));
                 Err(Error::new(operation, message).word(metric.as_str()).note(asked))
             }
         }
@@ -359,19 +354,22 @@ impl View {
     /// Metrics that no row has, an `against` that is no entry.
     pub fn statistics(&self, query: &Query) -> Result<Vec<Statistic>> {
         let operation = "statistics";
-        query.metrics.iter().try_for_each(|metric| self.check_metric(operation, metric))?;
+        let metrics: Vec<&str> = match &query.metrics {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => USUAL.into_iter().filter(|metric| self.metrics().iter().any(|known| known == metric)).collect(),
+        };
+        metrics.iter().try_for_each(|metric| self.check_metric(operation, metric))?;
         let rival = match &query.against {
             Some(name) => Some((name.as_str(), self.subject(operation, name)?)),
             None => self.rival(),
         };
         let original = (!self.originals.is_empty()).then_some(Subject::Original);
         let subjects: Vec<Subject> = original.into_iter().chain(self.complete().map(Subject::Entry)).collect();
-        let each = |metric: &String| {
-            let margin = query.margin(metric);
-            subjects.iter().map(move |subject| self.statistic(*subject, metric, rival, margin)).collect::<Vec<_>>()
-        };
-        let columns: Vec<Vec<Statistic>> = query.metrics.iter().map(each).collect();
-        Ok((0..subjects.len()).flat_map(|row| columns.iter().filter_map(move |c| c.get(row).cloned())).collect())
+        let mut found = vec![];
+        for subject in subjects {
+            found.extend(metrics.iter().map(|metric| self.statistic(subject, metric, rival, query.margin(metric))));
+        }
+        Ok(found)
     }
 
     /// Whom everybody is measured against unless told otherwise.
@@ -436,7 +434,7 @@ impl View {
     pub fn all_statistics(&self) -> Vec<Statistic> {
         let mut metrics = self.metrics();
         metrics.extend(super::leaderboard::DERIVED.map(String::from));
-        let query = Query { metrics, ..Query::default() };
+        let query = Query { metrics: Some(metrics), ..Query::default() };
         // No name is asked for that the board does not have.
         let found = self.statistics(&query).unwrap_or_default();
         found.into_iter().filter(|statistic| statistic.own.n > 1).collect()

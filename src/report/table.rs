@@ -375,7 +375,8 @@ pub fn markdown(view: &View) -> String {
     if let Some(grid) = seeds::grid(view) {
         lines.extend([String::new(), format!("**{}**", seeds::heading(view)), String::new()]);
         lines.extend(grid.markdown());
-        lines.extend([String::new(), seeds::legend(view)]);
+        let legend = seeds::legend(view);
+        lines.extend((!legend.is_empty()).then(|| [String::new(), legend]).into_iter().flatten());
     }
     let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
     let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();

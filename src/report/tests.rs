@@ -256,7 +256,7 @@ fn a_single_seed_has_no_second_table_and_no_reference_no_marks() {
 
 /// The statistic of a metric of an entry.
 fn statistic(board: &Leaderboard, label: &str, retain: &str, metric: &str, query: Query) -> Value {
-    let query = Query { metrics: vec![metric.into()], ..query };
+    let query = Query { metrics: Some(vec![metric.into()]), ..query };
     let found = board.view().statistics(&query).unwrap();
     let of = |s: &&Statistic| s.label == label && s.retain == retain;
     found.iter().find(of).unwrap_or_else(|| panic!("no {label} on {retain}")).to_json()
