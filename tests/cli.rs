@@ -31,7 +31,7 @@ fn json(path: PathBuf) -> Value {
 fn help_names_every_command_and_shows_examples() {
     let help = lethe(&["--help"]);
     assert_eq!(help.code, 0);
-    for word in ["run", "repl", "check", "doc", "list", "doctor", "Examples:", "Exit codes"] {
+    for word in ["run", "repl", "check", "doc", "list", "cache", "doctor", "Examples:", "Exit codes"] {
         assert!(help.stdout.contains(word), "{word} in\n{}", help.stdout);
     }
     for option in ["--set", "--seed", "--threads", "--device", "--out", "--quiet", "--color"] {

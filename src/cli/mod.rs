@@ -1,5 +1,6 @@
 //! The command line: reads it, dispatches, and turns what happened into an exit code.
 
+mod cache;
 mod check;
 mod doc;
 mod doctor;
@@ -41,6 +42,7 @@ Examples:
   lethe check my_method.rhai                    find mistakes before anything runs
   lethe doc mmd                                 what a function does, with an example
   lethe list unlearners                         which methods there are
+  lethe cache list                              which trained networks are kept
   lethe doctor                                  is everything in place, is CUDA usable
 
 Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted.";
@@ -78,6 +80,8 @@ enum Command {
     Doc(DocOptions),
     /// What there is: unlearners, datasets, models, condensers or metrics
     List(ListOptions),
+    /// The cache of trained networks: list, verify or clear it
+    Cache(cache::CacheOptions),
     /// Versions, libtorch, devices, folders, datasets: is everything in place
     Doctor,
 }
@@ -195,6 +199,7 @@ fn dispatch(cli: &Cli) -> Ending {
         Command::Check(options) => check::check(options, cli.quiet),
         Command::Doc(options) => doc::doc(options),
         Command::List(options) => list::list(options),
+        Command::Cache(options) => cache::cache(options),
         Command::Doctor => doctor::doctor(),
     }
 }

@@ -10,6 +10,7 @@ pub mod labels;
 pub mod own;
 pub mod parts;
 pub mod request;
+pub mod shelf;
 pub mod sources;
 pub mod storage;
 pub mod teacher;

@@ -23,6 +23,7 @@ pub mod relearn;
 pub mod rmia;
 pub mod salun;
 pub mod scores;
+pub mod statistics;
 pub mod summaries;
 pub mod weights;
 
@@ -58,6 +59,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(predict::script),
         rhai::exported_module!(parts::script),
         rhai::exported_module!(evaluate::script),
+        rhai::exported_module!(statistics::script),
     ] {
         engine.register_global_module(module.into());
     }

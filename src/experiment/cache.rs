@@ -1,13 +1,26 @@
 //! Trained originals and retrained references, kept below the cache folder by what decides their weights.
 
 use super::store;
-use crate::data::folders;
-use crate::nn::Net;
+use super::task::model_name;
+use crate::data::shelf::{About, Shelf, Soundness};
+use crate::data::{Data, folders};
+use crate::nn::{Net, state};
 use crate::runtime::{Result, Run};
+use crate::tensor::files::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+/// The kind of trained originals.
+const ORIGINAL: &str = "original";
+
+/// The kind of networks retrained without the samples to forget.
+const RETRAINED: &str = "retrained";
+
+/// Hexadecimal digits of a recipe's hash in a file's name.
+const DIGITS: usize = 20;
 
 /// Raised whenever training changes in a way that changes the weights.
 const RECIPE_VERSION: u32 = 1;
@@ -17,6 +30,9 @@ const RECIPE_VERSION: u32 = 1;
 pub struct Source {
     /// One line of everything that matters.
     pub recipe: String,
+    dataset: String,
+    model: String,
+    seed: u64,
 }
 
 /// A file of the cache.
@@ -26,6 +42,8 @@ pub struct Place {
     pub recipe: String,
     /// The file.
     pub path: PathBuf,
+    /// What lists tell of it.
+    about: About,
 }
 
 /// A network that was found.
@@ -40,34 +58,44 @@ pub struct Found {
 
 impl Source {
     /// The recipe of an original. The thread count is part of it: sums in another order give other weights.
-    pub fn new(run: &Run, dataset_id: &str, architecture: &str, training: &str, seed: u64) -> Self {
+    pub fn new(run: &Run, data: &Data, net: &Net, training: &str, seed: u64) -> Self {
         let (threads, device) = (run.settings().threads, if run.device().is_cuda() { "cuda" } else { "cpu" });
-        let version = RECIPE_VERSION;
-        let recipe = format!(
-            "v{version} data={dataset_id} net={architecture} training={training} seed={seed} on={device}/{threads}"
-        );
-        Self { recipe }
+        let (version, id, architecture) = (RECIPE_VERSION, &data.id, net.architecture());
+        let recipe =
+            format!("v{version} data={id} net={architecture} training={training} seed={seed} on={device}/{threads}");
+        Self { recipe, dataset: data.name.clone(), model: model_name(net), seed }
     }
 
     /// Where the original is.
     pub fn original(&self) -> Place {
-        Place::new("original", &self.recipe)
+        Place::new(ORIGINAL, self.recipe.clone(), self.about(self.seed, None))
     }
 
     /// Where the network retrained for a split is.
     pub fn reference(&self, split_id: &str, seed: u64, method: &str) -> Place {
-        Place::new("retrained", &format!("{} split={split_id} retrain-seed={seed} method={method}", self.recipe))
+        let recipe = format!("{} split={split_id} retrain-seed={seed} method={method}", self.recipe);
+        Place::new(RETRAINED, recipe, self.about(seed, Some(split_id)))
+    }
+
+    fn about(&self, seed: u64, split: Option<&str>) -> About {
+        let (dataset, model) = (Some(self.dataset.clone()), Some(self.model.clone()));
+        About { dataset, model, seed: Some(seed), split: split.map(Into::into), seconds: None }
     }
 }
 
 impl Place {
-    fn new(kind: &str, recipe: &str) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(recipe);
-        let hash: String = hasher.finalize().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-        let path = folders::cache().join("models").join(format!("{kind}-{hash}.safetensors"));
-        Self { recipe: recipe.into(), path }
+    fn new(kind: &str, recipe: String, about: About) -> Self {
+        let path = folders::cache().join(Models.folder()).join(file_name(kind, &recipe));
+        Self { recipe, path, about }
     }
+}
+
+/// A file is named by its kind and what decides its content.
+fn file_name(kind: &str, recipe: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(recipe);
+    let hash: String = hasher.finalize().iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kind}-{hash}.safetensors")
 }
 
 /// The network kept at a place, built like `pattern`; `None` when there is none. A damaged or foreign file counts as none,
@@ -106,14 +134,90 @@ fn doubt(run: &Run, place: &Place, problem: &str) -> Option<Found> {
 /// Those of reading the weights.
 pub fn keep(run: &Run, place: &Place, net: &Net, seconds: f64, options: &Map) -> Result<()> {
     let options = crate::eval::metrics::to_json(&rhai::Dynamic::from(options.clone()));
-    let notes = BTreeMap::from([
+    let state = net.state();
+    let About { dataset, model, seed, split, .. } = place.about.clone();
+    let mut notes = BTreeMap::from([
         ("recipe".to_string(), place.recipe.clone()),
         ("weights".to_string(), net.weights_hash()?),
+        ("order".to_string(), state.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")),
         ("seconds".to_string(), seconds.to_string()),
         ("options".to_string(), options.to_string()),
     ]);
-    if let Err(problem) = store::write(&place.path, &net.state(), &notes) {
+    let known = [("dataset", dataset), ("model", model), ("seed", seed.map(|n| n.to_string())), ("split", split)];
+    notes.extend(known.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));
+    if let Err(problem) = store::write(&place.path, &state, &notes) {
         run.progress().warn(&format!("the cache cannot be written: {problem}"));
     }
     Ok(())
+}
+
+/// The shelf of trained networks.
+pub struct Models;
+
+impl Shelf for Models {
+    fn folder(&self) -> &'static str {
+        "models"
+    }
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &[ORIGINAL, RETRAINED]
+    }
+
+    fn kind_of(&self, name: &str) -> Option<&'static str> {
+        let (kind, hash) = name.strip_suffix(".safetensors")?.split_once('-')?;
+        let lowercase = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let named = hash.len() == DIGITS && hash.bytes().all(lowercase);
+        self.kinds().iter().copied().find(|own| *own == kind && named)
+    }
+
+    fn about(&self, path: &Path) -> Result<About> {
+        Ok(about(&read_notes("cache", path)?))
+    }
+
+    fn verify(&self, path: &Path) -> Result<Soundness> {
+        if matches!(path.try_exists(), Ok(false)) {
+            return Ok(Soundness::Gone);
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match parse_safetensors(&read_bytes("cache", path)?) {
+            Ok((state, notes)) => self.compare(&name, state, &notes),
+            Err(problem) => Ok(Soundness::Damaged(problem)),
+        }
+    }
+}
+
+impl Models {
+    /// Compares a file's name and weights with what its notes say of them.
+    fn compare(&self, name: &str, mut state: Vec<(String, Tensor)>, notes: &Notes) -> Result<Soundness> {
+        let damaged = |problem: &str| Ok(Soundness::Damaged(problem.into()));
+        let (Some(recipe), Some(weights)) = (notes.get("recipe"), notes.get("weights")) else {
+            return damaged("its header does not say what it holds");
+        };
+        if self.kind_of(name).is_none_or(|kind| file_name(kind, recipe) != name) {
+            return damaged("its name is not that of the recipe in its header");
+        }
+        // The format sorts tensors by type; the hash is over the network's order.
+        let Some(order) = notes.get("order") else { return Ok(Soundness::Unchecked) };
+        let order: Vec<&str> = order.split(' ').collect();
+        state.sort_by_cached_key(|(name, _)| order.iter().position(|own| own == name));
+        let sound = state.len() == order.len() && state::hash(&state)? == *weights;
+        if sound { Ok(Soundness::Sound) } else { damaged("its weights are not those its header names") }
+    }
+}
+
+/// What notes tell; of files that were written before they told it, what their recipe does.
+fn about(notes: &Notes) -> About {
+    let own = |key: &str| notes.get(key).cloned();
+    let recipe = notes.get("recipe").map(String::as_str).unwrap_or_default();
+    let told =
+        |key: &str| recipe.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).map(String::from);
+    let seed = own("seed").or_else(|| told("retrain-seed")).or_else(|| told("seed"));
+    let model = || told("net").map(|net| net.split('(').next().unwrap_or_default().to_string());
+    About {
+        dataset: own("dataset"),
+        model: own("model").or_else(model),
+        seed: seed.and_then(|seed| seed.parse().ok()),
+        split: own("split").or_else(|| told("split")),
+        seconds: own("seconds").and_then(|seconds| seconds.parse().ok()),
+    }
 }

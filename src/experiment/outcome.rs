@@ -249,7 +249,7 @@ pub mod script {
     /// # Example
     /// ```rhai
     /// let d = dataset("digits");
-    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.15 });
     /// assert(unlearn::run("finetune", task, #{ epochs: 1 }).gaps == ());
     /// unlearn::run("retrain", task, #{ epochs: 1 });
     /// assert(unlearn::run("finetune", task, #{ epochs: 1 }).gaps.tow <= 1.0);

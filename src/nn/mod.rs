@@ -18,7 +18,7 @@ pub mod pth;
 mod rows;
 mod scripted;
 mod simple;
-mod state;
+pub mod state;
 pub mod tangent;
 mod tree;
 mod update;

@@ -51,14 +51,22 @@ impl Net {
     /// # Errors
     /// Those of torch.
     pub fn weights_hash(&self) -> Result<String> {
-        let mut hasher = Sha256::new();
-        for (name, tensor) in self.state() {
-            hasher.update(name.as_bytes());
-            hasher.update(format!("{:?}", tensor.size()).as_bytes());
-            hasher.update(bytes(&tensor)?);
-        }
-        Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        hash(&self.state())
     }
+}
+
+/// The hash of a state dict in its order: that of the network it is of.
+///
+/// # Errors
+/// Those of torch.
+pub fn hash(state: &[(String, Tensor)]) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for (name, tensor) in state {
+        hasher.update(name.as_bytes());
+        hasher.update(format!("{:?}", tensor.size()).as_bytes());
+        hasher.update(bytes(tensor)?);
+    }
+    Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The elements of a tensor as bytes of the host.

@@ -2,6 +2,7 @@
 
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
+use crate::eval::statistics::Sample;
 use serde_json::Value;
 
 /// One run of a method.
@@ -98,11 +99,8 @@ pub struct Figure {
 impl Figure {
     /// Of the finite values among these.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
-        let values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let spread = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
-        Self { mean, spread: if n > 1.0 { spread } else { f64::NAN } }
+        let Sample { mean, sd, .. } = Sample::of(values);
+        Self { mean, spread: sd }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The leaderboard as files: CSV, JSON, Markdown and a picture.
 
 use super::Recorder;
+use super::entry::reference;
 use super::leaderboard::{DERIVED, Leaderboard, View};
 use super::{picture, table};
 use crate::runtime::{Error, Result, Run};
@@ -11,18 +12,22 @@ use std::path::{Path, PathBuf};
 
 const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
 
-/// One line per row (seeds are not put together), after the originals; missing figures are empty.
+/// What stands before a metric's name in the column of the retrained network's value.
+const RETRAINED: &str = "retrained_";
+
+/// One line per row (seeds are not put together), after the originals; missing figures are empty. Beside every metric
+/// stands the retrained network's on the same split (the mean over its seeds).
 ///
 /// # Errors
 /// Never in practice: the writer's are passed on.
 pub fn csv(view: &View) -> Result<String> {
     let texts = ["run_id", "label", "method", "variant", "accelerated", "dataset", "model", "split_id", "status"];
     let retain = ["kind", "per_class", "size", "ratio"];
-    let metrics = metric_names(view);
+    let metrics = view.metrics();
     let options = keys_of(view, "options");
     let mut header: Vec<String> = texts.map(String::from).to_vec();
     header.extend(retain.map(|key| format!("retain_{key}")));
-    header.extend(metrics.iter().cloned());
+    header.extend(metrics.iter().flat_map(|name| [name.clone(), format!("{RETRAINED}{name}")]));
     header.extend(DERIVED.map(String::from));
     header.extend(STAGES.map(|stage| format!("seconds_{stage}")));
     header.extend(["seeds".into(), "peak_memory_bytes".into()]);
@@ -32,12 +37,16 @@ pub fn csv(view: &View) -> Result<String> {
     writer.write_record(&header).map_err(|e| failed(&e))?;
     for original in &view.originals {
         let mut line = vec![String::new(); header.len()];
+        let retrained = reference(&view.rows, &original.split_id).unwrap_or_default();
         for (name, cell) in header.iter().zip(line.iter_mut()) {
             *cell = match name.as_str() {
                 "label" | "method" => "original".into(),
                 "split_id" => original.split_id.clone(),
                 name if metrics.iter().any(|m| m == name) => number(original.metrics.get(name)),
-                _ => continue,
+                name => match name.strip_prefix(RETRAINED) {
+                    Some(name) => number(retrained.get(name)),
+                    None => continue,
+                },
             };
         }
         writer.write_record(&line).map_err(|e| failed(&e))?;
@@ -46,7 +55,9 @@ pub fn csv(view: &View) -> Result<String> {
         let field = |key: &str| row.value.get(key).map_or(String::new(), cell);
         let mut line: Vec<String> = texts.map(field).to_vec();
         line.extend(retain.map(|key| cell(row.retain(key))));
-        line.extend(metrics.iter().map(|name| number(row.metrics.get(name))));
+        let retrained = reference(&view.rows, row.text("split_id")).unwrap_or_default();
+        let pair = |name: &String| [row.metrics.get(name), retrained.get(name)].map(number);
+        line.extend(metrics.iter().flat_map(pair));
         line.extend(DERIVED.map(|name| number(view.value(index, name))));
         line.extend(STAGES.map(|stage| number(row.seconds(stage))));
         let memory = row.value.get("peak_memory").and_then(|memory| memory.get("bytes"));
@@ -70,18 +81,6 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Every metric that occurs, in order of appearance.
-fn metric_names(view: &View) -> Vec<String> {
-    let all = view.originals.iter().map(|o| &o.metrics).chain(view.rows.iter().map(|row| &row.metrics));
-    let mut names: Vec<String> = vec![];
-    for name in all.flat_map(|metrics| metrics.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 fn keys_of(view: &View, field: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The leaderboard: the original network, every result added to it, and what they say beside each other.
 
 use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference};
+use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};
 use crate::eval::gaps::gaps;
@@ -127,17 +128,32 @@ impl View {
 
     /// A figure of the originals, gaps included.
     pub fn original(&self, name: &str) -> Figure {
-        Figure::of(self.originals.iter().map(|original| {
-            let retrained = reference(&self.rows, &original.split_id);
-            let found = retrained.map(|retrained| gaps(&original.metrics, &retrained));
-            match name {
-                "average_gap" => found.map_or(f64::NAN, |gaps| gaps.average),
-                "accuracy_gap" => found.map_or(f64::NAN, |gaps| gaps.accuracy),
-                "tow" => found.map_or(f64::NAN, |gaps| gaps.tow),
-                "tow_mia" => found.map_or(f64::NAN, |gaps| gaps.tow_mia),
-                _ => original.metrics.get(name),
+        Figure::of(self.originals.iter().map(|original| self.before(original, name)))
+    }
+
+    /// The same of a single original.
+    pub fn before(&self, original: &Original, name: &str) -> f64 {
+        let retrained = reference(&self.rows, &original.split_id);
+        let found = retrained.map(|retrained| gaps(&original.metrics, &retrained));
+        match name {
+            "average_gap" => found.map_or(f64::NAN, |gaps| gaps.average),
+            "accuracy_gap" => found.map_or(f64::NAN, |gaps| gaps.accuracy),
+            "tow" => found.map_or(f64::NAN, |gaps| gaps.tow),
+            "tow_mia" => found.map_or(f64::NAN, |gaps| gaps.tow_mia),
+            _ => original.metrics.get(name),
+        }
+    }
+
+    /// The names of every metric that occurs, in order of appearance.
+    pub fn metrics(&self) -> Vec<String> {
+        let all = self.originals.iter().map(|o| &o.metrics).chain(self.rows.iter().map(|row| &row.metrics));
+        let mut names: Vec<String> = vec![];
+        for (name, _) in all.flat_map(Metrics::iter) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.into());
             }
-        }))
+        }
+        names
     }
 
     /// The first row of an entry.
@@ -214,7 +230,8 @@ impl View {
         notes
     }
 
-    /// The board as JSON: title, originals, rows with what follows from them, warnings, notes.
+    /// The board as JSON: title, originals, rows with what follows from them, statistics over splits and seeds, warnings,
+    /// notes.
     pub fn to_json(&self) -> Value {
         let finite = |x: f64| if x.is_finite() { json!(x) } else { Value::Null };
         let rows = self.rows.iter().enumerate().map(|(index, row)| {
@@ -232,6 +249,7 @@ impl View {
             "title": self.title,
             "originals": originals.collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
+            "statistics": self.all_statistics().iter().map(Statistic::to_json).collect::<Vec<_>>(),
             "warnings": self.warnings(),
             "notes": self.notes(),
         })

@@ -12,6 +12,8 @@ pub mod predictions;
 pub mod recorder;
 pub mod scale;
 pub mod script;
+pub mod seeds;
+pub mod statistics;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,13 @@
 #[rhai::export_module]
 pub mod board {
     use crate::eval::metrics::to_json;
+    use crate::report::statistics::{Query, Statistic};
     use crate::report::{export, picture, table};
     use crate::runtime::{Error, Run, Script};
     use rhai::{Array, Map, NativeCallContext};
 
-    /// Results beside each other: `add(result)`, `print(board)`, `save(name)`, `csv()`, `to_markdown()`, `svg()`, `warnings`.
+    /// Results beside each other: `add(result)`, `print(board)`, `save(name)`, `csv()`, `to_markdown()`, `svg()`, `warnings`,
+    /// `statistics()`, `paired(a, b, metric)`.
     pub type Leaderboard = crate::report::Leaderboard;
 
     #[rhai_fn(name = "leaderboard")]
@@ -75,8 +77,87 @@ pub mod board {
         board.view().notes().into_iter().map(Into::into).collect()
     }
 
-    /// The leaderboard as CSV: a line for the original and one for every row, with every metric, the gaps to retraining and
-    /// the seconds of every stage; missing figures are empty.
+    /// What the splits and seeds of every entry say together, as an array of maps, one for each entry and metric: `label`,
+    /// `retain` (the kind of retain set), `metric`, `n` values (and `missing` ones), `mean`, `sd` and the 95 % t-interval
+    /// `low` to `high` of the mean; then, measured `against` the retrained network of the same split, the number of `pairs`,
+    /// the mean `difference` with its 90 % interval `difference_low` to `difference_high`, `p` (two-sided, of the paired
+    /// t-test), `margin` and `verdict`: "equivalent" when that interval lies within ± `margin`, else "different" when the 95 %
+    /// interval excludes 0, else "undecided", or "too few seeds" (see `equivalence`). Without a retrained network the latter
+    /// fields are missing; without a margin there is no verdict but `()`. The network before unlearning has the label
+    /// "original".
+    ///
+    /// Pairs have equal split and seeds; a run whose seeds the other side does not have is compared with that side's mean on
+    /// the same split.
+    ///
+    /// # Signature
+    /// board.statistics(#{ metrics: array = ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_auc"], margin: float | map, against: string = "retrain" }) -> array
+    ///
+    /// # Options
+    /// - `metrics` (array of string, the four of the table): metrics of rows, `average_gap`, `tow`, `seconds.unlearn`, ..
+    /// - `margin` (float or map, 0.01 for accuracies and shares, 0.02 for AUCs): for all metrics, or by name
+    /// - `against` (string, "retrain"): whom all are measured against: an entry by its name (of a reduced retain set
+    ///   `"acf on blend"`), "retrain" or "original"
+    ///
+    /// # Example
+    /// ```rhai
+    /// let board = leaderboard();
+    /// let row = |label, seed, x| #{ label: label, method: label, split_id: `s${seed}`, metrics: #{ test_accuracy: x } };
+    /// for seed in 0..3 {
+    ///     board.add(row.call("retrain", seed, 0.90 + 0.01 * seed));
+    ///     board.add(row.call("finetune", seed, 0.901 + 0.01 * seed));
+    /// }
+    /// let found = board.statistics(#{ metrics: ["test_accuracy"] })[1];
+    /// assert(found.label == "finetune" && found.n == 3 && found.verdict == "equivalent");
+    /// assert_close(found.difference, 0.001, 1e-9);
+    /// ```
+    #[rhai_fn(return_raw, name = "statistics")]
+    pub fn statistics(board: Leaderboard, options: Map) -> Script<Array> {
+        let query = Query::read(options)?;
+        Ok(board.view().statistics(&query)?.iter().map(Statistic::to_script).collect())
+    }
+
+    #[rhai_fn(return_raw, name = "statistics")]
+    pub fn statistics_plain(board: Leaderboard) -> Script<Array> {
+        statistics(board, Map::new())
+    }
+
+    /// The paired difference `a - b` of a metric between two entries over their common splits: pairs have equal split and
+    /// seeds, and a run of `a` whose seeds `b` does not have is compared with the mean of `b` on that split. A map of `n`
+    /// pairs (and `missing` ones), `mean`, `sd`, the 95 % t-interval `low` to `high`, `p` (two-sided, of the paired t-test),
+    /// `margin` and `verdict` (see `equivalence`; `()` without a margin). Entries go by their names in the table, those of a
+    /// reduced retain set as in `"acf on blend"`; "original" are the networks before unlearning.
+    ///
+    /// # Signature
+    /// board.paired(a: string, b: string, metric: string, #{ margin: float }) -> map
+    /// board.paired(a: string, b: string, metric: string) -> map
+    ///
+    /// # Options
+    /// - `margin` (float, 0.01 for accuracies and shares, 0.02 for AUCs): the difference that would not matter
+    ///
+    /// # Example
+    /// ```rhai
+    /// let board = leaderboard();
+    /// for seed in 0..3 {
+    ///     board.add(#{ label: "one", split_id: `s${seed}`, metrics: #{ test_accuracy: 0.9 + 0.01 * seed } });
+    ///     board.add(#{ label: "two", split_id: `s${seed}`, metrics: #{ test_accuracy: 0.8 + 0.01 * seed } });
+    /// }
+    /// let found = board.paired("one", "two", "test_accuracy");
+    /// assert_close(found.mean, 0.1, 1e-9);
+    /// assert(found.n == 3 && found.verdict == "different");
+    /// ```
+    #[rhai_fn(return_raw, name = "paired")]
+    pub fn paired(board: Leaderboard, a: &str, b: &str, metric: &str, options: Map) -> Script<Map> {
+        Ok(board.view().paired(a, b, metric, options)?)
+    }
+
+    #[rhai_fn(return_raw, name = "paired")]
+    pub fn paired_plain(board: Leaderboard, a: &str, b: &str, metric: &str) -> Script<Map> {
+        Ok(board.view().paired(a, b, metric, Map::new())?)
+    }
+
+    /// The leaderboard as CSV: a line for the original and one for every row, with every metric and beside it the retrained
+    /// network's on the same split (`retrained_<metric>`), the gaps to retraining and the seconds of every stage; missing
+    /// figures are empty.
     ///
     /// # Example
     /// ```rhai

@@ -2,11 +2,12 @@
 
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
+use super::seeds;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 
 /// What stands for a figure that does not exist.
-const DASH: &str = "–";
+pub(super) const DASH: &str = "–";
 
 /// How a column reads and compares its figure.
 #[derive(Clone, Copy)]
@@ -19,8 +20,9 @@ struct Column {
     rank: u8,
 }
 
+/// How a column's figures are written.
 #[derive(Clone, Copy, PartialEq)]
-enum Format {
+pub(super) enum Format {
     Percent,
     Auc,
     Points,
@@ -89,12 +91,16 @@ impl Format {
     }
 
     fn show(self, figure: Figure) -> String {
-        let text = self.plain(figure.mean);
         if figure.spread.is_nan() || matches!(self, Self::Speedup) {
-            return text;
+            return self.plain(figure.mean);
         }
+        self.with_spread(figure.mean, figure.spread)
+    }
+
+    /// `98.7 ±0.4`, with a dash for what does not exist.
+    pub(super) fn with_spread(self, x: f64, spread: f64) -> String {
+        let (text, spread) = (self.plain(x), self.plain(spread));
         // `.025` instead of `0.025` saves the column's width.
-        let spread = self.plain(figure.spread);
         let spread =
             if self == Self::Auc || self == Self::Share { spread.trim_start_matches('0').into() } else { spread };
         format!("{text} ±{spread}")
@@ -102,7 +108,7 @@ impl Format {
 }
 
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
-struct Grid {
+pub(super) struct Grid {
     headings: Vec<String>,
     /// Rank of each column, 0 for those that always stay.
     ranks: Vec<u8>,
@@ -111,14 +117,29 @@ struct Grid {
 }
 
 impl Grid {
+    /// A table whose first columns, of names, stay in any width.
+    pub(super) fn new(names: [&str; 2]) -> Self {
+        Self { headings: names.map(String::from).to_vec(), ranks: vec![0, 0], cells: vec![], best: vec![] }
+    }
+
+    /// A row, so far with its names alone.
+    pub(super) fn row(&mut self, names: [String; 2]) {
+        self.cells.push(names.to_vec());
+        self.best.push(vec![false; 2]);
+    }
+
+    /// A column to be filled from the first row to the last.
+    pub(super) fn column(&mut self, heading: &str, rank: u8) {
+        self.headings.push(heading.into());
+        self.ranks.push(rank);
+    }
+
     fn of(view: &View) -> Self {
-        let mut grid =
-            Self { headings: vec!["method".into(), "retain".into()], ranks: vec![0, 0], cells: vec![], best: vec![] };
+        let mut grid = Self::new(["method", "retain"]);
         if !view.originals.is_empty() {
-            grid.cells.push(vec!["original".into(), DASH.into()]);
+            grid.row(["original".into(), DASH.into()]);
         }
-        grid.cells.extend(view.entries.iter().map(|entry| vec![name(entry), retain(view, entry)]));
-        grid.best = grid.cells.iter().map(|row| vec![false; row.len()]).collect();
+        view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
         for column in COLUMNS {
             grid.add(view, column);
         }
@@ -135,8 +156,7 @@ impl Grid {
         if optional && !figures.iter().any(exists) && !exists(&before) {
             return;
         }
-        self.headings.push(column.heading.into());
-        self.ranks.push(column.rank);
+        self.column(column.heading, column.rank);
         if offset == 1 {
             self.push(0, with_error(column, before, view.original("mia_auc_se")), false);
         }
@@ -151,7 +171,8 @@ impl Grid {
         }
     }
 
-    fn push(&mut self, row: usize, text: String, best: bool) {
+    /// The next cell of a row.
+    pub(super) fn push(&mut self, row: usize, text: String, best: bool) {
         if let (Some(cells), Some(marks)) = (self.cells.get_mut(row), self.best.get_mut(row)) {
             cells.push(text);
             marks.push(best);
@@ -197,6 +218,22 @@ impl Grid {
         table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
     }
 
+    fn lines(&self, colored: bool) -> Vec<String> {
+        self.table(colored).lines().map(|line| line.trim_end().to_string()).collect()
+    }
+
+    /// The table in Markdown.
+    fn markdown(&self) -> Vec<String> {
+        // A bar inside a cell would end it.
+        let line = |cells: &[String]| {
+            format!("| {} |", cells.iter().map(|c| c.trim().replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        };
+        let rule = |i: usize| if i < 2 { "---".to_string() } else { "---:".into() };
+        let rule: Vec<String> = (0..self.headings.len()).map(rule).collect();
+        let rows = self.cells.iter().map(|cells| line(cells));
+        [line(&self.headings), line(&rule)].into_iter().chain(rows).collect()
+    }
+
     fn table(&self, colored: bool) -> Table {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
@@ -222,12 +259,13 @@ impl Grid {
     }
 }
 
-fn name(entry: &Entry) -> String {
+/// `acf (n=3)`.
+pub(super) fn name(entry: &Entry) -> String {
     if entry.rows.len() > 1 { format!("{} (n={})", entry.name, entry.rows.len()) } else { entry.name.clone() }
 }
 
 /// `full 638`, `blend 410 (64 %)`.
-fn retain(view: &View, entry: &Entry) -> String {
+pub(super) fn retain(view: &View, entry: &Entry) -> String {
     let Some(row) = view.first(entry) else { return DASH.into() };
     let size = row.retain("size").as_f64().map_or(String::new(), |size| format!(" {size}"));
     let ratio = row.retain("ratio").as_f64().filter(|_| !row.is_full());
@@ -278,13 +316,20 @@ pub fn terminal(view: &View) -> String {
 /// The board as text of at most `width` columns where that is possible.
 pub fn render(view: &View, width: usize, colored: bool) -> String {
     let mut grid = Grid::of(view);
-    let hidden = grid.fit(width);
+    let mut hidden = grid.fit(width);
     let mut lines = vec![];
     if !view.title.is_empty() {
         lines.push(view.title.clone());
         lines.push(String::new());
     }
-    lines.extend(grid.table(colored).lines().map(|line| line.trim_end().to_string()));
+    lines.extend(grid.lines(colored));
+    if let Some(mut grid) = seeds::grid(view) {
+        let gone = grid.fit(width);
+        hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
+        lines.extend([String::new(), seeds::heading(view).into(), String::new()]);
+        lines.extend(grid.lines(colored));
+        lines.extend(wrapped(&seeds::legend(view), width));
+    }
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
     }
@@ -300,28 +345,39 @@ pub fn render(view: &View, width: usize, colored: bool) -> String {
     lines.join("\n")
 }
 
+/// Text in lines of at most `width` columns, broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
 fn prefix(title: &str) -> String {
     if title.is_empty() { String::new() } else { format!("{title} · ") }
 }
 
 /// The board as Markdown, with every column.
 pub fn markdown(view: &View) -> String {
-    let grid = Grid::of(view);
-    // A bar inside a cell would end it.
-    let line = |cells: &[String]| {
-        format!("| {} |", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
-    };
     let mut lines = vec![];
     if !view.title.is_empty() {
         lines.extend([format!("**{}**", view.title), String::new()]);
     }
-    lines.push(line(&grid.headings));
-    let rule: Vec<String> =
-        (0..grid.headings.len()).map(|i| if i < 2 { "---".into() } else { "---:".into() }).collect();
-    lines.push(line(&rule));
-    lines.extend(grid.cells.iter().map(|cells| line(cells)));
-    lines.push(String::new());
-    lines.push(LEGEND.into());
+    lines.extend(Grid::of(view).markdown());
+    lines.extend([String::new(), LEGEND.into()]);
+    if let Some(grid) = seeds::grid(view) {
+        lines.extend([String::new(), format!("**{}**", seeds::heading(view)), String::new()]);
+        lines.extend(grid.markdown());
+        let legend = seeds::legend(view);
+        lines.extend((!legend.is_empty()).then(|| [String::new(), legend]).into_iter().flatten());
+    }
     let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
     let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();
     if !remarks.is_empty() {

@@ -1,73 +1,15 @@
-//! Files of named tensors (safetensors), and writing that never leaves half a file behind.
+//! Files of named tensors: safetensors, with a few words about where they came from.
 
+pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
 use crate::runtime::{At, Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
-
-/// Removes the temporary file unless it has been renamed.
-struct Temporary {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Writes a file by way of a temporary one in the same folder, synced and renamed: a failure leaves the old file as it was.
-///
-/// # Errors
-/// What `write` raised, or why the folder does not take a file.
-pub fn write_atomically(path: impl AsRef<Path>, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
-    let path = path.as_ref();
-    write_beside(path, write).map_err(|problem| Error::file("save", path, reason(&problem)))
-}
-
-fn write_beside(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    survive_size_limits();
-    let name = path.file_name().ok_or_else(|| std::io::Error::other("this is no file name"))?;
-    if path.is_dir() {
-        return Err(std::io::Error::other("this is a folder"));
-    }
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let hidden = format!(".{}.{}-{number}.tmp", name.to_string_lossy(), std::process::id());
-    let mut temporary = Temporary { path: path.with_file_name(hidden), keep: false };
-    let mut file = File::options().write(true).create_new(true).open(&temporary.path)?;
-    write(&mut file)?;
-    file.flush()?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&temporary.path, path)?;
-    temporary.keep = true;
-    // The rename itself survives a crash once the folder is on disk; not every file system allows asking for it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
-}
-
-/// A file-size limit must end in an error of `write`, not in the death of the process by a signal.
-fn survive_size_limits() {
-    static ASKED: Once = Once::new();
-    ASKED.call_once(|| {
-        #[cfg(unix)]
-        // SAFETY: ignoring a signal installs no handler and touches no memory of ours.
-        unsafe {
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-        }
-    });
-}
 
 /// Why a file could not be opened, read or written, in plain words.
 pub fn reason(problem: &std::io::Error) -> String {
@@ -123,8 +65,39 @@ pub fn load_noted(operation: &str, path: &Path) -> Result<(Vec<(String, Tensor)>
     parse_safetensors(&bytes).map_err(|problem| Error::file(operation, path, problem))
 }
 
-/// The named tensors of a safetensors file's bytes.
-fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
+/// Reads the notes of a safetensors file from its header alone.
+///
+/// # Errors
+/// A missing file, a header that is truncated or no JSON. The tensors behind it may still be damaged.
+pub fn read_notes(operation: &str, path: &Path) -> Result<Notes> {
+    let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
+    let mut file = File::open(path).map_err(failed)?;
+    let room = file.metadata().map_err(failed)?.len().saturating_sub(8);
+    let mut first = [0; 8];
+    file.read_exact(&mut first).map_err(failed)?;
+    let length = u64::from_le_bytes(first);
+    if length > room.min(MAX_HEADER) {
+        return Err(Error::file(operation, path, "the header claims more bytes than it can have (truncated?)"));
+    }
+    let mut header = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact(&mut header).map_err(failed)?;
+    let broken = |problem: serde_json::Error| Error::file(operation, path, format!("its header is broken: {problem}"));
+    let header: Header = serde_json::from_slice(&header).map_err(broken)?;
+    Ok(header.notes)
+}
+
+/// What the format allows a header to be long.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// The one field of a safetensors header that is about the file as a whole.
+#[derive(serde::Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    notes: Notes,
+}
+
+/// The named tensors of a safetensors file's bytes, in the order of the file, and the notes beside them.
+pub fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
     let broken = |problem: &dyn std::fmt::Display| format!("not a sound safetensors file: {problem}");
     check_header_length(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|problem| broken(&problem))?;
@@ -363,7 +336,7 @@ mod tests {
         ]
     }
 
-    fn saved() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+    fn saved() -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         save_safetensors(&path, &sample()).unwrap();
@@ -398,15 +371,27 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_writer_leaves_the_old_file_and_no_other() {
-        let (folder, path, before) = saved();
-        let failing = write_atomically(&path, |file| {
-            file.write_all(b"half")?;
-            Err(std::io::Error::other("the disk is gone"))
-        });
-        assert!(failing.unwrap_err().to_string().contains("the disk is gone"));
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    fn notes_are_read_from_the_header_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let notes = Notes::from([("recipe".to_string(), "a b".to_string())]);
+        save_noted("save", &path, &sample(), &notes).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(read_notes("read", &path).unwrap()["recipe"], "a b");
+        bytes.pop();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read_notes("read", &path).unwrap()["recipe"], "a b", "the damage is behind the header");
+        for (bad, word) in [
+            (&b"short"[..], "truncated"),
+            (&[0xff; 64], "more bytes than it can have"),
+            (b"\x02\0\0\0\0\0\0\0{]", "broken"),
+        ] {
+            std::fs::write(&path, bad).unwrap();
+            let error = read_notes("read", &path).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        save_safetensors(&path, &sample()).unwrap();
+        assert!(!read_notes("read", &path).unwrap().contains_key("recipe"));
     }
 
     #[test]

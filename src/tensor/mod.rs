@@ -1,6 +1,7 @@
 //! The language of tensors: values, creation, arithmetic, indexing, autograd, files.
 
 pub mod arithmetic;
+pub mod atomic;
 pub mod autograd;
 pub mod checks;
 pub mod compare;
