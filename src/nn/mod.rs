@@ -10,7 +10,7 @@ mod make;
 mod net;
 mod parameter;
 mod per_sample;
-mod pickle;
+pub mod pickle;
 mod pool;
 pub mod pth;
 mod scripted;
