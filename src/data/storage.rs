@@ -107,6 +107,15 @@ impl Storage {
         })
     }
 
+    /// Takes a hash of the images and labels that is known already for `content_id`, which would read all of them.
+    #[must_use]
+    pub fn with_content(self, content: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(format!("{content} {:?}", self.info()));
+        let _ = self.content.set(short_hash(hasher));
+        self
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -86,17 +86,18 @@ pub fn corrupt<'a, D: Dialect<'a>>(what: &str) -> Error {
     Error::new(D::OPERATION, format!("the file's pickle is damaged: {what}"))
 }
 
-type Entries<'a, D> = Vec<(Value<'a, <D as Dialect<'a>>::Object>, Value<'a, <D as Dialect<'a>>::Object>)>;
+/// A key and its value.
+pub type Entry<'a, O> = (Value<'a, O>, Value<'a, O>);
 
 /// The containers of a pickle.
 pub struct Arena<'a, D: Dialect<'a>> {
     sequences: Vec<Vec<Value<'a, D::Object>>>,
-    dicts: Vec<Entries<'a, D>>,
+    dicts: Vec<Vec<Entry<'a, D::Object>>>,
 }
 
 impl<'a, D: Dialect<'a>> Arena<'a, D> {
     /// The entries of a dictionary value.
-    pub fn entries(&self, value: &Value<'a, D::Object>) -> Option<&[(Value<'a, D::Object>, Value<'a, D::Object>)]> {
+    pub fn entries(&self, value: &Value<'a, D::Object>) -> Option<&[Entry<'a, D::Object>]> {
         match value {
             Value::Dict(at) => self.dicts.get(*at).map(Vec::as_slice),
             _ => None,
@@ -120,8 +121,9 @@ impl<'a, D: Dialect<'a>> Arena<'a, D> {
     /// # Errors
     /// Any other value.
     pub fn integers(&self, value: &Value<'a, D::Object>) -> Result<Vec<i64>> {
-        let integer =
-            |v: &Value<'a, D::Object>| if let Value::Int(n) = v { Ok(*n) } else { Err(corrupt::<D>("a number is missing")) };
+        let integer = |v: &Value<'a, D::Object>| {
+            if let Value::Int(n) = v { Ok(*n) } else { Err(corrupt::<D>("a number is missing")) }
+        };
         self.items(value)?.iter().map(integer).collect()
     }
 
@@ -169,7 +171,8 @@ struct Machine<'a, D: Dialect<'a>> {
 impl<'a, D: Dialect<'a>> Machine<'a, D> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let slice = end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| corrupt::<D>("it ends too early"))?;
+        let slice =
+            end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| corrupt::<D>("it ends too early"))?;
         self.at += length;
         Ok(slice)
     }
