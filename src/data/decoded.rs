@@ -7,7 +7,7 @@
 
 use super::folders;
 use super::formats::Decoded;
-use crate::runtime::{At, Error, Result, Run};
+use crate::runtime::{At, Error, Result, Run, allocator};
 use crate::tensor::files::{reason, write_atomically};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -89,6 +89,7 @@ pub fn parts(
     for (decoded, place) in make()?.into_iter().zip(&places) {
         images.push(keep(run, decoded, place, checksum)?);
     }
+    allocator::give_back();
     Ok(images)
 }
 

@@ -21,6 +21,9 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// Pictures decoded at a time.
 const STEP: usize = 2048;
 
+/// Pictures of a part as it was published.
+const PUBLISHED: usize = 90_000;
+
 const TARGET: Target = Target { channels: 3, height: 32, width: 32, resize: false };
 
 /// The pictures of one part of the unpacked folder.
@@ -53,6 +56,10 @@ pub fn read_archive(path: &Path, run: &Run) -> Result<Vec<Decoded>> {
         task.by(waiting.len());
         for (one, pixels) in waiting.drain(..).zip(decoded.chunks_exact(cifar::PIXELS)) {
             if let Some(part) = parts.get_mut(one.part) {
+                if part.images.is_empty() {
+                    // Growing step by step would leave copies behind; what is not written to takes no memory.
+                    part.images.reserve(PUBLISHED * cifar::PIXELS);
+                }
                 if part.images.len() as u64 >= LARGEST {
                     return Err(Error::file("dataset", path, "more than 4 GiB of pictures"));
                 }
