@@ -47,7 +47,7 @@ fn unlearners() -> Vec<Value> {
 }
 
 /// Names and summaries, one line each; of a metric also which way is better, what it needs and where it is from.
-fn table(items: &[Value]) -> String {
+pub(super) fn table(items: &[Value]) -> String {
     let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
     let longest = items.iter().map(|item| text(item, "name").chars().count()).max().unwrap_or(0);
     let line = |item: &Value| {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod check;
+mod data;
 mod doc;
 mod doctor;
 mod list;
@@ -43,6 +44,7 @@ Examples:
   lethe doc mmd                                 what a function does, with an example
   lethe list unlearners                         which methods there are
   lethe cache list                              which trained networks are kept
+  lethe data fetch cifar10                      get a data set
   lethe doctor                                  is everything in place, is CUDA usable
 
 Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted.";
@@ -82,6 +84,8 @@ enum Command {
     List(ListOptions),
     /// The cache of trained networks: list, verify or clear it
     Cache(cache::CacheOptions),
+    /// Data sets: which are here, getting them, checking them
+    Data(DataOptions),
     /// Versions, libtorch, devices, folders, datasets: is everything in place
     Doctor,
 }
@@ -174,6 +178,55 @@ struct ListOptions {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe data list
+  lethe data fetch cifar10 svhn
+  lethe data fetch cinic10 --url https://mirror.example/CINIC-10.tar.gz
+  lethe data verify
+
+Files go below LETHE_DATA, else below the folder that `data = \"FOLDER\"` in config.toml names, else below your folder for
+data. Mirrors: a table [mirrors] in config.toml, e.g. cifar10 = \"https://mirror.example/cifar/\". Proxies: HTTPS_PROXY,
+HTTP_PROXY, ALL_PROXY, NO_PROXY.
+
+Exit codes: 0 success, 1 not fetched or not sound, 2 usage, 130 interrupted (what has come is kept).")]
+struct DataOptions {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Which there are, which of them are here, and how to get the others
+    List {
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download data sets: continues where it was cut off, checks, then puts the files in place
+    Fetch {
+        /// The data sets
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Another server: the folder of the files (ends in /) or the file; may be repeated, tried in this order
+        #[arg(long, value_name = "ADDRESS")]
+        url: Vec<String>,
+    },
+    /// Compare the files that are here with the published checksums [default: all data sets that are here]
+    Verify {
+        /// The data sets
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Where a data set is or belongs; without a name, the folder of all
+    Path {
+        /// The data set
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Listed {
     Unlearners,
@@ -200,6 +253,7 @@ fn dispatch(cli: &Cli) -> Ending {
         Command::Doc(options) => doc::doc(options),
         Command::List(options) => list::list(options),
         Command::Cache(options) => cache::cache(options),
+        Command::Data(options) => data::data(&options.command, cli.quiet),
         Command::Doctor => doctor::doctor(),
     }
 }

@@ -1,23 +1,28 @@
-//! Files of datasets: safetensors with `images` and `labels`, and where they are known `classes`, `mean`, `std`, `scale`.
+//! Files of datasets: safetensors or npz with `images` and `labels`, and where they are known `classes`, `mean`, `std`,
+//! `scale`.
 
 use super::dataset::Dataset;
 use super::storage::{DatasetInfo, Storage};
 use crate::runtime::{At, Error, Result};
 use crate::tensor::files::{Notes, load_noted, save_noted};
+use crate::tensor::npy::load_npz;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Reads a dataset that `save` wrote, or any safetensors file with `images` and `labels`.
+/// Reads a dataset that `save` wrote, or any safetensors or npz file with `images` and `labels` (or `x` and `y`).
 ///
 /// # Errors
 /// A file that is missing, damaged or no dataset.
 pub fn load(path: &str, device: Device) -> Result<Dataset> {
     let file = Path::new(path);
     let fail = |problem: String| Error::file("load_dataset", file, problem);
-    let (tensors, _) = load_noted("load_dataset", file)?;
+    let tensors = match file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
+        true => load_npz(file)?,
+        false => load_noted("load_dataset", file)?.0,
+    };
     let find = |name: &str| tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor.shallow_clone());
-    let need = |name: &str| {
-        find(name).ok_or_else(|| {
+    let need = |name: &str, short: &str| {
+        find(name).or_else(|| find(short)).ok_or_else(|| {
             fail(format!("has no tensor `{name}`")).hint("a dataset file holds `images` and `labels`").note(format!(
                 "its tensors: {}",
                 tensors.iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ")
@@ -32,7 +37,7 @@ pub fn load(path: &str, device: Device) -> Result<Dataset> {
         std: numbers("std")?,
         scale: numbers("scale")?.first().copied(),
     };
-    let storage = Storage::new(&need("images")?, &need("labels")?, info, device);
+    let storage = Storage::new(&need("images", "x")?, &need("labels", "y")?, info, device);
     Ok(Dataset::new(storage.map_err(|problem| fail(problem.to_string()))?))
 }
 
@@ -76,23 +81,9 @@ fn numbers_of(tensor: &Tensor) -> Result<Vec<f64>> {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
-    use crate::runtime::{Run, Script};
-    use rhai::NativeCallContext;
+    use crate::runtime::Script;
 
     type Dataset = crate::data::Dataset;
-
-    /// A dataset from a safetensors file with tensors `images` and `labels`, as `save` writes it.
-    ///
-    /// # Example
-    /// ```rhai
-    /// let path = "/tmp/lethe-example-dataset.safetensors";
-    /// dataset("digits").test.take(10).save(path);
-    /// assert(load_dataset(path).len == 10);
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn load_dataset(context: NativeCallContext, path: &str) -> Script<Dataset> {
-        Ok(super::load(path, Run::of(&context).device())?)
-    }
 
     /// Writes a dataset to a safetensors file; nothing half-written replaces a good file.
     ///

@@ -4,15 +4,15 @@ use super::storage::{DatasetInfo, Storage};
 use crate::runtime::{Error, Result, options};
 use rhai::{Array, Dynamic};
 
-/// A number or an array of numbers.
-fn constants(key: &str, value: Option<Dynamic>) -> Result<Vec<f64>> {
+/// A number or an array of numbers, one a channel.
+pub(super) fn constants(operation: &str, key: &str, value: Option<Dynamic>) -> Result<Vec<f64>> {
     let Some(value) = value else { return Ok(vec![]) };
     let items = value.clone().try_cast::<Array>().unwrap_or_else(|| vec![value.clone()]);
     let numbers: Option<Vec<f64>> = items.iter().map(options::as_number).collect();
     numbers.ok_or_else(|| {
         let message =
             format!("`{key}` must be a number or an array of one a channel, got {}", options::describe(&value));
-        Error::new("dataset_from", message).word(key)
+        Error::new(operation, message).word(key)
     })
 }
 
@@ -50,8 +50,8 @@ pub mod script {
     pub fn dataset_from(context: NativeCallContext, images: Tensor, labels: Tensor, options: Map) -> Script<Dataset> {
         let mut o = Options::new("dataset_from", options);
         let classes = o.maybe_integer("classes", 1)?.map(|n| n as usize);
-        let mean = super::constants("mean", o.take("mean", "number or array", "()"))?;
-        let std = super::constants("std", o.take("std", "number or array", "()"))?;
+        let mean = super::constants("dataset_from", "mean", o.take("mean", "number or array", "()"))?;
+        let std = super::constants("dataset_from", "std", o.take("std", "number or array", "()"))?;
         let name = o.text("name", "")?;
         o.finish()?;
         let info = DatasetInfo { name, classes, mean, std, scale: None };

@@ -18,6 +18,8 @@ pub struct Data {
     pub test: Dataset,
     /// How many classes there are.
     pub classes: usize,
+    /// Their names, in the order of the labels; empty where they have none.
+    pub class_names: Vec<String>,
     /// Channels, height and width of an image.
     pub shape: Shape,
     /// What was subtracted from each channel.
@@ -69,6 +71,7 @@ impl Data {
             validation: validation.clone(),
             test: test.clone(),
             classes: train.classes(),
+            class_names: vec![],
             shape: train.shape(),
             mean: info.mean,
             std: info.std,
@@ -89,20 +92,40 @@ pub mod script {
     /// A data set with disjoint parts `train`, `validation` and `test`.
     pub type Data = super::Data;
 
-    /// A data set by name, with disjoint parts `train`, `validation` and `test`: `"digits"` is built in;
-    /// `"fashion-mnist"` and `"mnist"` are read from IDX files where they are installed (`lethe list datasets`).
+    /// A data set by name, with disjoint parts `train`, `validation` and `test`.
     ///
-    /// `digits` are the test part of Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, 1998, UCI Machine
-    /// Learning Repository, CC BY 4.0), divided 797 / 500 / 500 by one fixed permutation. The same call gives the same parts
-    /// in every run, whatever the run's seed. Where a data set has no validation
-    /// part, a tenth of every class of its training part becomes one.
+    /// `"digits"` is built in. The others are read from their published files, archives as they were downloaded: `lethe data
+    /// fetch NAME` gets them, `lethe data list` tells which are here. u8 images are normalised by the constants customary for
+    /// the data set.
+    ///
+    /// | name | images | train + test | files |
+    /// |---|---|---|---|
+    /// | `digits` | 8 x 8 grey | 797 + 500, 500 to validate | none |
+    /// | `mnist`, `fashion-mnist` | 28 x 28 grey | 60,000 + 10,000 | four IDX files, gzipped or not |
+    /// | `cifar10`, `cifar100` | 32 x 32 colour | 50,000 + 10,000 | binary or Python archive, packed or unpacked |
+    /// | `svhn` | 32 x 32 colour | 45,000 of 73,257 + 26,032 | two MAT-files |
+    /// | `cinic10` | 32 x 32 colour | 90,000 + 90,000, 90,000 to validate | archive, packed or unpacked |
+    ///
+    /// The same call gives the same parts in every run, whatever the run's seed. Where a data set has no validation part, a
+    /// share of every class of its training part becomes one. Of `svhn`, 4,500 training images of each class are kept, a
+    /// random choice from `seed`, before that share is taken (`balanced: false` keeps all). CIFAR-10's images are part of
+    /// CINIC-10: do not evaluate models of one on the other. `digits` are the test part of Optical Recognition of Handwritten
+    /// Digits (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0), divided by one fixed permutation.
+    ///
+    /// Decoded images are kept below the cache folder, one file of bytes for each part, and mapped into memory.
     ///
     /// # Options
     /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`
-    /// - `seed` (int, 0): what the validation part and the `per_class` choice are drawn from
+    /// - `seed` (int, 0): what the validation part and the choices of `per_class` and of `svhn` are drawn from
+    /// - `validation` (number, 0.1): the share of every class of the training part that becomes the validation part, at most
+    ///   0.5; 0: no validation part, all samples train. Where there is a part of its own, only 0 can be given
+    /// - `balanced` (bool, true): `svhn` alone: 4,500 training images of each class, not all 73,257
+    ///
+    /// # Errors
+    /// A data set that is not here or incomplete (with what to run), damaged files, options without effect.
     ///
     /// # Signature
-    /// dataset(name: string, #{ per_class: int, seed: int = 0 }) -> Data
+    /// dataset(name: string, #{ per_class: int, seed: int = 0, validation: number = 0.1, balanced: bool = true }) -> Data
     ///
     /// # Example
     /// ```rhai
@@ -199,6 +222,17 @@ pub mod script {
     #[rhai_fn(get = "classes", pure)]
     pub fn classes(data: &mut Data) -> i64 {
         data.classes as i64
+    }
+
+    /// The names of the classes in the order of the labels; empty where they have none.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(dataset("digits").class_names[3] == "3");
+    /// ```
+    #[rhai_fn(get = "class_names", pure)]
+    pub fn class_names(data: &mut Data) -> Array {
+        data.class_names.iter().cloned().map(Dynamic::from).collect()
     }
 
     /// The shape of one image: `[channels, height, width]`.

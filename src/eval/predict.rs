@@ -27,23 +27,35 @@ pub struct Predictions {
 /// # Errors
 /// Images the network does not take, labels it has no logit for, an interrupt.
 pub fn predict(net: &Net, dataset: &Dataset) -> Result<Predictions> {
-    let (mut logits, mut labels) = (vec![], vec![]);
+    // One tensor takes all: small ones kept from every chunk would lie between the large ones that come and go, and the
+    // heap would grow by a chunk of images each time.
+    let (mut logits, mut done) = (None, 0);
     net.evaluating(|| {
         for batch in dataset.chunks(CHUNK) {
             interrupt::check()?;
             let batch = batch?;
-            logits.push(net.forward(&batch.x)?);
-            labels.push(batch.y);
+            let part = net.forward(&batch.x)?;
+            let mut size = part.size();
+            if let Some(rows) = size.first_mut() {
+                *rows = dataset.len() as i64;
+            }
+            let all = match logits.take() {
+                Some(all) => all,
+                None => Tensor::f_empty(&size, (part.kind(), part.device())).at("predict")?,
+            };
+            all.f_narrow(0, done, batch.len as i64).and_then(|mut rows| rows.f_copy_(&part)).at("predict")?;
+            done += batch.len as i64;
+            logits = Some(all);
         }
         Ok(())
     })?;
-    let classes = dataset.classes();
-    let (logits, y) = if logits.is_empty() {
-        let wide = net.classes().unwrap_or(classes as i64).max(1);
-        let empty = |shape: &[i64], kind| Tensor::f_zeros(shape, (kind, net.device())).at("predict");
-        (empty(&[0, wide], Kind::Float)?, empty(&[0], Kind::Int64)?)
-    } else {
-        (Tensor::f_cat(&logits, 0).at("predict")?, Tensor::f_cat(&labels, 0).at("predict")?)
+    let (classes, y) = (dataset.classes(), dataset.targets()?);
+    let logits = match logits {
+        Some(logits) => logits,
+        None => {
+            let wide = net.classes().unwrap_or(classes as i64).max(1);
+            Tensor::f_zeros([0, wide], (Kind::Float, net.device())).at("predict")?
+        }
     };
     Predictions::of("predict", &logits, &y, classes)
 }

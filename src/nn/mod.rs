@@ -12,7 +12,7 @@ mod make;
 mod net;
 mod parameter;
 mod parts;
-mod pickle;
+pub mod pickle;
 mod pool;
 pub mod pth;
 mod rows;

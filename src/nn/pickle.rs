@@ -1,137 +1,184 @@
-//! A reader of the pickles that `torch.save` writes: data only. Opcodes and names outside a short list are refused, so that
-//! nothing in a file can run.
+//! A reader of pickles that hold data only. Opcodes outside a short list are refused, and so are names that the dialect of the
+//! file (torch's state dicts, NumPy's arrays) does not know, so that nothing in a file can run.
 //!
-//! Containers live in one arena and values are handles, so that no file can make the reader recurse.
+//! Containers live in one arena and values are handles, so that no file can make the reader recurse. Texts are slices of the
+//! input: a pickle with an image archive in one string costs no second copy.
 
 use crate::runtime::{Error, Result};
 use std::collections::HashMap;
-use std::rc::Rc;
-use tch::Kind;
 
-/// A value of the pickle.
+/// A value of the pickle; `O` are the objects of its dialect.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub enum Value<'a, O> {
     None,
-    Bool,
+    Bool(bool),
     Int(i64),
     Float,
-    Text(Rc<str>),
+    Text(&'a str),
+    /// A string that is not UTF-8: what Python 2 calls a string, Python 3 bytes.
+    Bytes(&'a [u8]),
     /// A tuple or list, by its place in the arena.
     Sequence(usize),
     /// A dictionary, by its place in the arena.
     Dict(usize),
-    Storage(Rc<Storage>),
-    Tensor(Rc<Strided>),
-    Global(Global),
+    Object(O),
 }
 
-/// A storage of the archive: the entry `data/<key>`.
-#[derive(Debug)]
-pub struct Storage {
-    pub key: String,
-    pub kind: Kind,
-    pub count: i64,
-}
-
-/// A tensor: a storage seen through offset, shape and strides, unchecked.
-#[derive(Debug)]
-pub struct Strided {
-    pub storage: Rc<Storage>,
-    pub offset: i64,
-    pub size: Vec<i64>,
-    pub stride: Vec<i64>,
-}
-
-/// The names a file may mention.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    Storage(Kind),
-}
-
-impl Global {
-    fn named(module: &str, name: &str) -> Result<Self> {
-        Ok(match (module, name) {
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("torch", storage) => Self::Storage(match storage {
-                "FloatStorage" => Kind::Float,
-                "DoubleStorage" => Kind::Double,
-                "HalfStorage" => Kind::Half,
-                "BFloat16Storage" => Kind::BFloat16,
-                "LongStorage" => Kind::Int64,
-                "IntStorage" => Kind::Int,
-                "ShortStorage" => Kind::Int16,
-                "CharStorage" => Kind::Int8,
-                "ByteStorage" => Kind::Uint8,
-                "BoolStorage" => Kind::Bool,
-                _ => return Err(refused(module, name)),
-            }),
-            _ => return Err(refused(module, name)),
-        })
-    }
-}
-
-fn refused(module: &str, name: &str) -> Error {
-    Error::new("load", format!("the file asks for {module}.{name}, which is not part of a state dict; it was not run"))
-        .hint("save the weights alone: torch.save(net.state_dict(), path)")
-}
-
-fn corrupt(what: &str) -> Error {
-    Error::new("load", format!("the file's pickle is damaged: {what}"))
-}
-
-/// A pickle taken in: its value, and the arena that dictionaries point into.
-pub struct Pickle {
-    pub root: Value,
-    dicts: Vec<Vec<(Value, Value)>>,
-}
-
-impl Pickle {
-    /// Reads a pickle of protocol 2 to 5.
-    ///
-    /// # Errors
-    /// Opcodes and names that are not needed for tensors; damage.
-    pub fn read(bytes: &[u8]) -> Result<Self> {
-        let mut machine = Machine { bytes, ..Machine::default() };
-        let root = machine.run()?;
-        Ok(Self { root, dicts: machine.dicts })
-    }
-
-    /// The entries of a dictionary value.
-    pub fn entries(&self, value: &Value) -> Option<&[(Value, Value)]> {
-        match value {
-            Value::Dict(at) => self.dicts.get(*at).map(Vec::as_slice),
+impl<'a, O> Value<'a, O> {
+    /// A string's bytes, whether it is text or not.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        match self {
+            Value::Text(text) => Some(text.as_bytes()),
+            Value::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
 }
 
-#[derive(Default)]
-struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    stack: Vec<Value>,
-    /// Stack heights at the open marks.
-    marks: Vec<usize>,
-    memo: HashMap<u32, Value>,
-    sequences: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Value, Value)>>,
+/// What a kind of file may name, and what its names and calls stand for.
+pub trait Dialect<'a>: Sized {
+    /// Names and what calls of them make.
+    type Object: Clone;
+    /// The function the user called.
+    const OPERATION: &'static str;
+    /// What the file should hold, in words: "a state dict".
+    const CONTENT: &'static str;
+    /// What to do when it holds something else.
+    const HINT: &'static str;
+
+    /// The object that a name stands for, if it is one of those allowed.
+    fn global(module: &str, name: &str) -> Option<Self::Object>;
+
+    /// What calling `function` gives.
+    ///
+    /// # Errors
+    /// A call that the dialect does not know.
+    fn call(
+        arena: &mut Arena<'a, Self>,
+        function: &Value<'a, Self::Object>,
+        arguments: &Value<'a, Self::Object>,
+    ) -> Result<Value<'a, Self::Object>>;
+
+    /// What giving `object` a state makes of it.
+    ///
+    /// # Errors
+    /// An object that has no state.
+    fn state(
+        arena: &mut Arena<'a, Self>,
+        object: Value<'a, Self::Object>,
+        state: &Value<'a, Self::Object>,
+    ) -> Result<Value<'a, Self::Object>>;
+
+    /// What a reference to something outside the pickle stands for.
+    ///
+    /// # Errors
+    /// A reference the dialect does not know.
+    fn outside(arena: &Arena<'a, Self>, id: &Value<'a, Self::Object>) -> Result<Value<'a, Self::Object>>;
 }
 
-impl<'a> Machine<'a> {
+fn refused<'a, D: Dialect<'a>>(module: &str, name: &str) -> Error {
+    let message = format!("the file asks for {module}.{name}, which is not part of {}; it was not run", D::CONTENT);
+    Error::new(D::OPERATION, message).hint(D::HINT)
+}
+
+/// The error of a pickle that is damaged.
+pub fn corrupt<'a, D: Dialect<'a>>(what: &str) -> Error {
+    Error::new(D::OPERATION, format!("the file's pickle is damaged: {what}"))
+}
+
+/// A key and its value.
+pub type Entry<'a, O> = (Value<'a, O>, Value<'a, O>);
+
+/// The containers of a pickle.
+pub struct Arena<'a, D: Dialect<'a>> {
+    sequences: Vec<Vec<Value<'a, D::Object>>>,
+    dicts: Vec<Vec<Entry<'a, D::Object>>>,
+}
+
+impl<'a, D: Dialect<'a>> Arena<'a, D> {
+    /// The entries of a dictionary value.
+    pub fn entries(&self, value: &Value<'a, D::Object>) -> Option<&[Entry<'a, D::Object>]> {
+        match value {
+            Value::Dict(at) => self.dicts.get(*at).map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
+    /// The items of a tuple or list.
+    ///
+    /// # Errors
+    /// Any other value.
+    pub fn items(&self, value: &Value<'a, D::Object>) -> Result<&[Value<'a, D::Object>]> {
+        match value {
+            Value::Sequence(at) => self.sequences.get(*at).map(Vec::as_slice),
+            _ => None,
+        }
+        .ok_or_else(|| corrupt::<D>("a tuple is missing"))
+    }
+
+    /// The items of a tuple or list of integers.
+    ///
+    /// # Errors
+    /// Any other value.
+    pub fn integers(&self, value: &Value<'a, D::Object>) -> Result<Vec<i64>> {
+        let integer = |v: &Value<'a, D::Object>| {
+            if let Value::Int(n) = v { Ok(*n) } else { Err(corrupt::<D>("a number is missing")) }
+        };
+        self.items(value)?.iter().map(integer).collect()
+    }
+
+    /// A new, empty dictionary.
+    pub fn dict(&mut self) -> Value<'a, D::Object> {
+        self.dicts.push(vec![]);
+        Value::Dict(self.dicts.len() - 1)
+    }
+
+    fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) -> Value<'a, D::Object> {
+        self.sequences.push(items);
+        Value::Sequence(self.sequences.len() - 1)
+    }
+}
+
+/// A pickle taken in: its value, and the arena that containers point into.
+pub struct Pickle<'a, D: Dialect<'a>> {
+    pub root: Value<'a, D::Object>,
+    pub arena: Arena<'a, D>,
+}
+
+impl<'a, D: Dialect<'a>> Pickle<'a, D> {
+    /// Reads a pickle of protocol 2 to 5.
+    ///
+    /// # Errors
+    /// Opcodes and names that the dialect does not need; damage.
+    pub fn read(bytes: &'a [u8]) -> Result<Self> {
+        let arena = Arena { sequences: vec![], dicts: vec![] };
+        let mut machine = Machine { bytes, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), arena };
+        let root = machine.run()?;
+        Ok(Self { root, arena: machine.arena })
+    }
+}
+
+struct Machine<'a, D: Dialect<'a>> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a, D::Object>>,
+    /// Stack heights at the open marks.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value<'a, D::Object>>,
+    arena: Arena<'a, D>,
+}
+
+impl<'a, D: Dialect<'a>> Machine<'a, D> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let slice = end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| corrupt("it ends too early"))?;
+        let slice =
+            end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| corrupt::<D>("it ends too early"))?;
         self.at += length;
         Ok(slice)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.take(N)?.try_into().map_err(|_| corrupt("it ends too early"))
+        self.take(N)?.try_into().map_err(|_| corrupt::<D>("it ends too early"))
     }
 
     fn byte(&mut self) -> Result<u8> {
@@ -144,40 +191,46 @@ impl<'a> Machine<'a> {
 
     fn line(&mut self) -> Result<&'a str> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|b| *b == b'\n').ok_or_else(|| corrupt("a name without end"))?;
+        let length = rest.iter().position(|b| *b == b'\n').ok_or_else(|| corrupt::<D>("a name without end"))?;
         let line = self.take(length)?;
         self.at += 1;
-        std::str::from_utf8(line).map_err(|_| corrupt("a name that is not text"))
+        std::str::from_utf8(line).map_err(|_| corrupt::<D>("a name that is not text"))
     }
 
     fn text(&mut self, length: usize) -> Result<()> {
-        let bytes = self.take(length)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| corrupt("a string that is not UTF-8"))?;
-        self.stack.push(Value::Text(text.into()));
+        let text = std::str::from_utf8(self.take(length)?);
+        self.stack.push(Value::Text(text.map_err(|_| corrupt::<D>("a text that is not UTF-8"))?));
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Value> {
+    /// A string of Python 2 or bytes of Python 3.
+    fn string(&mut self, length: usize) -> Result<()> {
+        let bytes = self.take(length)?;
+        self.stack.push(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value<'a, D::Object>> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
-            return Err(corrupt("a value is missing"));
+            return Err(corrupt::<D>("a value is missing"));
         }
-        self.stack.pop().ok_or_else(|| corrupt("a value is missing"))
+        self.stack.pop().ok_or_else(|| corrupt::<D>("a value is missing"))
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Value>> {
+    fn since_mark(&mut self) -> Result<Vec<Value<'a, D::Object>>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
-        Ok(self.stack.split_off(mark.ok_or_else(|| corrupt("a mark is missing"))?))
+        Ok(self.stack.split_off(mark.ok_or_else(|| corrupt::<D>("a mark is missing"))?))
     }
 
-    fn sequence(&mut self, items: Vec<Value>) {
-        self.sequences.push(items);
-        self.stack.push(Value::Sequence(self.sequences.len() - 1));
+    fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) {
+        let sequence = self.arena.sequence(items);
+        self.stack.push(sequence);
     }
 
-    fn dict(&mut self, entries: Vec<(Value, Value)>) {
-        self.dicts.push(entries);
-        self.stack.push(Value::Dict(self.dicts.len() - 1));
+    fn dict(&mut self) {
+        let dict = self.arena.dict();
+        self.stack.push(dict);
     }
 
     fn tuple_of(&mut self, count: usize) -> Result<()> {
@@ -190,41 +243,41 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn extend(&mut self, items: Vec<Value>) -> Result<()> {
+    fn extend(&mut self, items: Vec<Value<'a, D::Object>>) -> Result<()> {
         match self.stack.last() {
             Some(Value::Sequence(at)) => {
-                let list = self.sequences.get_mut(*at).ok_or_else(|| corrupt("a list is missing"))?;
+                let list = self.arena.sequences.get_mut(*at).ok_or_else(|| corrupt::<D>("a list is missing"))?;
                 list.extend(items);
                 Ok(())
             }
-            _ => Err(corrupt("items without a list")),
+            _ => Err(corrupt::<D>("items without a list")),
         }
     }
 
-    fn insert(&mut self, items: Vec<Value>) -> Result<()> {
-        let Some(Value::Dict(at)) = self.stack.last() else { return Err(corrupt("entries without a dictionary")) };
-        let dict = self.dicts.get_mut(*at).ok_or_else(|| corrupt("a dictionary is missing"))?;
+    fn insert(&mut self, items: Vec<Value<'a, D::Object>>) -> Result<()> {
+        let Some(Value::Dict(at)) = self.stack.last() else { return Err(corrupt::<D>("entries without a dictionary")) };
+        let dict = self.arena.dicts.get_mut(*at).ok_or_else(|| corrupt::<D>("a dictionary is missing"))?;
         let mut items = items.into_iter();
         while let Some(key) = items.next() {
-            let value = items.next().ok_or_else(|| corrupt("a key without a value"))?;
+            let value = items.next().ok_or_else(|| corrupt::<D>("a key without a value"))?;
             dict.push((key, value));
         }
         Ok(())
     }
 
     fn remember(&mut self, key: u32) -> Result<()> {
-        let value = self.stack.last().cloned().ok_or_else(|| corrupt("nothing to remember"))?;
+        let value = self.stack.last().cloned().ok_or_else(|| corrupt::<D>("nothing to remember"))?;
         self.memo.insert(key, value);
         Ok(())
     }
 
     fn recall(&mut self, key: u32) -> Result<()> {
-        let value = self.memo.get(&key).cloned().ok_or_else(|| corrupt("a reference to nothing"))?;
+        let value = self.memo.get(&key).cloned().ok_or_else(|| corrupt::<D>("a reference to nothing"))?;
         self.stack.push(value);
         Ok(())
     }
 
-    fn run(&mut self) -> Result<Value> {
+    fn run(&mut self) -> Result<Value<'a, D::Object>> {
         loop {
             let opcode = self.byte()?;
             if opcode == b'.' {
@@ -238,7 +291,7 @@ impl<'a> Machine<'a> {
         match opcode {
             0x80 => match self.byte()? {
                 2..=5 => Ok(()),
-                version => Err(corrupt(&format!("protocol {version}"))),
+                version => Err(corrupt::<D>(&format!("protocol {version}"))),
             },
             0x95 => self.take(8).map(drop),
             b'(' => {
@@ -255,7 +308,7 @@ impl<'a> Machine<'a> {
 
     fn container(&mut self, opcode: u8) -> Result<()> {
         match opcode {
-            b'}' => self.dict(vec![]),
+            b'}' => self.dict(),
             b']' | b')' => self.sequence(vec![]),
             b't' | b'l' => {
                 let items = self.since_mark()?;
@@ -263,7 +316,7 @@ impl<'a> Machine<'a> {
             }
             b'd' => {
                 let items = self.since_mark()?;
-                self.dict(vec![]);
+                self.dict();
                 self.insert(items)?;
             }
             b'a' => {
@@ -312,7 +365,7 @@ impl<'a> Machine<'a> {
     fn scalar(&mut self, opcode: u8) -> Result<()> {
         let value = match opcode {
             b'N' => Value::None,
-            0x88 | 0x89 => Value::Bool,
+            0x88 | 0x89 => Value::Bool(opcode == 0x88),
             b'K' => Value::Int(i64::from(self.byte()?)),
             b'M' => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
             b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
@@ -324,26 +377,32 @@ impl<'a> Machine<'a> {
                 let length = usize::from(self.byte()?);
                 let bytes = self.take(length)?;
                 if length > 8 {
-                    return Err(corrupt("an integer of more than 64 bits"));
+                    return Err(corrupt::<D>("an integer of more than 64 bits"));
                 }
                 let sign = bytes.last().is_some_and(|last| *last >= 0x80);
                 let mut padded = [if sign { 0xff } else { 0 }; 8];
                 padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
                 Value::Int(i64::from_le_bytes(padded))
             }
-            b'X' | b'T' => {
+            b'X' => {
                 let length = self.word()? as usize;
                 return self.text(length);
             }
-            0x8c | b'U' => {
+            0x8c => {
                 let length = usize::from(self.byte()?);
                 return self.text(length);
             }
+            b'T' | b'B' => {
+                let length = self.word()? as usize;
+                return self.string(length);
+            }
+            b'U' | b'C' => {
+                let length = usize::from(self.byte()?);
+                return self.string(length);
+            }
             _ => {
-                let given = format!("the file's pickle uses opcode 0x{opcode:02x}, which a state dict does not need");
-                return Err(
-                    Error::new("load", given).hint("save the weights alone: torch.save(net.state_dict(), path)")
-                );
+                let given = format!("the file's pickle uses opcode 0x{opcode:02x}, which {} does not need", D::CONTENT);
+                return Err(Error::new(D::OPERATION, given).hint(D::HINT));
             }
         };
         self.stack.push(value);
@@ -351,79 +410,30 @@ impl<'a> Machine<'a> {
     }
 
     fn object(&mut self, opcode: u8) -> Result<()> {
-        match opcode {
+        let value = match opcode {
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.stack.push(Value::Global(Global::named(module, name)?));
+                Value::Object(D::global(module, name).ok_or_else(|| refused::<D>(module, name))?)
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Text(module), Value::Text(name)) = (module, name) else {
-                    return Err(corrupt("a name that is not text"));
+                    return Err(corrupt::<D>("a name that is not text"));
                 };
-                self.stack.push(Value::Global(Global::named(&module, &name)?));
+                Value::Object(D::global(module, name).ok_or_else(|| refused::<D>(module, name))?)
             }
             b'Q' => {
                 let id = self.pop()?;
-                let storage = self.storage(&id)?;
-                self.stack.push(storage);
+                D::outside(&self.arena, &id)?
             }
             b'R' => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
-                self.reduce(&function, &arguments)?;
+                D::call(&mut self.arena, &function, &arguments)?
             }
-            // The state of an ordered dictionary (its `_metadata`) is of no interest.
             _ => {
-                self.pop()?;
-                if !matches!(self.stack.last(), Some(Value::Dict(_))) {
-                    return Err(corrupt("state for something other than a dictionary"));
-                }
+                let (state, object) = (self.pop()?, self.pop()?);
+                D::state(&mut self.arena, object, &state)?
             }
-        }
-        Ok(())
-    }
-
-    fn items(&self, value: &Value) -> Result<&[Value]> {
-        match value {
-            Value::Sequence(at) => self.sequences.get(*at).map(Vec::as_slice),
-            _ => None,
-        }
-        .ok_or_else(|| corrupt("a tuple is missing"))
-    }
-
-    fn integers(&self, value: &Value) -> Result<Vec<i64>> {
-        let integer = |v: &Value| if let Value::Int(n) = v { Ok(*n) } else { Err(corrupt("a shape that is none")) };
-        self.items(value)?.iter().map(integer).collect()
-    }
-
-    fn storage(&self, id: &Value) -> Result<Value> {
-        match self.items(id)? {
-            [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), _, Value::Int(count)]
-                if &**tag == "storage" =>
-            {
-                let (key, kind, count) = (key.to_string(), *kind, *count);
-                Ok(Value::Storage(Rc::new(Storage { key, kind, count })))
-            }
-            _ => Err(corrupt("a reference that is not to a storage")),
-        }
-    }
-
-    fn reduce(&mut self, function: &Value, arguments: &Value) -> Result<()> {
-        let arguments = self.items(arguments)?;
-        let value = match (function, arguments) {
-            (Value::Global(Global::OrderedDict), []) => {
-                self.dict(vec![]);
-                return Ok(());
-            }
-            (
-                Value::Global(Global::RebuildTensor),
-                [Value::Storage(storage), Value::Int(offset), size, stride, Value::Bool, ..],
-            ) => {
-                let (size, stride) = (self.integers(size)?, self.integers(stride)?);
-                Value::Tensor(Rc::new(Strided { storage: storage.clone(), offset: *offset, size, stride }))
-            }
-            (Value::Global(Global::RebuildParameter), [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
-            _ => return Err(corrupt("a call that a state dict does not need")),
         };
         self.stack.push(value);
         Ok(())

@@ -1,13 +1,14 @@
 //! PyTorch's `.pth` files: a zip archive with the pickle `data.pkl` and one entry `data/<key>` for each storage.
 
-use super::pickle::{Pickle, Strided, Value};
+use super::pickle::{self, Arena, Dialect, Pickle, corrupt};
 use crate::runtime::{At, Error, Result};
 use crate::tensor::files::reason;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use tch::Tensor;
+use std::rc::Rc;
+use tch::{Kind, Tensor};
 use zip::{CompressionMethod, ZipArchive};
 
 /// Keys under which checkpoints keep their state dict.
@@ -15,6 +16,105 @@ const NESTS: [&str; 5] = ["state_dict", "model", "net", "model_state_dict", "mod
 
 /// Largest `data.pkl`: names and shapes alone are far smaller.
 const LARGEST_PICKLE: u64 = 64 << 20;
+
+/// A value of a `.pth` file's pickle.
+type Value<'a> = pickle::Value<'a, Object>;
+
+/// A storage of the archive: the entry `data/<key>`.
+#[derive(Debug)]
+struct Storage {
+    key: String,
+    kind: Kind,
+    count: i64,
+}
+
+/// A tensor: a storage seen through offset, shape and strides, unchecked.
+#[derive(Debug)]
+struct Strided {
+    storage: Rc<Storage>,
+    offset: i64,
+    size: Vec<i64>,
+    stride: Vec<i64>,
+}
+
+/// The names a file may mention, and what they make.
+#[derive(Debug, Clone)]
+enum Object {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    Kind(Kind),
+    Storage(Rc<Storage>),
+    Tensor(Rc<Strided>),
+}
+
+/// The pickles that `torch.save` writes of a state dict.
+struct StateDict;
+
+impl<'a> Dialect<'a> for StateDict {
+    type Object = Object;
+    const OPERATION: &'static str = "load";
+    const CONTENT: &'static str = "a state dict";
+    const HINT: &'static str = "save the weights alone: torch.save(net.state_dict(), path)";
+
+    fn global(module: &str, name: &str) -> Option<Object> {
+        Some(match (module, name) {
+            ("collections", "OrderedDict") => Object::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Object::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter") => Object::RebuildParameter,
+            ("torch", storage) => Object::Kind(match storage {
+                "FloatStorage" => Kind::Float,
+                "DoubleStorage" => Kind::Double,
+                "HalfStorage" => Kind::Half,
+                "BFloat16Storage" => Kind::BFloat16,
+                "LongStorage" => Kind::Int64,
+                "IntStorage" => Kind::Int,
+                "ShortStorage" => Kind::Int16,
+                "CharStorage" => Kind::Int8,
+                "ByteStorage" => Kind::Uint8,
+                "BoolStorage" => Kind::Bool,
+                _ => return None,
+            }),
+            _ => return None,
+        })
+    }
+
+    fn call(arena: &mut Arena<'a, Self>, function: &Value<'a>, arguments: &Value<'a>) -> Result<Value<'a>> {
+        Ok(match (function, arena.items(arguments)?) {
+            (Value::Object(Object::OrderedDict), []) => arena.dict(),
+            (
+                Value::Object(Object::RebuildTensor),
+                [Value::Object(Object::Storage(storage)), Value::Int(offset), size, stride, Value::Bool(_), ..],
+            ) => {
+                let (size, stride) = (arena.integers(size)?, arena.integers(stride)?);
+                let storage = Rc::clone(storage);
+                Value::Object(Object::Tensor(Rc::new(Strided { storage, offset: *offset, size, stride })))
+            }
+            (Value::Object(Object::RebuildParameter), [tensor @ Value::Object(Object::Tensor(_)), ..]) => {
+                tensor.clone()
+            }
+            _ => return Err(corrupt::<Self>("a call that a state dict does not need")),
+        })
+    }
+
+    /// The state of an ordered dictionary (its `_metadata`) is of no interest.
+    fn state(_arena: &mut Arena<'a, Self>, object: Value<'a>, _state: &Value<'a>) -> Result<Value<'a>> {
+        match object {
+            Value::Dict(_) => Ok(object),
+            _ => Err(corrupt::<Self>("state for something other than a dictionary")),
+        }
+    }
+
+    fn outside(arena: &Arena<'a, Self>, id: &Value<'a>) -> Result<Value<'a>> {
+        match arena.items(id)? {
+            [Value::Text("storage"), Value::Object(Object::Kind(kind)), Value::Text(key), _, Value::Int(count)] => {
+                let storage = Storage { key: (*key).to_string(), kind: *kind, count: *count };
+                Ok(Value::Object(Object::Storage(Rc::new(storage))))
+            }
+            _ => Err(corrupt::<Self>("a reference that is not to a storage")),
+        }
+    }
+}
 
 /// Reads the tensors of a state dict, or of a checkpoint that holds one, in the file's order, on the CPU.
 ///
@@ -27,7 +127,7 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     if archive.entry("byteorder", Some(64)).is_ok_and(|order| order.starts_with(b"big")) {
         return Err(Error::file("load", path, "written on a big-endian machine"));
     }
-    let pickle = Pickle::read(&bytes).map_err(|error| about(path, error))?;
+    let pickle = Pickle::<StateDict>::read(&bytes).map_err(|error| about(path, error))?;
     let named = state_dict(&pickle).ok_or_else(|| {
         Error::file("load", path, "holds no state dict").hint("save one with torch.save(net.state_dict(), path)")
     })?;
@@ -56,20 +156,20 @@ fn about(path: &Path, error: Error) -> Error {
 }
 
 /// The named tensors of the root dictionary, or of the one that a checkpoint keeps under a usual name.
-fn state_dict(pickle: &Pickle) -> Option<Vec<(String, &Strided)>> {
-    let root = pickle.entries(&pickle.root)?;
+fn state_dict<'p>(pickle: &'p Pickle<'_, StateDict>) -> Option<Vec<(String, &'p Strided)>> {
+    let root = pickle.arena.entries(&pickle.root)?;
     let direct = tensors(root);
     if !direct.is_empty() || root.is_empty() {
         return Some(direct);
     }
-    let nested = |nest: &&str| root.iter().find(|(key, _)| matches!(key, Value::Text(text) if &**text == *nest));
+    let nested = |nest: &&str| root.iter().find(|(key, _)| matches!(key, Value::Text(text) if text == nest));
     let (_, inner) = NESTS.iter().find_map(nested)?;
-    Some(tensors(pickle.entries(inner)?)).filter(|found| !found.is_empty())
+    Some(tensors(pickle.arena.entries(inner)?)).filter(|found| !found.is_empty())
 }
 
-fn tensors(entries: &[(Value, Value)]) -> Vec<(String, &Strided)> {
+fn tensors<'p>(entries: &'p [(Value<'_>, Value<'_>)]) -> Vec<(String, &'p Strided)> {
     let named = entries.iter().filter_map(|(key, value)| match (key, value) {
-        (Value::Text(name), Value::Tensor(tensor)) => Some((name.to_string(), &**tensor)),
+        (Value::Text(name), Value::Object(Object::Tensor(tensor))) => Some(((*name).to_string(), &**tensor)),
         _ => None,
     });
     named.collect()
@@ -246,13 +346,13 @@ mod tests {
         let mut pickle = vec![];
         zip.by_name("plain/data.pkl").unwrap().read_to_end(&mut pickle).unwrap();
         for length in 0..pickle.len() {
-            assert!(Pickle::read(&pickle[..length]).is_err());
+            assert!(Pickle::<StateDict>::read(&pickle[..length]).is_err());
         }
         for at in 0..pickle.len() {
             for flip in [1, 0x40, 0xff] {
                 let mut changed = pickle.clone();
                 changed[at] ^= flip;
-                if let Ok(read) = Pickle::read(&changed) {
+                if let Ok(read) = Pickle::<StateDict>::read(&changed) {
                     state_dict(&read).unwrap_or_default().iter().for_each(|(_, strided)| drop(check(strided)));
                 }
             }

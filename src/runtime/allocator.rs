@@ -27,3 +27,12 @@ fn keep() {
         unsafe { libc::mallopt(parameter, value) };
     }
 }
+
+/// Hands what is free back to the kernel all the same: after work that needs much memory once, such as decoding a data set.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call only tells the kernel which pages hold nothing.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

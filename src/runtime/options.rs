@@ -155,6 +155,14 @@ impl Options {
         }
     }
 
+    /// A boolean that has no default.
+    pub fn maybe_flag(&mut self, key: &str) -> Result<Option<bool>> {
+        match self.take(key, "bool", "()") {
+            None => Ok(None),
+            Some(value) => value.as_bool().map(Some).map_err(|_| self.wrong(key, "true or false", &value)),
+        }
+    }
+
     /// One of a list of words.
     pub fn choice(&mut self, key: &str, default: &str, choices: &[&str]) -> Result<String> {
         let list = choices.iter().map(|c| format!("{c:?}")).collect::<Vec<_>>().join(" | ");

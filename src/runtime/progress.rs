@@ -1,6 +1,6 @@
 //! Progress bars on stderr; plain lines once in a while where stderr is no terminal.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ pub struct Task {
     started: Instant,
     spoke: Instant,
     note: String,
+    /// Whether steps are bytes.
+    bytes: bool,
 }
 
 impl Progress {
@@ -29,18 +31,31 @@ impl Progress {
 
     /// Starts a piece of work of `total` steps.
     pub fn start(&self, name: &str, total: usize) -> Task {
+        let style = "{prefix} {pos}/{len} {bar:20.cyan/dim} {percent:>3} % {msg} {elapsed:.dim}";
+        self.begin(name, total as u64, style, false)
+    }
+
+    /// Starts to move `total` bytes, of which `done` are there already.
+    pub fn transfer(&self, name: &str, total: u64, done: u64) -> Task {
+        let style = "{prefix} {bytes}/{total_bytes} {bar:20.cyan/dim} {percent:>3} % {bytes_per_sec} {eta:.dim}";
+        let task = self.begin(name, total, style, true);
+        task.bar.set_position(done);
+        task.bar.reset_eta();
+        task
+    }
+
+    fn begin(&self, name: &str, total: u64, style: &str, bytes: bool) -> Task {
         let bar = if self.quiet || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            self.bars.add(ProgressBar::new(total as u64))
+            self.bars.add(ProgressBar::new(total))
         };
-        bar.set_length(total as u64);
-        let style =
-            ProgressStyle::with_template("{prefix} {pos}/{len} {bar:20.cyan/dim} {percent:>3} % {msg} {elapsed:.dim}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
+        bar.set_length(total);
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("━━─"));
         bar.set_prefix(name.to_string());
         let now = Instant::now();
-        Task { bar, name: name.into(), quiet: self.quiet, started: now, spoke: now, note: String::new() }
+        Task { bar, name: name.into(), quiet: self.quiet, started: now, spoke: now, note: String::new(), bytes }
     }
 
     /// Prints a line of the script's output without garbling the bars.
@@ -68,13 +83,29 @@ impl Progress {
 impl Task {
     /// One step further; `note` is shown behind the bar.
     pub fn step(&mut self, note: &str) {
-        self.bar.inc(1);
         self.note = note.to_string();
         self.bar.set_message(format!("· {note}"));
+        self.by(1);
+    }
+
+    /// `count` steps further.
+    pub fn by(&mut self, count: usize) {
+        self.bar.inc(count as u64);
         let plain = self.bar.is_hidden() && !self.quiet && self.spoke.elapsed() > Duration::from_secs(10);
         if plain {
             self.spoke = Instant::now();
-            eprintln!("{} {}/{} · {note}", self.name, self.bar.position(), self.bar.length().unwrap_or(0));
+            eprintln!("{}", self.line());
+        }
+    }
+
+    /// How far it is, in a line.
+    fn line(&self) -> String {
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let note = if self.note.is_empty() { String::new() } else { format!(" · {}", self.note) };
+        if self.bytes {
+            format!("{} {}/{}{note}", self.name, DecimalBytes(done), DecimalBytes(total))
+        } else {
+            format!("{} {done}/{total}{note}", self.name)
         }
     }
 
@@ -85,12 +116,11 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         // Read first: finishing moves the bar to its end, also after an interrupt.
-        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let (done, line) = (self.bar.position(), self.line());
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
         if !self.quiet && seconds > 0.5 && done > 0 {
-            let note = if self.note.is_empty() { String::new() } else { format!(" · {}", self.note) };
-            eprintln!("{} {done}/{total}{note} · {seconds:.1} s", self.name);
+            eprintln!("{line} · {seconds:.1} s");
         }
     }
 }

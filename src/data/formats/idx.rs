@@ -2,6 +2,7 @@
 //!
 //! Big-endian: two zero bytes, the type (8: u8), the number of dimensions, one u32 a dimension, then the elements.
 
+use super::Decoded;
 use crate::runtime::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -37,6 +38,28 @@ pub fn read(path: &Path, rank: usize) -> Result<Idx> {
         parse(source, rank, Some(length))
     }
     .map_err(fail)
+}
+
+/// Images and labels that belong together, as one channel.
+///
+/// # Errors
+/// Those of [`read`]; counts that differ; labels that are not below `classes`.
+pub fn pair(image_file: &Path, label_file: &Path, classes: u8) -> Result<Decoded> {
+    let (images, labels) = (read(image_file, 3)?, read(label_file, 1)?);
+    if images.dims.contains(&0) {
+        return Err(Error::file("dataset", image_file, format!("no images in it (dimensions {:?})", images.dims)));
+    }
+    if images.dims[0] != labels.dims[0] {
+        let message = format!("{} labels for the {} images beside it", labels.dims[0], images.dims[0]);
+        return Err(Error::file("dataset", label_file, message));
+    }
+    if let Some(place) = labels.bytes.iter().position(|label| *label >= classes) {
+        let message = format!("label {} of image {place} is outside 0..{classes}", labels.bytes[place]);
+        return Err(Error::file("dataset", label_file, message));
+    }
+    let shape = [1, images.dims[1], images.dims[2]];
+    let labels = labels.bytes.into_iter().map(u16::from).collect();
+    Decoded { shape, images: images.bytes, labels, order: vec![] }.checked(image_file)
 }
 
 /// Reads header and elements; `length` is the size of the whole file where it is known beforehand.

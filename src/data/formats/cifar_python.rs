@@ -1,0 +1,220 @@
+//! CIFAR-10 and CIFAR-100, Python version: pickles of a dictionary with `data` (u8, [n, 3072]) and `labels` or
+//! `fine_labels`. Only what a NumPy array needs is taken from a pickle; nothing in it can run.
+
+use super::cifar::{Kind, PIXELS, SHAPE, joined, labelled};
+use super::{Decoded, members};
+use crate::nn::pickle::{self, Arena, Dialect, Pickle, corrupt};
+use crate::runtime::{Error, Result};
+use std::path::Path;
+use std::rc::Rc;
+
+type Value<'a> = pickle::Value<'a, Object<'a>>;
+
+/// A two-dimensional array of bytes within the pickle.
+#[derive(Debug)]
+struct Array<'a> {
+    rows: usize,
+    columns: usize,
+    /// Column after column instead of row after row.
+    fortran: bool,
+    bytes: &'a [u8],
+}
+
+/// The names a file may mention, and what they make.
+#[derive(Debug, Clone)]
+enum Object<'a> {
+    Reconstruct,
+    ArrayType,
+    ElementType,
+    /// The element type u8.
+    Bytes,
+    /// An array without its content.
+    Empty,
+    Array(Rc<Array<'a>>),
+}
+
+/// The pickles of dictionaries with NumPy arrays of bytes.
+struct Batch;
+
+impl<'a> Dialect<'a> for Batch {
+    type Object = Object<'a>;
+    const OPERATION: &'static str = "dataset";
+    const CONTENT: &'static str = "a CIFAR batch";
+    const HINT: &'static str =
+        "fetch the file again: lethe data fetch NAME takes the binary version, which has no pickles";
+
+    fn global(module: &str, name: &str) -> Option<Object<'a>> {
+        match (module, name) {
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Object::Reconstruct),
+            ("numpy", "ndarray") => Some(Object::ArrayType),
+            ("numpy", "dtype") => Some(Object::ElementType),
+            _ => None,
+        }
+    }
+
+    fn call(arena: &mut Arena<'a, Self>, function: &Value<'a>, arguments: &Value<'a>) -> Result<Value<'a>> {
+        let made = match (function, arena.items(arguments)?) {
+            (Value::Object(Object::Reconstruct), [Value::Object(Object::ArrayType), ..]) => Object::Empty,
+            (Value::Object(Object::ElementType), [name, ..]) if name.bytes().is_some_and(is_byte) => Object::Bytes,
+            (Value::Object(Object::ElementType), _) => {
+                return Err(corrupt::<Self>("its array is not of unsigned bytes"));
+            }
+            _ => return Err(corrupt::<Self>("a call that a CIFAR batch does not need")),
+        };
+        Ok(Value::Object(made))
+    }
+
+    fn state(arena: &mut Arena<'a, Self>, object: Value<'a>, state: &Value<'a>) -> Result<Value<'a>> {
+        match object {
+            Value::Object(Object::Bytes) => Ok(object),
+            Value::Object(Object::Empty) => array(arena, state),
+            _ => Err(corrupt::<Self>("state for something other than an array")),
+        }
+    }
+
+    fn outside(_arena: &Arena<'a, Self>, _id: &Value<'a>) -> Result<Value<'a>> {
+        Err(corrupt::<Self>("a reference to something outside the file"))
+    }
+}
+
+fn is_byte(name: &[u8]) -> bool {
+    matches!(name, b"u1" | b"|u1" | b"uint8")
+}
+
+/// The array of a state `(version, shape, dtype, fortran order, bytes)`.
+fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
+    let [_, shape, Value::Object(Object::Bytes), Value::Bool(fortran), content] = arena.items(state)? else {
+        return Err(corrupt::<Batch>("an array without its content"));
+    };
+    let bytes = content.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?;
+    let sizes: Vec<usize> = arena.integers(shape)?.iter().filter_map(|n| usize::try_from(*n).ok()).collect();
+    let (rows, columns) = match *sizes {
+        [rows, columns] => (rows, columns),
+        _ => return Err(corrupt::<Batch>("its array has no two dimensions")),
+    };
+    if rows.checked_mul(columns) != Some(bytes.len()) {
+        let message = format!("an array of {rows} x {columns} has {} bytes", bytes.len());
+        return Err(corrupt::<Batch>(&message));
+    }
+    Ok(Value::Object(Object::Array(Rc::new(Array { rows, columns, fortran: *fortran, bytes }))))
+}
+
+/// The members of the Python archive: those to train on, then the one to test on.
+pub fn member_names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Ten => &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"],
+        Kind::Hundred => &["train", "test"],
+    }
+}
+
+/// The training and the test part, from `cifar-*-python.tar.gz` or the folder it unpacks to.
+///
+/// # Errors
+/// Members that are missing or damaged, ask for anything but arrays, or have labels beyond the classes.
+pub fn read(path: &Path, kind: Kind) -> Result<Vec<Decoded>> {
+    let names = member_names(kind);
+    let mut parts = vec![Decoded::default(); names.len()];
+    members::each(path, names, |place, bytes| {
+        let name = names.get(place).copied().unwrap_or_default();
+        let part = batch(&bytes, kind).map_err(|error| within(path, name, error))?;
+        if let Some(slot) = parts.get_mut(place) {
+            *slot = part;
+        }
+        Ok(())
+    })?;
+    joined(parts, path)
+}
+
+/// Puts file and member into a message.
+fn within(path: &Path, name: &str, error: Error) -> Error {
+    match error {
+        Error::Fault(mut fault) => {
+            fault.message = format!("{}: {name}: {}", path.display(), fault.message);
+            Error::Fault(fault)
+        }
+        other => other,
+    }
+}
+
+/// Images and labels of one pickle.
+fn batch(bytes: &[u8], kind: Kind) -> Result<Decoded> {
+    let pickle = Pickle::<Batch>::read(bytes)?;
+    let find = |wanted: &str| {
+        let entries = pickle.arena.entries(&pickle.root).unwrap_or_default();
+        entries.iter().find(|(key, _)| key.bytes() == Some(wanted.as_bytes())).map(|(_, value)| value)
+    };
+    let missing = |what: &str| Error::new("dataset", format!("the pickle has no `{what}`"));
+    let key = if kind == Kind::Ten { "labels" } else { "fine_labels" };
+    let Some(Value::Object(Object::Array(data))) = find("data") else { return Err(missing("data")) };
+    let labels = pickle.arena.integers(find(key).ok_or_else(|| missing(key))?)?;
+    if data.columns != PIXELS || data.rows != labels.len() {
+        let message = format!(
+            "`data` is {} x {}, its {} labels call for {} x {PIXELS}",
+            data.rows,
+            data.columns,
+            labels.len(),
+            labels.len()
+        );
+        return Err(Error::new("dataset", message));
+    }
+    let label = |(number, label): (usize, &i64)| labelled(*label, number, kind).map_err(|e| Error::new("dataset", e));
+    let labels = labels.iter().enumerate().map(label).collect::<Result<Vec<u16>>>()?;
+    Ok(Decoded { shape: SHAPE, images: rows(data), labels, order: vec![] })
+}
+
+/// The array row after row.
+fn rows(array: &Array<'_>) -> Vec<u8> {
+    if !array.fortran {
+        return array.bytes.to_vec();
+    }
+    let mut images = vec![0; array.bytes.len()];
+    for (column, values) in array.bytes.chunks_exact(array.rows.max(1)).enumerate() {
+        for (row, value) in values.iter().enumerate() {
+            if let Some(pixel) = images.get_mut(row * array.columns + column) {
+                *pixel = *value;
+            }
+        }
+    }
+    images
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prefix_and_every_changed_byte_of_a_batch_is_read_without_harm() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sets/cifar10");
+        let mut sound = vec![];
+        members::each(&folder.join("cifar-10-python.tar.gz"), &["test_batch"], |_, bytes| {
+            sound = bytes;
+            Ok(())
+        })
+        .unwrap();
+        assert!(batch(&sound, Kind::Ten).is_ok());
+        for length in (0..sound.len()).step_by(7) {
+            assert!(batch(&sound[..length], Kind::Ten).is_err(), "{length} bytes were accepted");
+        }
+        for at in 0..sound.len().min(400) {
+            for flip in [1, 0x40, 0xff] {
+                let mut changed = sound.clone();
+                changed[at] ^= flip;
+                let _ = batch(&changed, Kind::Ten);
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_numpys_are_refused_and_not_run() {
+        let error = batch(b"\x80\x02cos\nsystem\nU\x02ls\x85R.", Kind::Ten).unwrap_err().to_string();
+        assert!(error.contains("os.system") && error.contains("it was not run"), "{error}");
+        let error = batch(b"\x80\x02i__builtin__\neval\n.", Kind::Ten).unwrap_err().to_string();
+        assert!(error.contains("opcode 0x69"), "{error}");
+    }
+
+    #[test]
+    fn an_array_in_fortran_order_is_turned() {
+        let array = Array { rows: 2, columns: 3, fortran: true, bytes: &[1, 4, 2, 5, 3, 6] };
+        assert_eq!(rows(&array), [1, 2, 3, 4, 5, 6]);
+    }
+}

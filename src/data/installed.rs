@@ -1,0 +1,179 @@
+//! Which data sets are here: complete, with files missing, or not at all. Lists, `lethe doctor`, `lethe data` and `dataset`
+//! all ask here.
+
+use super::folders;
+use super::known::{File, Form, Known};
+use crate::runtime::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Where Debian's packages put data sets.
+const SYSTEM: &str = "/usr/share/datasets";
+
+/// A data set with all files of one of its forms.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The form.
+    pub form: &'static Form,
+    /// The folder that the files' names are relative to.
+    pub folder: PathBuf,
+    /// The files (or folders) of the form, in its order.
+    pub files: Vec<PathBuf>,
+}
+
+/// Whether a data set can be used.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// All files are there.
+    Complete(Found),
+    /// A folder has some of the files.
+    Incomplete {
+        /// The folder.
+        folder: PathBuf,
+        /// The names of those it lacks.
+        missing: Vec<&'static str>,
+    },
+    /// No folder has any.
+    Absent,
+}
+
+/// Where the files of a data set belong: what `lethe data fetch` fills.
+///
+/// # Errors
+/// A configuration file that cannot be read.
+pub fn home(known: &Known) -> Result<PathBuf> {
+    Ok(folders::data()?.join(known.name))
+}
+
+/// Where files are looked for, in this order.
+fn candidates(known: &Known) -> Result<Vec<PathBuf>> {
+    let data = folders::data()?;
+    let mut all = vec![data.join(known.name)];
+    all.extend(known.places.iter().map(|place| if place.is_empty() { data.clone() } else { data.join(place) }));
+    all.push(Path::new(SYSTEM).join(known.name));
+    all.push(folders::cache().join("datasets").join(known.name));
+    Ok(all)
+}
+
+/// The file in a folder; a gzipped one may also be there unpacked.
+pub fn existing(folder: &Path, file: &File) -> Option<PathBuf> {
+    let plain = file.name.strip_suffix(".gz").filter(|_| file.content_md5.is_some());
+    [Some(file.name), plain].into_iter().flatten().map(|name| folder.join(name)).find(|path| path.exists())
+}
+
+/// Looks in every folder for every form; the first complete one counts.
+///
+/// # Errors
+/// A configuration file that cannot be read.
+pub fn state(known: &'static Known) -> Result<State> {
+    Ok(state_in(known, &candidates(known)?))
+}
+
+fn state_in(known: &'static Known, folders: &[PathBuf]) -> State {
+    let mut nearest: Option<(usize, State)> = None;
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        for form in known.forms {
+            let there: Vec<Option<PathBuf>> = form.files.iter().map(|file| existing(folder, file)).collect();
+            let files: Vec<PathBuf> = there.iter().flatten().cloned().collect();
+            if files.len() == form.files.len() {
+                return State::Complete(Found { form, folder: folder.clone(), files });
+            }
+            if !files.is_empty() && nearest.as_ref().is_none_or(|(most, _)| files.len() > *most) {
+                let missing = form.files.iter().zip(&there).filter(|(_, path)| path.is_none());
+                let missing = missing.map(|(file, _)| file.name).collect();
+                nearest = Some((files.len(), State::Incomplete { folder: folder.clone(), missing }));
+            }
+        }
+    }
+    nearest.map_or(State::Absent, |(_, state)| state)
+}
+
+/// A data set that has to be there.
+///
+/// # Errors
+/// One that says what is missing, what to run, and which file to put where.
+pub fn require(known: &'static Known) -> Result<Found> {
+    match state(known)? {
+        State::Complete(found) => Ok(found),
+        State::Incomplete { folder, missing } => {
+            let message = format!("{} is incomplete: {} lacks {}", known.name, folder.display(), missing.join(", "));
+            Err(Error::new("dataset", message).hint(advice(known)).word(known.name))
+        }
+        State::Absent => {
+            let looked: Vec<String> = candidates(known)?.iter().map(|folder| folder.display().to_string()).collect();
+            Err(Error::new("dataset", format!("{} is not here", known.name))
+                .note(format!("looked in {}", looked.join(", ")))
+                .hint(advice(known))
+                .word(known.name))
+        }
+    }
+}
+
+/// How to get a data set, in a line: what to run, or which files to put where.
+pub fn advice(known: &Known) -> String {
+    let folder = home(known).map_or_else(|_| "the data folder".into(), |folder| folder.display().to_string());
+    let names: Vec<&str> =
+        known.forms.first().map_or(&[][..], |form| form.files).iter().map(|file| file.name).collect();
+    let bytes: u64 = known.forms.first().map_or(&[][..], |form| form.files).iter().filter_map(|file| file.bytes).sum();
+    let from = known.urls.first().copied().unwrap_or_default();
+    format!(
+        "run `lethe data fetch {}` ({}), or put {} (from {from}) into {folder}",
+        known.name,
+        megabytes(bytes),
+        names.join(", ")
+    )
+}
+
+/// A size for people: `170 MB`.
+pub fn megabytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        1_000_000..10_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.0} MB", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::known::find;
+
+    #[test]
+    fn a_form_counts_when_all_of_its_files_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = find("mnist").unwrap();
+        let state = || state_in(known, &[folder.path().to_path_buf()]);
+        let put = |name: &str| std::fs::write(folder.path().join(name), "x").unwrap();
+        assert!(matches!(state(), State::Absent));
+        put("train-images-idx3-ubyte.gz");
+        put("train-labels-idx1-ubyte");
+        put("t10k-images-idx3-ubyte.gz");
+        let State::Incomplete { missing, .. } = state() else { panic!("{:?}", state()) };
+        assert_eq!(missing, ["t10k-labels-idx1-ubyte.gz"]);
+        put("t10k-labels-idx1-ubyte");
+        let State::Complete(found) = state() else { panic!("{:?}", state()) };
+        assert_eq!(found.files[1], folder.path().join("train-labels-idx1-ubyte"));
+    }
+
+    #[test]
+    fn any_complete_form_is_taken_before_a_part_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = find("cifar10").unwrap();
+        for file in known.forms[3].files {
+            let path = folder.path().join(file.name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        std::fs::create_dir_all(folder.path().join("cifar-10-batches-bin")).unwrap();
+        std::fs::write(folder.path().join("cifar-10-batches-bin/test_batch.bin"), "x").unwrap();
+        let State::Complete(found) = state_in(known, &[folder.path().to_path_buf()]) else { panic!("incomplete") };
+        assert_eq!(found.form.reader, known.forms[3].reader);
+    }
+
+    #[test]
+    fn advice_names_the_command_the_files_and_their_place() {
+        let text = advice(find("svhn").unwrap());
+        for part in ["lethe data fetch svhn", "246 MB", "train_32x32.mat, test_32x32.mat", "ufldl", "/svhn"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Datasets from folders of pictures: `root/class/*.png|jpg`, alone or below `train`, `test` and `valid`.
+
+use super::dataset::Dataset;
+use super::decoded;
+use super::division::{Nature, Preparation};
+use super::formats::class_folders::Tree;
+use super::formats::picture::Target;
+use super::own::constants;
+use super::parts::Data;
+use super::sources::{Character, divided, stored};
+use crate::runtime::{Error, Options, Result, Run, options};
+use rhai::{Array, Dynamic};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// The names that a folder of pictures to validate with may have.
+const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
+
+/// Rows or columns that pictures may be resized to.
+const LARGEST_SIDE: i64 = 4096;
+
+/// How pictures are taken.
+struct Taking {
+    /// Rows and columns; none: those of the first picture, which all must have.
+    size: Option<(usize, usize)>,
+    channels: usize,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    name: String,
+}
+
+impl Taking {
+    fn read(o: &mut Options, operation: &str, root: &Path) -> Result<Self> {
+        let size = size(operation, o.take("size", "int or [rows, columns]", "()"))?;
+        let grey = o.flag("grey", false)?;
+        let mean = constants(operation, "mean", o.take("mean", "number or array", "()"))?;
+        let std = constants(operation, "std", o.take("std", "number or array", "()"))?;
+        let own = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = o.text("name", &own)?;
+        Ok(Self { size, channels: if grey { 1 } else { 3 }, mean, std, name })
+    }
+
+    fn target(&self, tree: &Tree) -> Result<Target> {
+        let (height, width) = self.size.map_or_else(|| tree.first_size(), Ok)?;
+        Ok(Target { channels: self.channels, height, width, resize: self.size.is_some() })
+    }
+
+    fn character(&self, tree: &Tree) -> Character {
+        let (mean, std) = (self.mean.clone(), self.std.clone());
+        Character { name: self.name.clone(), class_names: tree.classes.clone(), mean, std, balanced: None }
+    }
+
+    /// The pictures of some trees, from the cache or decoded now.
+    fn images(&self, parts: &[(&str, Tree)], run: &Run) -> Result<Vec<decoded::Images>> {
+        let Some((_, first)) = parts.first() else { return Ok(vec![]) };
+        let target = self.target(first)?;
+        let mut checksum = Sha256::new();
+        checksum.update(format!("{target:?}"));
+        for (_, tree) in parts {
+            checksum.update(tree.fingerprint()?);
+        }
+        let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
+        let checksum = super::checksum::hex(&checksum.finalize());
+        decoded::parts(run, "pictures", &checksum, &names, || {
+            parts.iter().map(|(part, tree)| tree.decode(target, &format!("{} ({part})", self.name), run)).collect()
+        })
+    }
+}
+
+/// One side or both.
+fn size(operation: &str, value: Option<Dynamic>) -> Result<Option<(usize, usize)>> {
+    let Some(value) = value else { return Ok(None) };
+    let wrong = || {
+        let given = options::describe(&value);
+        let message = format!("`size` must be an integer or [rows, columns] within 1..={LARGEST_SIDE}, got {given}");
+        Error::new(operation, message).word("size")
+    };
+    let sides = match value.clone().try_cast::<Array>() {
+        Some(sides) => sides,
+        None => vec![value.clone(), value.clone()],
+    };
+    let sides: Option<Vec<i64>> = sides.iter().map(options::as_integer).collect();
+    match sides.as_deref() {
+        Some([rows, columns]) if [rows, columns].iter().all(|side| (1..=LARGEST_SIDE).contains(*side)) => {
+            Ok(Some((*rows as usize, *columns as usize)))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Gives errors of the readers the name of the function that was called, and advice about sizes.
+fn called(operation: &str, error: Error) -> Error {
+    match error {
+        Error::Fault(mut fault) => {
+            fault.operation = operation.into();
+            if fault.message.contains("pixels, expected") {
+                fault.hint = "pictures of different sizes: `size` resizes them".into();
+            }
+            Error::Fault(fault)
+        }
+        other => other,
+    }
+}
+
+/// A dataset of one folder of class folders.
+///
+/// # Errors
+/// A folder without pictures, pictures that are damaged or of different sizes, wrong options.
+pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
+    let taking = Taking::read(&mut o, "load_dataset", root)?;
+    o.finish()?;
+    let read = || {
+        let tree = Tree::of(root, None)?;
+        let character = taking.character(&tree);
+        let images = taking.images(&[("all", tree)], run)?;
+        let all = images.first().ok_or_else(|| Error::file("load_dataset", root, "no pictures"))?;
+        stored(&character, all, None, run.device())
+    };
+    read().map_err(|error| called("load_dataset", error))
+}
+
+/// A data set of a folder with `train`, `test` and perhaps a folder to validate with.
+///
+/// # Errors
+/// Folders that are missing or have different classes; those of [`dataset`].
+pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
+    let own = VALIDATION.iter().find(|name| root.join(name).is_dir());
+    let taking = Taking::read(&mut o, "load_data", root)?;
+    let nature =
+        Nature { name: &taking.name, validates: own.is_some(), balanced: None, fixed: own.is_some(), own: true };
+    let preparation = Preparation::take(&mut o, nature).map_err(|error| called("load_data", error))?;
+    o.finish()?;
+    let missing = ["train", "test"].into_iter().find(|part| !root.join(part).is_dir());
+    if let Some(part) = missing {
+        let message = format!("has no folder `{part}`: `train` and `test` are expected, each with one folder a class");
+        return Err(Error::file("load_data", root, message)
+            .hint("load_dataset(folder) reads one folder of classes; data_from(train, validation, test) joins parts"));
+    }
+    let read = || {
+        let train = Tree::of(&root.join("train"), None)?;
+        let test = Tree::of(&root.join("test"), Some(&train.classes))?;
+        let character = taking.character(&train);
+        let mut parts = vec![("test", test)];
+        if let Some(name) = own {
+            parts.push(("validation", Tree::of(&root.join(name), Some(&train.classes))?));
+        }
+        parts.insert(0, ("train", train));
+        let label = format!("{} {:?} {:?}", taking.name, taking.mean, taking.std);
+        divided(&character, taking.images(&parts, run)?, preparation, &label, run.device())
+    };
+    read().map_err(|error| called("load_data", error))
+}
+
+/// What scripts see.
+#[rhai::export_module]
+#[allow(clippy::unwrap_used)]
+pub mod script {
+    use crate::runtime::{Options, Run, Script};
+    use rhai::{Map, NativeCallContext};
+    use std::path::Path;
+
+    type Dataset = crate::data::Dataset;
+    type Data = crate::data::Data;
+
+    /// A dataset from a file or from a folder of pictures.
+    ///
+    /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes`,
+    /// `mean`, `std` and `scale`. A folder has one folder of PNG or JPEG files for each class; classes are numbered in the
+    /// order of their names. Decoded pictures are kept below the cache folder. They are divided by 255 and, where `mean` and
+    /// `std` are given, normalised.
+    ///
+    /// # Options
+    /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
+    ///   have to have one size
+    /// - `grey` (bool, false): one channel (luma) instead of red, green and blue
+    /// - `mean` (number or array, none): mean of each channel, on the scale 0..1
+    /// - `std` (number or array, none): standard deviation of each channel
+    /// - `name` (string, that of the folder): what messages call it
+    ///
+    /// # Errors
+    /// Files that are missing, damaged or no dataset; options for a file, which has its own.
+    ///
+    /// # Signature
+    /// load_dataset(path: string, #{ size: int, grey: bool = false, mean: array, std: array, name: string }) -> Dataset
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("few.safetensors");
+    /// dataset("digits").test.take(10).save(path);
+    /// assert(load_dataset(path).len == 10);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load_dataset(context: NativeCallContext, path: &str, options: Map) -> Script<Dataset> {
+        let (run, o) = (Run::of(&context), Options::new("load_dataset", options));
+        if Path::new(path).is_dir() {
+            return Ok(super::dataset(Path::new(path), o, &run)?);
+        }
+        o.finish()?;
+        Ok(crate::data::files::load(path, run.device())?)
+    }
+
+    #[rhai_fn(name = "load_dataset", return_raw)]
+    pub fn load_dataset_plain(context: NativeCallContext, path: &str) -> Script<Dataset> {
+        load_dataset(context, path, Map::new())
+    }
+
+    /// A data set from a folder of pictures that has `train`, `test` and perhaps `validation` (or `valid`, or `val`), each
+    /// with one folder of PNG or JPEG files for each class.
+    ///
+    /// Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are kept
+    /// below the cache folder.
+    ///
+    /// # Options
+    /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
+    ///   have to have one size
+    /// - `grey` (bool, false): one channel (luma) instead of red, green and blue
+    /// - `mean` (number or array, none): mean of each channel, on the scale 0..1
+    /// - `std` (number or array, none): standard deviation of each channel
+    /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`
+    /// - `seed` (int, 0): what the validation part and the `per_class` choice are drawn from
+    /// - `validation` (number, 0.1): the share of every class of the training part that becomes the validation part, at most
+    ///   0.5; 0: none. Where there is a folder to validate with, only 0 can be given
+    /// - `name` (string, that of the folder): the name in rows and messages
+    ///
+    /// # Errors
+    /// Folders that are missing or have different classes, pictures that are damaged or of different sizes.
+    ///
+    /// # Signature
+    /// load_data(folder: string, #{ size: int, grey: bool = false, mean: array, std: array, per_class: int, seed: int = 0, validation: number = 0.1, name: string }) -> Data
+    ///
+    /// # Example
+    /// ```rhai
+    /// let failed = "";
+    /// try { load_data("/nowhere"); } catch (e) { failed = e.message; }
+    /// assert(failed.contains("has no folder `train`"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load_data(context: NativeCallContext, folder: &str, options: Map) -> Script<Data> {
+        Ok(super::data(Path::new(folder), Options::new("load_data", options), &Run::of(&context))?)
+    }
+
+    #[rhai_fn(name = "load_data", return_raw)]
+    pub fn load_data_plain(context: NativeCallContext, folder: &str) -> Script<Data> {
+        load_data(context, folder, Map::new())
+    }
+}
