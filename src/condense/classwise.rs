@@ -29,6 +29,16 @@ impl Made {
     }
 }
 
+impl Made {
+    /// What a person should know: a step too long for these images, that is.
+    pub fn advice(&self, method: Method) -> Option<String> {
+        let (before, after) = self.before.zip(self.after).filter(|(before, after)| after > before)?;
+        let name = method.name();
+        let what = if method == Method::Blend { "step" } else { "lr" };
+        Some(format!("{name} raised the matching loss from {before:.3e} to {after:.3e}; try a smaller `{what}`"))
+    }
+}
+
 /// Divides positions by the labels they have, ascending; `count` tells how many images each class is to get, from its label and
 /// its number of members. There are never more than members.
 pub fn pools(data: &Dataset, positions: &[usize], count: impl Fn(i64, usize) -> usize) -> Vec<Pool> {

@@ -44,6 +44,16 @@ struct Condensed {
     seconds_condense: f64,
 }
 
+/// Condenses and says what came of it.
+fn told(data: &Dataset, o: &CondenseOptions, run: &Run) -> Result<Condensed> {
+    let found = condense(data, o, run)?;
+    run.progress().say(&sentence(o, &found));
+    if let Some(advice) = found.made.advice(o.recipe.method()) {
+        run.progress().warn(&format!("condense: {advice}"));
+    }
+    Ok(found)
+}
+
 /// Makes or chooses up to `per_class` images of every class. Classes with fewer samples get as many as they have.
 fn condense(data: &Dataset, o: &CondenseOptions, run: &Run) -> Result<Condensed> {
     if data.is_empty() {
@@ -178,9 +188,7 @@ pub mod script {
     pub fn condense(context: NativeCallContext, dataset: Dataset, options: Map) -> Script<Dataset> {
         let run = Run::of(&context);
         let options = CondenseOptions::read(options, &run)?;
-        let found = super::condense(&dataset, &options, &run)?;
-        run.progress().say(&super::sentence(&options, &found));
-        Ok(found.made.dataset)
+        Ok(super::told(&dataset, &options, &run)?.made.dataset)
     }
 
     /// As `condense`, with what it took: a map of `dataset`, `method`, `variant`, `per_class`, `size`, `seed`; `loss_before` and
@@ -206,8 +214,7 @@ pub mod script {
     pub fn condensation(context: NativeCallContext, dataset: Dataset, options: Map) -> Script<Map> {
         let run = Run::of(&context);
         let options = CondenseOptions::read(options, &run)?;
-        let found = super::condense(&dataset, &options, &run)?;
-        run.progress().say(&super::sentence(&options, &found));
+        let found = super::told(&dataset, &options, &run)?;
         Ok(super::described(&options, &found))
     }
 }

@@ -86,3 +86,47 @@ impl Yardstick {
         squared_distances(&means, &self.target)?.f_mean(Kind::Double).at("dm")?.f_double_value(&[]).at("dm")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condense::augment::Strategy;
+    use crate::condense::problem::{Pool, Start};
+    use crate::data::{Dataset, DatasetInfo};
+    use crate::runtime::run::Settings;
+    use crate::runtime::{Run, Stream};
+
+    fn options(lr: f64) -> MatchOptions {
+        let (iterations, momentum) = (30, 0.5);
+        MatchOptions { iterations, lr, momentum, batch: 5, augment: Strategy::none(), start: Start::Noise }
+    }
+
+    /// Two classes of unequal size, one of which has an image in a corner that noise has not.
+    fn matched(o: &MatchOptions) -> Result<Matched> {
+        let noise = Tensor::from_slice(&Stream::new(1, "images").normals(20 * 64)).reshape([20, 1, 8, 8]);
+        let corner = Tensor::zeros([20, 1, 8, 8], (Kind::Float, tch::Device::Cpu));
+        let _ = corner.narrow(0, 0, 12).narrow(2, 0, 4).narrow(3, 0, 4).fill_(3.0);
+        let labels = Tensor::from_slice(&(0..20).map(|i| i64::from(i >= 12)).collect::<Vec<i64>>());
+        let data = Dataset::from_tensors(&(noise * 0.1 + corner), &labels, DatasetInfo::default()).unwrap();
+        let pools = [
+            Pool { label: 0, members: (0..12).collect(), count: 1 },
+            Pool { label: 1, members: (12..20).collect(), count: 4 },
+        ];
+        let (stream, run) = (Stream::new(2, "dm"), Run::new(Settings::default()));
+        super::run(&Problem { data: &data, pools: &pools, width: 16, stream: &stream, run: &run }, o)
+    }
+
+    #[test]
+    fn images_come_nearer_to_their_class_by_networks_they_have_not_seen() {
+        let made = matched(&options(50.0)).unwrap();
+        assert!(made.after < 0.7 * made.before, "{} -> {}", made.before, made.after);
+        assert_eq!((made.labels, made.images.size()), (vec![0, 1, 1, 1, 1], vec![5, 1, 8, 8]));
+        assert_eq!(made.history.len(), 30);
+    }
+
+    #[test]
+    fn images_that_diverge_are_an_error_that_says_what_to_do() {
+        let error = matched(&options(1e38)).err().unwrap();
+        assert!(error.to_string().contains("diverged"), "{error}");
+    }
+}

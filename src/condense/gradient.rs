@@ -177,6 +177,62 @@ impl<'a> Work<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::condense::problem::{Pool, Start};
+    use crate::data::{Dataset, DatasetInfo};
+    use crate::runtime::Run;
+    use crate::runtime::run::Settings;
+
+    fn options(outer: usize, inner: usize) -> GradientOptions {
+        let matching = MatchOptions {
+            iterations: 2,
+            lr: 0.001,
+            momentum: 0.5,
+            batch: 100,
+            augment: Strategy::none(),
+            start: Start::Real,
+        };
+        let (outer, inner) = (Some(outer), Some(inner));
+        GradientOptions { matching, distance: Distance::Layers, outer, inner, lr_net: 0.01, batch_net: 4 }
+    }
+
+    /// Twelve images of three classes, with all their members in every batch, and three synthetic ones of each.
+    fn with_problem(check: impl FnOnce(&Problem)) {
+        let images = Tensor::from_slice(&Stream::new(1, "images").normals(12 * 64)).reshape([12, 1, 8, 8]);
+        let labels = Tensor::from_slice(&(0..12).map(|i| i % 3).collect::<Vec<i64>>());
+        let data = Dataset::from_tensors(&images, &labels, DatasetInfo::default()).unwrap();
+        let pool =
+            |label: i64| Pool { label, members: (0..12).filter(|i| i % 3 == label as usize).collect(), count: 3 };
+        let (pools, stream, run) = ([pool(0), pool(1), pool(2)], Stream::new(2, "dc"), Run::new(Settings::default()));
+        check(&Problem { data: &data, pools: &pools, width: 8, stream: &stream, run: &run });
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_loss_in_any_direction() {
+        with_problem(|problem| {
+            let (o, none) = (options(1, 1), Strategy::none());
+            let mut work = Work::new(problem, &o, &none, problem.stream).unwrap();
+            let x = problem.start(Start::Noise, &mut Stream::new(3, "start")).unwrap();
+            let (_, gradient) = work.matched(&x).unwrap();
+            let direction = gradient.sign() * 1e-3;
+            let mut at = |x: Tensor| work.matched(&x).unwrap().0.double_value(&[]);
+            let difference = at(&x + &direction) - at(&x - &direction);
+            let expected = 2.0 * (gradient * direction).sum(Kind::Double).double_value(&[]);
+            assert!((difference / expected - 1.0).abs() < 0.05, "{difference} instead of {expected}");
+        });
+    }
+
+    #[test]
+    fn the_network_is_trained_between_steps_and_drawn_anew_for_every_iteration() {
+        with_problem(|problem| {
+            let images = |outer, inner| run(problem, &options(outer, inner)).unwrap().images;
+            assert_eq!(images(2, 1), images(2, 1));
+            assert_ne!(images(2, 1), images(2, 3));
+            assert_ne!(images(2, 1), images(1, 1));
+            let made = run(problem, &options(2, 1)).unwrap();
+            assert_eq!((made.history.len(), made.labels), (4, vec![0, 0, 0, 1, 1, 1, 2, 2, 2]));
+            assert!(made.after < made.before, "{} -> {}", made.before, made.after);
+        });
+    }
 
     #[test]
     fn loops_are_those_of_the_publication_and_between_them_those_of_the_nearest_number() {

@@ -235,7 +235,8 @@ pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -
     run.synchronize();
     let seconds_condense = started.elapsed().as_secs_f64();
     let ratio = dataset.len() as f64 / retain as f64;
-    let warnings: Vec<String> = found.warnings.iter().cloned().chain(advice(&parts, ratio)).collect();
+    let higher = made.as_ref().and_then(|made| made.advice(o.recipe.method()));
+    let warnings: Vec<String> = found.warnings.iter().cloned().chain(higher).chain(advice(&parts, ratio)).collect();
     for warning in &warnings {
         run.progress().warn(&format!("reduce: {warning}"));
     }

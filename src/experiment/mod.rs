@@ -6,6 +6,7 @@ pub mod board;
 pub mod cache;
 pub mod epochs;
 pub mod frame;
+pub mod library;
 pub mod memory;
 pub mod methods;
 pub mod models;
@@ -51,4 +52,5 @@ pub fn register(engine: &mut rhai::Engine) {
     }
     engine.register_iterator_result::<epochs::Epochs, rhai::Dynamic>();
     engine.register_static_module("unlearn", unlearn_module());
+    engine.register_static_module("condense", library::module("std/condense.rhai").into());
 }
