@@ -1,89 +1,44 @@
 //! The reduced retain set of a task (arXiv 2507.09786): residual samples as they are, one image for each free cluster.
 
-use super::blend::{self, BlendOptions, Blended, Source, Step};
-use super::clusters::{Clusters, Separation, best_size};
-use super::controls;
-use super::kmeans::{Limits, kmeans};
+use super::classwise::{self, Made, pools};
+use super::clustering::{Clustered, How, PerClass, clustered, clusters_per_class};
+use super::clusters::Separation;
+use super::clusterwise::{Group, Maker};
+use super::recipe::{Method, Recipe};
 use crate::data::Dataset;
-use crate::nn::zoo::{ConvNetOptions, convnet};
-use crate::nn::{Net, Shape};
-use crate::runtime::{At, Error, Options, Result, Run, Stream, interrupt};
-use rhai::Map;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use crate::runtime::options::{as_integer, describe};
+use crate::runtime::{Error, Options, Result, Run, Stream};
+use rhai::{Array, Dynamic, Map};
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
-use tch::{Device, Kind, Tensor};
-
-/// Images embedded between two looks at the keyboard.
-const EMBEDDED_AT_ONCE: usize = 256;
-
-/// Cluster size for class requests, where the ratio is one over it and nothing speaks against larger ones but quality.
-const CLASS_REQUEST_SIZE: f64 = 5.0;
 
 /// Above this share of the retain set a reduction saves nothing worth its price.
 const POINTLESS: f64 = 0.95;
 
-/// What one image per cluster is made by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Weighted combinations that match embeddings.
-    Blend,
-    /// The plain mean of the images.
-    Mean,
-    /// The real image nearest to the mean embedding.
-    Nearest,
-    /// A random real image.
-    Random,
-}
-
-impl Method {
-    pub(super) const NAMES: [&'static str; 4] = ["blend", "mean", "nearest", "random"];
-
-    /// The name scripts use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Blend => "blend",
-            Self::Mean => "mean",
-            Self::Nearest => "nearest",
-            Self::Random => "random",
-        }
-    }
-
-    fn named(name: &str) -> Self {
-        match name {
-            "mean" => Self::Mean,
-            "nearest" => Self::Nearest,
-            "random" => Self::Random,
-            _ => Self::Blend,
-        }
-    }
-}
-
-/// How many clusters a class is divided into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PerClass {
-    /// As many as make the reduced set smallest.
-    Auto,
-    /// So many.
-    Count(usize),
+/// Samples that earlier requests have removed.
+#[derive(Clone)]
+pub enum Gone {
+    /// Positions in the training set.
+    Positions(Vec<i64>),
+    /// A data set.
+    Samples(Dataset),
 }
 
 /// What a reduction can be asked for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReduceOptions {
-    /// What one image per cluster is made by.
-    pub method: Method,
+    /// What images are made by.
+    pub recipe: Recipe,
     /// How many clusters a class is divided into.
     pub per_class: PerClass,
-    /// Steps of Blend.
-    pub blend: BlendOptions,
-    /// The reference's learning rate in place of the step.
-    pub reference: bool,
-    /// Width of the random networks that embed images.
+    /// Width of the random networks.
     pub width: usize,
     /// Cluster anew, with other random numbers.
     pub recluster: bool,
+    /// Cluster without these samples.
+    pub without: Option<Gone>,
+    /// Keep the images made, and take those that were made before.
+    pub reuse: bool,
     /// What every draw derives from.
     pub seed: u64,
 }
@@ -91,67 +46,52 @@ pub struct ReduceOptions {
 impl Default for ReduceOptions {
     fn default() -> Self {
         Self {
-            method: Method::Blend,
+            recipe: Recipe::default(),
             per_class: PerClass::Auto,
-            blend: BlendOptions::default(),
-            reference: false,
             width: 128,
             recluster: false,
+            without: None,
+            reuse: false,
             seed: 0,
         }
     }
 }
 
 impl ReduceOptions {
-    /// Reads the options of `task.reduce(#{ .. })`: `method`, `per_class`, `iterations`, `step`, `momentum`, `chunk`,
-    /// `width`, `recluster`, `variant`.
+    /// Reads the options of `task.reduce(#{ .. })`: `method` and what it can be asked for, `per_class`, `width`, `recluster`,
+    /// `without`, `reuse`.
     ///
     /// # Errors
     /// Unknown options, wrong types, values out of range.
     pub fn read(given: Map, seed: u64) -> Result<Self> {
         let mut o = Options::new("reduce", given);
-        let method = Method::named(&o.choice("method", "blend", &Method::NAMES)?);
-        let per_class = per_class(&mut o)?;
-        let blends = method == Method::Blend;
-        let mut reference = false;
-        // Options of Blend are offered to Blend alone: nothing is accepted that would have no effect.
-        let d = BlendOptions::default();
-        let mut blend = d;
-        if blends {
-            reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
-            blend.iterations = o.integer("iterations", d.iterations as i64, 0)? as usize;
-            blend.momentum = o.between("momentum", d.momentum, 0.0, 1.0)?;
-            blend.chunk = o.maybe_integer("chunk", 1)?.map(|n| n as usize);
-            if !reference {
-                blend.step = super::blend_api::read_step(&mut o)?;
-            }
-        }
+        let method = Method::read(&mut o)?;
+        let recipe = Recipe::read(&mut o, "reduce", method)?;
+        let per_class = PerClass::read(&mut o)?;
         let width = o.count("width", 128)?;
         let recluster = o.flag("recluster", false)?;
+        let without = o.take("without", "Dataset or array of positions", "()").map(|v| gone(&v)).transpose()?;
+        let reuse = o.flag("reuse", false)?;
         o.finish()?;
-        Ok(Self { method, per_class, blend, reference, width, recluster, seed })
+        Ok(Self { recipe, per_class, width, recluster, without, reuse, seed })
     }
 }
 
-fn per_class(o: &mut Options) -> Result<PerClass> {
-    let Some(value) = o.take("per_class", "int | \"auto\"", "\"auto\"") else { return Ok(PerClass::Auto) };
-    if value.is_string() && value.to_string() == "auto" {
-        return Ok(PerClass::Auto);
+fn gone(value: &Dynamic) -> Result<Gone> {
+    if let Some(dataset) = value.clone().try_cast::<Dataset>() {
+        return Ok(Gone::Samples(dataset));
     }
-    match crate::runtime::options::as_integer(&value) {
-        Some(n) if n >= 1 => Ok(PerClass::Count(n as usize)),
-        _ => {
-            let given = crate::runtime::options::describe(&value);
-            let message = format!("`per_class` must be a number of clusters of at least 1, or \"auto\", got {given}");
-            Err(Error::new("reduce", message).word("per_class"))
-        }
-    }
+    let positions = value.clone().try_cast::<Array>().and_then(|items| items.iter().map(as_integer).collect());
+    positions.map(Gone::Positions).ok_or_else(|| {
+        let message = format!("`without` must be a Dataset or an array of positions, got {}", describe(value));
+        Error::new("reduce", message).word("without")
+    })
 }
 
 /// A reduced retain set, and what it took.
 #[derive(Clone)]
 pub struct Reduced {
-    /// Residual samples followed by one image for each free cluster.
+    /// Residual samples followed by the images of the free clusters.
     pub dataset: Dataset,
     /// What the images were made by.
     pub method: Method,
@@ -161,15 +101,17 @@ pub struct Reduced {
     pub clusters: usize,
     /// Clusters without a forgotten sample.
     pub free: usize,
+    /// Clusters whose image had been made before.
+    pub reused: usize,
     /// Samples of the other clusters that are kept as they are.
     pub residual: usize,
     /// Samples of the retain set.
     pub retain: usize,
     /// Size relative to the retain set.
     pub ratio: f64,
-    /// Mean matching loss of the plain means, for Blend.
+    /// Matching loss of what the method started from (for Blend the plain means), where it matches something.
     pub loss_before: Option<f64>,
-    /// Mean matching loss of the blended images, for Blend.
+    /// Matching loss of the images made.
     pub loss_after: Option<f64>,
     /// Seconds the clustering took, now or when it was first needed.
     pub seconds_cluster: f64,
@@ -197,8 +139,9 @@ impl Reduced {
         };
         let name = self.method.name();
         let (size, percent) = (self.dataset.len(), 100.0 * self.ratio);
+        let reused = if self.reused > 0 { format!(" ({} reused)", self.reused) } else { String::new() };
         format!(
-            "{size} of {} ({percent:.1} %): {} residual + {} {name} of {} clusters, {} per class{loss} · {:.1} s clustering, {:.1} s condensing",
+            "{size} of {} ({percent:.1} %): {} residual + {} {name}{reused} of {} clusters, {} per class{loss} · {:.1} s clustering, {:.1} s condensing",
             self.retain,
             self.residual,
             self.free,
@@ -210,15 +153,54 @@ impl Reduced {
     }
 }
 
-/// Clusterings made so far; a run slot.
-#[derive(Default)]
-struct Cache(RefCell<HashMap<String, Rc<Clustered>>>);
+/// The training set and the positions to forget in it, without what earlier requests have removed.
+fn present(train: &Dataset, forget: &HashSet<usize>, without: Option<&Gone>) -> Result<(Dataset, Vec<usize>)> {
+    let gone = match without {
+        None => HashSet::new(),
+        Some(gone) => removed(train, forget, gone)?,
+    };
+    let kept: Vec<usize> = (0..train.len()).filter(|position| !gone.contains(position)).collect();
+    let is_forgotten = |(_, position): &(usize, &usize)| forget.contains(position);
+    let forget = kept.iter().enumerate().filter(is_forgotten).map(|(place, _)| place).collect();
+    let train = if gone.is_empty() { train.clone() } else { train.subset(&kept) };
+    Ok((train, forget))
+}
 
-/// A clustering of a training set.
-struct Clustered {
-    clusters: Clusters,
-    seconds: f64,
-    warnings: Vec<String>,
+/// Positions of what earlier requests have removed, which must be among what is to be forgotten by now.
+fn removed(train: &Dataset, forget: &HashSet<usize>, gone: &Gone) -> Result<HashSet<usize>> {
+    let wrong = |what: String| {
+        let hint = "give the samples of earlier requests; those of the present task include them";
+        Err(Error::new("reduce", what).hint(hint).word("without"))
+    };
+    let mut positions = HashSet::new();
+    match gone {
+        Gone::Positions(list) => {
+            for position in list {
+                match usize::try_from(*position).ok().filter(|p| *p < train.len()) {
+                    Some(position) => _ = positions.insert(position),
+                    None => {
+                        return wrong(format!(
+                            "`without` has position {position}, the training set {} samples",
+                            train.len()
+                        ));
+                    }
+                }
+            }
+        }
+        Gone::Samples(dataset) => {
+            let places: HashMap<(u64, usize), usize> = train.keys().into_iter().zip(0..).collect();
+            for key in dataset.keys() {
+                match places.get(&key) {
+                    Some(position) => _ = positions.insert(*position),
+                    None => return wrong("`without` has samples that are not in the training set".into()),
+                }
+            }
+        }
+    }
+    match positions.iter().find(|position| !forget.contains(position)) {
+        Some(position) => wrong(format!("`without` has sample {position}, which the task retains")),
+        None => Ok(positions),
+    }
 }
 
 /// Clusters the training set (once for equal arguments), separates what the forget positions leave alone, and condenses it.
@@ -226,42 +208,52 @@ struct Clustered {
 /// # Errors
 /// An empty training set, nothing left to retain, positions out of range; those of the steps; Ctrl-C.
 pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -> Result<Reduced> {
-    let distinct: std::collections::HashSet<usize> = forget.iter().copied().collect();
+    let distinct: HashSet<usize> = forget.iter().copied().collect();
+    if let Some(position) = forget.iter().find(|position| **position >= train.len()) {
+        return Err(Error::new("reduce", format!("forget position {position} is beyond the training set")));
+    }
     if train.is_empty() || distinct.len() >= train.len() {
         let message =
             format!("{} of {} samples are to be forgotten: nothing is left to reduce", forget.len(), train.len());
         return Err(Error::new("reduce", message));
     }
     let retain = train.len() - distinct.len();
-    let counts = clusters_per_class(train, forget, o.per_class)?;
-    let (clustered, cached) = clustered(train, &counts, o, run)?;
-    let clusters = &clustered.clusters;
-    let parts = clusters.separate(forget)?;
+    let (train, forget) = present(train, &distinct, o.without.as_ref())?;
+    let counts = clusters_per_class(&train, &forget, o.per_class)?;
+    let classes = counts.len().max(1);
+    let how = How { counts, width: o.width, seed: o.seed, anew: o.recluster };
+    let (found, cached) = clustered(&train, &how, run)?;
+    let parts = found.clusters.separate(&forget)?;
     run.synchronize();
     let started = Instant::now();
-    let mut warnings = clustered.warnings.clone();
-    let classes = counts.len().max(1);
-    let per_class = (clusters.len() as f64 / classes as f64).round() as usize;
-    let (dataset, blended) = condensed(train, clusters, &parts, per_class, o, run)?;
+    let per_class = (found.clusters.len() as f64 / classes as f64).round() as usize;
+    let (made, reused) = condensed(&train, &found, &parts, per_class, o, run)?;
+    let dataset = match &made {
+        Some(made) => train.subset(&parts.residual).plus(&made.dataset)?,
+        None => train.subset(&parts.residual),
+    };
     run.synchronize();
+    let seconds_condense = started.elapsed().as_secs_f64();
     let ratio = dataset.len() as f64 / retain as f64;
-    warnings.extend(advice(&parts, ratio));
+    let higher = made.as_ref().and_then(|made| made.advice(o.recipe.method()));
+    let warnings: Vec<String> = found.warnings.iter().cloned().chain(higher).chain(advice(&parts, ratio)).collect();
     for warning in &warnings {
         run.progress().warn(&format!("reduce: {warning}"));
     }
     Ok(Reduced {
-        method: o.method,
+        method: o.recipe.method(),
         per_class,
-        clusters: clusters.len(),
+        clusters: found.clusters.len(),
         free: parts.free.len(),
+        reused,
         residual: parts.residual.len(),
         retain,
         ratio,
-        loss_before: blended.as_ref().map(Blended::before).transpose()?,
-        loss_after: blended.as_ref().map(Blended::after).transpose()?,
-        seconds_cluster: clustered.seconds,
+        loss_before: made.as_ref().and_then(|made| made.before),
+        loss_after: made.as_ref().and_then(|made| made.after),
+        seconds_cluster: found.seconds,
         cached,
-        seconds_condense: started.elapsed().as_secs_f64(),
+        seconds_condense,
         dataset,
         warnings,
     })
@@ -279,173 +271,40 @@ fn advice(parts: &Separation, ratio: f64) -> Option<String> {
     })
 }
 
-/// Classes that occur with the number of clusters for each.
-fn clusters_per_class(train: &Dataset, forget: &[usize], per_class: PerClass) -> Result<Vec<(i64, usize)>> {
-    let labels = train.labels();
-    let mut sizes: HashMap<i64, (usize, usize)> = HashMap::new();
-    for label in &labels {
-        sizes.entry(*label).or_default().0 += 1;
-    }
-    let mut forgotten = vec![false; labels.len()];
-    for position in forget {
-        let flag = forgotten.get_mut(*position);
-        let flag =
-            flag.ok_or_else(|| Error::new("reduce", format!("forget position {position} is beyond the training set")))?;
-        if let (false, Some(label)) = (*flag, labels.get(*position)) {
-            sizes.entry(*label).or_default().1 += 1;
-        }
-        *flag = true;
-    }
-    let size = auto_size(&sizes, labels.len());
-    let number = |all: usize| match per_class {
-        PerClass::Count(n) => n,
-        PerClass::Auto => ((all as f64 / size).round() as usize).max(1),
-    };
-    let mut counts: Vec<(i64, usize)> = sizes.iter().map(|(class, (all, _))| (*class, number(*all))).collect();
-    counts.sort_unstable();
-    Ok(counts)
-}
-
-/// The cluster size that shrinks the retain set most, from the numbers of all and of forgotten samples of each class.
-fn auto_size(sizes: &HashMap<i64, (usize, usize)>, total: usize) -> f64 {
-    let forgotten: usize = sizes.values().map(|(_, gone)| gone).sum();
-    if sizes.values().all(|(all, gone)| *gone == 0 || gone == all) {
-        return CLASS_REQUEST_SIZE;
-    }
-    best_size(forgotten as f64 / total.max(1) as f64)
-}
-
-/// The clustering for these arguments, made now or before.
-fn clustered(train: &Dataset, counts: &[(i64, usize)], o: &ReduceOptions, run: &Run) -> Result<(Rc<Clustered>, bool)> {
-    let cache = run.slot::<Cache>();
-    let key = format!("{} {counts:?} {} {}", train.id()?, o.width, o.seed);
-    let known = cache.0.borrow().get(&key).cloned();
-    if let (Some(found), false) = (&known, o.recluster) {
-        return Ok((Rc::clone(found), true));
-    }
-    let mut stream = if o.recluster { run.stream("recluster") } else { Stream::new(o.seed, "clusters") };
-    run.synchronize();
-    let started = Instant::now();
-    let (fine, warnings) = fine_labels(train, counts, o, run, &mut stream)?;
-    let made = Clustered { clusters: Clusters::from_labels(&fine), seconds: started.elapsed().as_secs_f64(), warnings };
-    let made = Rc::new(made);
-    cache.0.borrow_mut().insert(key, Rc::clone(&made));
-    Ok((made, false))
-}
-
-/// The fine label of every sample, from k-means inside each class on the embeddings of a random network.
-fn fine_labels(
-    train: &Dataset,
-    counts: &[(i64, usize)],
-    o: &ReduceOptions,
-    run: &Run,
-    stream: &mut Stream,
-) -> Result<(Vec<i64>, Vec<String>)> {
-    let net = embedder(train.shape(), train.classes(), o.width, &mut stream.child("embedder"), train.device())?;
-    let features = embed_all(train, &net, run)?;
-    let labels = train.labels();
-    let mut fine = vec![0_i64; labels.len()];
-    let mut warnings = vec![];
-    let mut offset = 0;
-    let mut bar = run.progress().start("cluster", counts.len());
-    for (class, wanted) in counts {
-        let rows: Vec<usize> = (0..labels.len()).filter(|i| labels.get(*i) == Some(class)).collect();
-        let index: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
-        let index = Tensor::f_from_slice(&index).at("cluster")?.f_to_device(features.device()).at("cluster")?;
-        let own = features.f_index_select(0, &index).at("cluster")?;
-        let found = kmeans(&own, *wanted, Limits::default(), &mut stream.child(&format!("class {class}")))?;
-        let host = found.labels.f_to_device(Device::Cpu).at("cluster")?;
-        let assigned = Vec::<i64>::try_from(&host).at("cluster")?;
-        for (row, label) in rows.iter().zip(assigned) {
-            if let Some(place) = fine.get_mut(*row) {
-                *place = offset + label;
-            }
-        }
-        let made = found.centroids.size().first().copied().unwrap_or(0);
-        if made < *wanted as i64 {
-            warnings.push(format!("class {class} has {made} distinct samples, fewer than {wanted} clusters"));
-        }
-        offset += made;
-        bar.step(&format!("class {class}"));
-    }
-    Ok((fine, warnings))
-}
-
-/// A random ConvNet, never trained, with as many blocks (at most three) as the images can be halved.
-fn embedder(shape: Shape, classes: usize, width: usize, stream: &mut Stream, device: Device) -> Result<Net> {
-    let side = shape.height.min(shape.width).max(1);
-    let depth = (side.ilog2() as usize).clamp(0, 3);
-    let net = convnet(shape, classes, &ConvNetOptions { width, depth, ..ConvNetOptions::default() }, stream, device)?;
-    blend::frozen(&net)
-}
-
-fn embed_all(train: &Dataset, net: &Net, run: &Run) -> Result<Tensor> {
-    let chunks = train.len().div_ceil(EMBEDDED_AT_ONCE);
-    let mut bar = run.progress().start("embed", chunks);
-    let mut parts = Vec::with_capacity(chunks);
-    for batch in train.chunks(EMBEDDED_AT_ONCE) {
-        interrupt::check()?;
-        let batch = batch?;
-        parts.push(net.evaluating(|| net.embed(&batch.x))?);
-        bar.step("");
-    }
-    Tensor::f_cat(&parts, 0).at("cluster")
-}
-
-/// Residual samples followed by one image for each free cluster; what Blend reports.
+/// The images of the free clusters, and how many of them had been made before.
 fn condensed(
     train: &Dataset,
-    clusters: &Clusters,
+    found: &Clustered,
     parts: &Separation,
     per_class: usize,
     o: &ReduceOptions,
     run: &Run,
-) -> Result<(Dataset, Option<Blended>)> {
-    let residual = train.subset(&parts.residual);
-    let free: Vec<Vec<usize>> = parts.free.iter().filter_map(|i| clusters.members.get(*i)).cloned().collect();
-    if free.is_empty() {
-        return Ok((residual, None));
+) -> Result<(Option<Made>, usize)> {
+    if parts.free.is_empty() {
+        return Ok((None, 0));
     }
-    let stream = Stream::new(o.seed, "condense");
-    let net = || embedder(train.shape(), train.classes(), o.width, &mut stream.child("embedder"), train.device());
-    match o.method {
-        Method::Random => {
-            let chosen = controls::random(&free, &mut stream.child("random"));
-            Ok((residual.plus(&train.subset(&chosen))?, None))
-        }
-        Method::Nearest => Ok((residual.plus(&train.subset(&controls::nearest(&free, train, &net()?)?))?, None)),
-        Method::Blend | Method::Mean => {
-            let blended = blended(train, &free, &net()?, per_class, o, run)?;
-            let labels = train.labels();
-            let labels: Vec<i64> = free.iter().filter_map(|m| labels.get(*m.first()?).copied()).collect();
-            let labels = Tensor::f_from_slice(&labels).at("reduce")?.f_to_device(train.device()).at("reduce")?;
-            let made = Dataset::from_tensors(&blended.images, &labels, train.info())?;
-            Ok((residual.plus(&made)?, (o.method == Method::Blend).then_some(blended)))
-        }
+    let (clusters, stream) = (&found.clusters, Stream::new(o.seed, "condense"));
+    let members: Vec<Vec<usize>> = parts.free.iter().filter_map(|i| clusters.members.get(*i)).cloned().collect();
+    let names: Vec<i64> = parts.free.iter().filter_map(|i| clusters.names.get(*i)).copied().collect();
+    let group = Group { members: &members, names: &names, per_class };
+    let maker = Maker { data: train, recipe: &o.recipe, width: o.width, stream: &stream, run };
+    if o.reuse {
+        let key = format!("{} {} {:?}", found.key, o.seed, o.recipe);
+        return maker.reuse(&group, &key).map(|(made, reused)| (Some(made), reused));
     }
+    let made = match o.recipe.is_per_cluster() {
+        true => maker.make(&group)?,
+        false => classwise::make(train, &free_pools(train, &members), &o.recipe, o.width, &stream, run)?,
+    };
+    Ok((Some(made), 0))
 }
 
-fn blended(
-    train: &Dataset,
-    free: &[Vec<usize>],
-    net: &Net,
-    per_class: usize,
-    o: &ReduceOptions,
-    run: &Run,
-) -> Result<Blended> {
-    let gather = |positions: &[usize]| Ok(train.gather(positions)?.x);
-    let plain = o.method == Method::Mean;
-    // The plain mean needs no embedding: a column of zeros costs nothing.
-    let embed = |x: &Tensor| match plain {
-        true => x.f_new_zeros([x.size().first().copied().unwrap_or(0), 1], (Kind::Float, x.device())).at("reduce"),
-        false => net.embed(x),
-    };
-    let source = Source { device: train.device(), gather: &gather, embed: &embed };
-    let mut options = o.blend;
-    if plain {
-        options.iterations = 0;
-    } else if o.reference {
-        options.step = Step::Joint(blend::reference_rate(per_class)?);
+/// The free samples by class, as many images wanted of each class as it has free clusters.
+fn free_pools(train: &Dataset, members: &[Vec<usize>]) -> Vec<classwise::Pool> {
+    let labels = train.labels();
+    let mut free: HashMap<i64, usize> = HashMap::new();
+    for label in members.iter().filter_map(|members| labels.get(*members.first()?)) {
+        *free.entry(*label).or_default() += 1;
     }
-    blend::blend(free, &source, &options, Some(run.progress()))
+    pools(train, &members.concat(), |label, _| free.get(&label).copied().unwrap_or(0))
 }

@@ -1,10 +1,12 @@
 //! The room as a whole, on digits and, where it is installed, Fashion-MNIST.
 
-use super::reduce::{Method, PerClass};
+use super::clustering::PerClass;
+use super::recipe::{Method, Recipe};
+use super::reduce::Gone;
 use super::*;
 use crate::data::{Data, Dataset, sources};
-use crate::runtime::Run;
 use crate::runtime::run::Settings;
+use crate::runtime::{Options, Run};
 use rhai::{Dynamic, Map};
 
 fn run() -> Run {
@@ -19,6 +21,22 @@ fn narrow() -> ReduceOptions {
     ReduceOptions { width: 16, ..ReduceOptions::default() }
 }
 
+/// A method with a few small options.
+fn recipe(method: Method, pairs: &[(&str, Dynamic)]) -> Recipe {
+    let given = pairs.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
+    Recipe::read(&mut Options::new("test", given), "test", method).unwrap()
+}
+
+/// The same with few iterations, where it iterates.
+fn brief(method: Method) -> Recipe {
+    match method {
+        Method::Dc | Method::Dm | Method::Idm => {
+            recipe(method, &[("iterations", 2_i64.into()), ("batch", 16_i64.into())])
+        }
+        _ => recipe(method, &[]),
+    }
+}
+
 fn every(n: usize, step: usize) -> Vec<usize> {
     (0..n).step_by(step).collect()
 }
@@ -26,7 +44,8 @@ fn every(n: usize, step: usize) -> Vec<usize> {
 /// Checks what must hold of every reduction; gives it back.
 fn reduced(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -> Reduced {
     let got = reduce(train, forget, o, run).unwrap();
-    assert_eq!(got.dataset.len(), got.residual + got.free);
+    let copies = if got.method == Method::Idm { 4 } else { 1 };
+    assert_eq!(got.dataset.len(), got.residual + copies * got.free);
     assert_eq!(got.retain, train.len() - forget.len());
     let keys = train.keys();
     let kept = got.dataset.keys();
@@ -81,7 +100,7 @@ fn a_class_request_leaves_one_image_for_five() {
 fn clusters_are_made_once_for_equal_arguments_and_anew_when_asked() {
     let run = run();
     let train = digits(&run).train;
-    let o = ReduceOptions { method: Method::Mean, per_class: PerClass::Count(10), ..narrow() };
+    let o = ReduceOptions { recipe: brief(Method::Mean), per_class: PerClass::Count(10), ..narrow() };
     let first = reduced(&train, &[0, 1], &o, &run);
     let second = reduced(&train, &[0, 1, 2], &o, &run);
     assert!(!first.cached && second.cached && first.clusters == second.clusters);
@@ -94,12 +113,14 @@ fn clusters_are_made_once_for_equal_arguments_and_anew_when_asked() {
 fn equal_seeds_give_equal_sets_and_every_method_keeps_labels_and_sizes() {
     let run = run();
     let train = digits(&run).train.take(200);
-    for method in [Method::Blend, Method::Mean, Method::Nearest, Method::Random] {
-        let o = ReduceOptions { method, per_class: PerClass::Count(6), ..narrow() };
+    for method in Method::ALL {
+        let o = ReduceOptions { recipe: brief(method), per_class: PerClass::Count(6), ..narrow() };
         let (a, b) = (reduced(&train, &[5], &o, &run), reduced(&train, &[5], &o, &self::run()));
         assert_eq!(a.dataset.labels(), b.dataset.labels());
+        assert_eq!(a.dataset.present(), train.present(), "{method:?}");
         assert_eq!(a.dataset.images().unwrap(), b.dataset.images().unwrap(), "{method:?}");
-        assert_eq!(a.loss_after.is_some(), method == Method::Blend);
+        let matches = matches!(method, Method::Blend | Method::Dc | Method::Dm | Method::Idm);
+        assert_eq!((a.loss_before.is_some(), a.loss_after.is_some()), (matches, matches), "{method:?}");
     }
 }
 
@@ -138,7 +159,73 @@ fn options_say_what_they_are_for() {
     };
     assert_eq!(read(&[("per_class", 12_i64.into())]).unwrap().per_class, PerClass::Count(12));
     assert_eq!(read(&[("per_class", "auto".into())]).unwrap().per_class, PerClass::Auto);
-    assert!(read(&[("per_class", "many".into())]).unwrap_err().to_string().contains("\"auto\""));
+    assert!(read(&[("per_class", "many".into())]).err().unwrap().to_string().contains("\"auto\""));
     assert!(read(&[("method", "mean".into()), ("step", 1.0.into())]).is_err(), "the mean takes no step");
     assert!(read(&[("variant", "reference".into()), ("step", 1.0.into())]).is_err(), "the reference has its own step");
+}
+
+#[test]
+fn without_earlier_requests_new_clusters_are_made_and_the_ratio_recovers() {
+    let run = run();
+    let train = digits(&run).train;
+    let n = train.len();
+    let (first, both): (Vec<usize>, Vec<usize>) = (every(n, 10), (0..n).filter(|p| p % 10 < 2).collect());
+    let o = ReduceOptions { recipe: brief(Method::Mean), per_class: PerClass::Count(20), ..narrow() };
+    let kept = reduced(&train, &both, &o, &run);
+    let again = ReduceOptions { without: Some(Gone::Samples(train.subset(&first))), ..o.clone() };
+    let anew = reduced(&train, &both, &again, &run);
+    assert!(!anew.cached && anew.ratio < kept.ratio - 0.05, "{} instead of {}", anew.ratio, kept.ratio);
+    let by_place = Gone::Positions(first.iter().map(|p| *p as i64).collect());
+    let same = reduced(&train, &both, &ReduceOptions { without: Some(by_place), ..o.clone() }, &run);
+    assert_eq!(same.dataset.images().unwrap(), anew.dataset.images().unwrap());
+    let fails = |gone| {
+        reduce(&train, &both, &ReduceOptions { without: Some(gone), ..o.clone() }, &run).err().unwrap().to_string()
+    };
+    assert!(fails(Gone::Positions(vec![5])).contains("sample 5, which the task retains"));
+    assert!(fails(Gone::Positions(vec![-1])).contains("position -1"));
+    assert!(fails(Gone::Samples(digits(&run).test)).contains("not in the training set"));
+}
+
+#[test]
+fn images_of_clusters_that_are_still_free_are_taken_from_the_round_before() {
+    let run = run();
+    let train = digits(&run).train;
+    let o = ReduceOptions { per_class: PerClass::Count(20), reuse: true, ..narrow() };
+    let first = reduced(&train, &every(train.len(), 20), &o, &run);
+    assert_eq!(first.reused, 0);
+    let forget = every(train.len(), 10);
+    let second = reduced(&train, &forget, &o, &run);
+    assert_eq!((second.reused, second.cached), (second.free, true));
+    // Nothing but time is saved: the images are those that would have been made.
+    let fresh = reduced(&train, &forget, &ReduceOptions { reuse: false, ..o.clone() }, &run);
+    assert_eq!(second.dataset.labels(), fresh.dataset.labels());
+    let (a, b) = (second.dataset.images().unwrap(), fresh.dataset.images().unwrap());
+    let gap = (&a - &b).abs().max().double_value(&[]);
+    let rows = (&a - &b).abs().flatten(1, -1).amax([1], false);
+    let mut v: Vec<f32> = Vec::try_from(rows).unwrap();
+    v.sort_by(f32::total_cmp);
+    v.reverse();
+    assert!(gap < 1e-3, "{gap} {:?} of {}", &v[..v.len().min(60)], v.len());
+    assert!((second.loss_after.unwrap() - fresh.loss_after.unwrap()).abs() < 1e-6);
+    // A cluster that becomes free again (another request) is condensed when it is first needed.
+    let other: Vec<usize> = every(train.len(), 20).iter().map(|p| p + 1).filter(|p| *p < train.len()).collect();
+    let third = reduced(&train, &other, &o, &run);
+    assert!(third.reused > 0 && third.reused < third.free);
+    let message =
+        |recipe| reduce(&train, &forget, &ReduceOptions { recipe, ..o.clone() }, &run).err().unwrap().to_string();
+    assert!(message(brief(Method::Dm)).contains("`reuse`"));
+}
+
+#[test]
+fn matching_makes_as_many_images_of_a_class_as_it_has_free_clusters() {
+    let run = run();
+    let train = digits(&run).train.take(300);
+    let o = ReduceOptions { recipe: brief(Method::Dm), per_class: PerClass::Count(8), ..narrow() };
+    let forget = every(train.len(), 30);
+    let (matched, blended) = (
+        reduced(&train, &forget, &o, &run),
+        reduced(&train, &forget, &ReduceOptions { recipe: Recipe::default(), ..o }, &run),
+    );
+    let count = |set: &Dataset| (0..10).map(|c| set.of(&[c]).len()).collect::<Vec<_>>();
+    assert_eq!(count(&matched.dataset), count(&blended.dataset));
 }

@@ -202,7 +202,7 @@ pub mod script {
     }
 
     /// How a task's retain set was reduced, `()` when it was not: a map with `method`, `per_class`, `size`, `ratio`, `free`,
-    /// `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_condense`.
+    /// `reused`, `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_condense`.
     #[rhai_fn(get = "reduction", pure)]
     pub fn get_reduction(task: &mut Task) -> Dynamic {
         task.reduction().map_or(Dynamic::UNIT, |reduced| task::reduction_map(reduced).into())
@@ -244,18 +244,29 @@ pub mod script {
     /// image for each cluster without forgotten samples. Every method works on it unchanged; metrics stay on the whole
     /// retain set.
     ///
-    /// Clusters are found once for a data set, forgotten samples included, and kept for the run. `task.reduction` tells the
-    /// ratio, sizes, matching losses and seconds. Source: arXiv 2507.09786, sections 3 and 4.
+    /// Clusters are found once for a data set, forgotten samples included, and kept for the run. `"blend"`, `"mean"`,
+    /// `"nearest"` and `"random"` make or choose an image for each free cluster. The others make or choose as many images of
+    /// each class as it has free clusters, from all its samples in free clusters: `"dc"`, `"dm"` and `"idm"` start from random
+    /// ones of these and match them, `"herding"` and `"k_center"` choose among them. `task.reduction` tells the ratio, sizes,
+    /// matching losses and seconds. Source: arXiv 2507.09786, sections 3 and 4.
+    ///
+    /// In later rounds of requests the forget set holds the earlier ones, so fewer and fewer clusters stay free. `without` makes
+    /// the clusters anew from what earlier requests have left; `reuse` takes the images of clusters that are still free from the
+    /// rounds before instead of making them again.
     ///
     /// # Signature
-    /// task.reduce(#{ method: string = "blend", per_class: int | string = "auto", width: int = 128, recluster: bool = false, .. }) -> Task
+    /// task.reduce(#{ method: string = "blend", per_class: int | string = "auto", width: int = 128, recluster: bool = false, without: Dataset | array, reuse: bool = false, .. }) -> Task
     ///
     /// # Options
-    /// - `method` ("blend" | "mean" | "nearest" | "random", "blend"): how a cluster becomes one image
+    /// - `method` ("blend" | "dc" | "dm" | "idm" | "mean" | "nearest" | "random" | "herding" | "k_center", "blend"): what images are made by
     /// - `per_class` (int or "auto", "auto"): clusters per class; `"auto"` makes the reduced set smallest
     /// - `width` (int, 128): of the random networks that embed images
-    /// - `recluster` (bool, false): make the clusters anew
+    /// - `recluster` (bool, false): make the clusters anew, with other random numbers
+    /// - `without` (Dataset, or array of positions in `task.train`): what earlier requests have removed, all of it part of what
+    ///   this task forgets; clusters are made of the other samples
+    /// - `reuse` (bool, false): of blend and mean, keep the image of each cluster, and take those made before by equal options
     /// - `iterations`, `step`, `momentum`, `chunk`, `variant`: of Blend, see `blend`
+    /// - `iterations`, `lr`, `batch`, `augment` and all other options of dc, dm and idm: see `condense`
     ///
     /// # Example
     /// ```rhai

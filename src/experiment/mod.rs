@@ -8,6 +8,7 @@ pub mod cache;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
+pub mod library;
 pub mod memory;
 pub mod methods;
 pub mod models;
@@ -57,4 +58,5 @@ pub fn register(engine: &mut rhai::Engine) {
     }
     engine.register_iterator_result::<epochs::Epochs, rhai::Dynamic>();
     engine.register_static_module("unlearn", unlearn_module());
+    engine.register_static_module("condense", library::module("std/condense.rhai").into());
 }

@@ -213,6 +213,7 @@ pub fn reduction_map(reduced: &Reduced) -> Map {
         ("clusters", reduced.clusters),
         ("size", reduced.dataset.len()),
         ("free", reduced.free),
+        ("reused", reduced.reused),
         ("residual", reduced.residual),
     ] {
         map.insert(key.into(), (count as i64).into());

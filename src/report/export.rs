@@ -99,7 +99,7 @@ fn place(run: &Run, name: &str) -> Result<PathBuf> {
     let named = Path::new(name);
     let is_path = named.is_absolute() || named.components().count() > 1;
     let stem = match named.extension().and_then(|e| e.to_str()) {
-        Some("csv" | "json" | "md" | "svg") => named.with_extension(""),
+        Some("csv" | "json" | "md" | "svg" | "png") => named.with_extension(""),
         _ => named.to_path_buf(),
     };
     let path = if is_path { stem } else { run.slot::<Recorder>().folder()?.join(stem) };
@@ -156,7 +156,15 @@ pub fn save(board: &Leaderboard, name: &str) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// When the place cannot be written to.
 pub fn save_text(run: &Run, name: &str, extension: &str, text: &str) -> Result<PathBuf> {
+    save_bytes(run, name, extension, text.as_bytes())
+}
+
+/// Saves the bytes of a file under a name or path with this extension; returns the path.
+///
+/// # Errors
+/// When the place cannot be written to.
+pub fn save_bytes(run: &Run, name: &str, extension: &str, bytes: &[u8]) -> Result<PathBuf> {
     let path = with(&place(run, name)?, extension);
-    write(&path, text)?;
+    write_atomically(&path, |file| file.write_all(bytes))?;
     Ok(path)
 }

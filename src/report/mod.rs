@@ -4,6 +4,7 @@ pub mod chart;
 pub mod entry;
 pub mod export;
 pub mod folder;
+pub mod grid;
 pub mod labels;
 pub mod leaderboard;
 pub mod picture;
@@ -27,4 +28,5 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_type_with_name::<Leaderboard>("Leaderboard");
     engine.register_global_module(rhai::exported_module!(script::board).into());
     engine.register_global_module(rhai::exported_module!(plot::script).into());
+    engine.register_global_module(rhai::exported_module!(grid::script).into());
 }
