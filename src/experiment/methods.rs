@@ -81,7 +81,7 @@ fn is_method(function: &rhai::ScriptFnMetadata) -> bool {
 }
 
 /// Compiles a script and remembers its text under the name that errors will give.
-pub(super) fn compile(run: &Run, engine: &Engine, name: &str, text: &str) -> Script<AST> {
+fn compile(run: &Run, engine: &Engine, name: &str, text: &str) -> Script<AST> {
     run.slot::<SourceMap>().insert(name, text);
     let mut script = engine.compile(text).map_err(|problem| {
         let inner = Box::new(EvalAltResult::from(problem));
@@ -246,15 +246,9 @@ pub fn add_functions(module: &mut rhai::Module) {
     }
 }
 
-/// The methods that a script's text declares, with their comments.
+/// The methods that a script's text declares, with their comments. A scan of the text, so that starting the engine does
+/// not have to compile anything.
 fn declared(text: &str) -> Vec<(String, Vec<String>)> {
-    let all = declarations(text).into_iter();
-    all.filter(|(_, parameters, _)| parameters.len() == 2).map(|(name, _, comments)| (name, comments)).collect()
-}
-
-/// The public functions that a script's text declares: name, parameters, comments. A scan of the text, so that starting the
-/// engine does not have to compile anything.
-pub(super) fn declarations(text: &str) -> Vec<(String, Vec<String>, Vec<String>)> {
     let mut found = vec![];
     let mut comments = vec![];
     for line in text.lines() {
@@ -264,10 +258,9 @@ pub(super) fn declarations(text: &str) -> Vec<(String, Vec<String>, Vec<String>)
         }
         if let Some(rest) = line.strip_prefix("fn ")
             && let Some((name, parameters)) = rest.split_once('(')
-            && let Some(list) = parameters.split(')').next()
+            && parameters.split(')').next().is_some_and(|list| list.split(',').count() == 2)
         {
-            let list = list.split(',').map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).collect();
-            found.push((name.trim().to_string(), list, std::mem::take(&mut comments)));
+            found.push((name.trim().to_string(), std::mem::take(&mut comments)));
         }
         comments.clear();
     }

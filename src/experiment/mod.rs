@@ -8,7 +8,6 @@ pub mod cache;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
-pub mod library;
 pub mod memory;
 pub mod methods;
 pub mod models;
