@@ -57,5 +57,4 @@ pub fn register(engine: &mut rhai::Engine) {
     }
     engine.register_iterator_result::<epochs::Epochs, rhai::Dynamic>();
     engine.register_static_module("unlearn", unlearn_module());
-    engine.register_static_module("condense", library::module("std/condense.rhai").into());
 }
