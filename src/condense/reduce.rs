@@ -39,6 +39,9 @@ pub struct ReduceOptions {
     pub without: Option<Gone>,
     /// Keep the images made, and take those that were made before.
     pub reuse: bool,
+    /// The forgotten positions that "auto" chooses the number of clusters for, where they are others than those of this
+    /// request: those of the first round, so that later rounds find the same clusters.
+    pub planned: Option<Vec<usize>>,
     /// What every draw derives from.
     pub seed: u64,
 }
@@ -52,6 +55,7 @@ impl Default for ReduceOptions {
             recluster: false,
             without: None,
             reuse: false,
+            planned: None,
             seed: 0,
         }
     }
@@ -73,7 +77,7 @@ impl ReduceOptions {
         let without = o.take("without", "Dataset or array of positions", "()").map(|v| gone(&v)).transpose()?;
         let reuse = o.flag("reuse", false)?;
         o.finish()?;
-        Ok(Self { recipe, per_class, width, recluster, without, reuse, seed })
+        Ok(Self { recipe, per_class, width, recluster, without, reuse, planned: None, seed })
     }
 }
 
@@ -117,6 +121,8 @@ pub struct Reduced {
     pub seconds_cluster: f64,
     /// The clustering had been made before.
     pub cached: bool,
+    /// Identifies the clustering: what is paid for once goes by it.
+    pub clustering: String,
     /// Seconds spent on making images.
     pub seconds_condense: f64,
     /// What a person should know.
@@ -219,7 +225,8 @@ pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -
     }
     let retain = train.len() - distinct.len();
     let (train, forget) = present(train, &distinct, o.without.as_ref())?;
-    let counts = clusters_per_class(&train, &forget, o.per_class)?;
+    let planned = o.planned.as_ref().filter(|_| o.without.is_none()).unwrap_or(&forget);
+    let counts = clusters_per_class(&train, planned, o.per_class)?;
     let classes = counts.len().max(1);
     let how = How { counts, width: o.width, seed: o.seed, anew: o.recluster };
     let (found, cached) = clustered(&train, &how, run)?;
@@ -253,6 +260,7 @@ pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -
         loss_after: made.as_ref().and_then(|made| made.after),
         seconds_cluster: found.seconds,
         cached,
+        clustering: found.key.clone(),
         seconds_condense,
         dataset,
         warnings,

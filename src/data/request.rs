@@ -35,13 +35,17 @@ pub enum Request {
     Classes(Vec<i64>),
     /// These positions of the training set.
     Indices(Vec<i64>),
+    /// Samples that a selection came to, under its own name.
+    Chosen { name: String, positions: Vec<usize> },
 }
 
 /// A training set divided by a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Split {
     /// Positions in the training set that have to be forgotten, ascending.
     pub forget: Vec<usize>,
+    /// Positions that earlier requests have removed, ascending; mostly empty.
+    pub gone: Vec<usize>,
     /// The others, ascending.
     pub retain: Vec<usize>,
     /// The name of the mode.
@@ -117,6 +121,7 @@ impl Request {
             Self::Class(_) => "classwise",
             Self::Classes(_) => "k_classwise",
             Self::Indices(_) => "indices",
+            Self::Chosen { name, .. } => name,
         }
     }
 }
@@ -161,20 +166,12 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
             (of_classes(train, &classes)?, classes, None)
         }
         Request::Indices(indices) => (checked_indices(indices, n)?, vec![], None),
+        Request::Chosen { positions, .. } => (positions.clone(), vec![], None),
     };
     forget.sort_unstable();
     refuse_extremes(request, forget.len(), n)?;
-    let mut gone = vec![false; n];
-    for position in &forget {
-        if let Some(flag) = gone.get_mut(*position) {
-            *flag = true;
-        }
-    }
-    let retain = gone.iter().enumerate().filter(|(_, flag)| !**flag).map(|(position, _)| position).collect();
-    let mut split =
-        Split { forget, retain, mode: request.mode().into(), fraction, classes, seed, split_id: String::new() };
-    split.split_id = split.identify(&[train])?;
-    Ok(split)
+    let split = Split { forget, mode: request.mode().into(), fraction, classes, seed, ..Split::default() };
+    split.complete(train)
 }
 
 /// The split of `data.train` with its held-out parts: unseen is the validation part, test the test part; under the
@@ -183,7 +180,15 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
 /// # Errors
 /// Those of `split`; a data set without the parts it needs.
 pub fn partition(data: &Data, request: &Request, reference: bool, seed: u64) -> Result<Partition> {
-    let mut split = split(&data.train, request, seed)?;
+    with_held_out(data, split(&data.train, request, seed)?, reference)
+}
+
+/// A split of `data.train`, made by `split` or completed, with the held-out parts that go with it.
+///
+/// # Errors
+/// A data set without the parts it needs.
+pub fn with_held_out(data: &Data, mut split: Split, reference: bool) -> Result<Partition> {
+    let seed = split.seed;
     let (unseen, test) =
         if reference { reference_parts(&data.test, seed) } else { (data.validation.clone(), data.test.clone()) };
     if unseen.is_empty() || test.is_empty() {
@@ -208,11 +213,44 @@ pub fn reference_parts(test: &Dataset, seed: u64) -> (Dataset, Dataset) {
 }
 
 impl Split {
+    /// The split of `train` that these forgotten and gone positions, each ascending, make: the retained ones and the id.
+    ///
+    /// # Errors
+    /// Positions beyond the training set; nothing left to forget or to retain.
+    pub fn complete(mut self, train: &Dataset) -> Result<Self> {
+        let n = train.len();
+        let mut taken = vec![false; n];
+        for position in self.forget.iter().chain(&self.gone) {
+            match taken.get_mut(*position) {
+                Some(flag) if !*flag => *flag = true,
+                Some(_) => {
+                    return Err(Error::new("forget", format!("sample {position} is forgotten twice"))
+                        .hint("what earlier requests have removed cannot be forgotten again"));
+                }
+                None => {
+                    let message = format!("sample {position} is outside the training set (0..{n})");
+                    return Err(Error::new("forget", message));
+                }
+            }
+        }
+        self.retain = (0..n).filter(|position| taken.get(*position) == Some(&false)).collect();
+        if self.forget.is_empty() || self.retain.is_empty() {
+            let what = if self.forget.is_empty() { "to forget" } else { "to retain" };
+            return Err(Error::new("forget", format!("{} leaves nothing {what}", self.mode)));
+        }
+        self.split_id = self.identify(&[train])?;
+        Ok(self)
+    }
+
     /// Hashes the samples forgotten, how they were chosen, and the datasets involved.
     fn identify(&self, datasets: &[&Dataset]) -> Result<String> {
         let mut hasher = Sha256::new();
         hasher.update(format!("{} {:?} {:?} {}", self.mode, self.fraction, self.classes, self.seed));
         self.forget.iter().for_each(|position| hasher.update((*position as u64).to_le_bytes()));
+        if !self.gone.is_empty() {
+            hasher.update("gone");
+            self.gone.iter().for_each(|position| hasher.update((*position as u64).to_le_bytes()));
+        }
         for dataset in datasets {
             hasher.update(dataset.id()?);
         }

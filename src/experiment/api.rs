@@ -19,10 +19,13 @@ pub mod script {
     /// The task of making `net`, trained on `data.train`, forget some of it.
     ///
     /// The task has `original`, `train`, `forget`, `retain`, `unseen` (held out for methods to use: the validation part)
-    /// and `test` (held out for evaluation). Equal requests have equal `split_id`.
+    /// and `test` (held out for evaluation). Equal requests have equal `split_id`. Instead of a mode, a choice of samples may
+    /// be given: `class(3) & cluster(0)`, see `class`, `cluster`, `samples`, `samples_from`, `mislabelled`, `random_samples`,
+    /// `highest_loss`, `highest`.
     ///
     /// # Signature
     /// forget(net: Net, data: Data, #{ mode: string = "uniform", fraction: float, count: int, class: int, classes: array, indices: array, variant: string = "canonical", seed: int }) -> Task
+    /// forget(net: Net, data: Data, choice: Selector, #{ variant: string = "canonical", seed: int }) -> Task
     ///
     /// # Options
     /// - `mode` ("uniform" | "large_uniform" | "few_uniform" | "classwise" | "k_classwise" | "indices", "uniform"): what is forgotten

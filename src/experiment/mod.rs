@@ -8,6 +8,7 @@ pub mod cache;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
+pub mod manifest;
 pub mod memory;
 pub mod methods;
 pub mod models;
@@ -17,12 +18,17 @@ pub mod outcome;
 pub mod presets;
 pub mod reference;
 pub mod regularizer;
+pub mod requests;
+pub mod requests_api;
 pub mod resume;
+pub mod round;
 pub mod row;
 pub mod rules;
 pub mod run;
 pub mod run_api;
 pub mod selection;
+pub mod selector;
+pub mod selector_api;
 pub mod store;
 pub mod task;
 pub mod train;
@@ -52,9 +58,12 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(api::script),
         rhai::exported_module!(run_api::results),
         rhai::exported_module!(board::script),
+        rhai::exported_module!(requests_api::script),
+        rhai::exported_module!(selector_api::script),
     ] {
         engine.register_global_module(module.into());
     }
     engine.register_iterator_result::<epochs::Epochs, rhai::Dynamic>();
+    engine.register_iterator_result::<requests::Requests, rhai::Dynamic>();
     engine.register_static_module("unlearn", unlearn_module());
 }

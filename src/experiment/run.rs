@@ -10,6 +10,7 @@ use super::outcome::{Absent, Outcome};
 use super::reference::{self, References};
 use super::regularizer::Workshop;
 use super::resume;
+use super::round;
 use super::row;
 use super::task::Task;
 use crate::eval::Metrics;
@@ -222,6 +223,8 @@ fn hook(run: &Run, record: Rc<Record>) -> HookGuard {
 /// Records a success.
 fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> Script<Outcome> {
     let (run, task, order) = (sheet.run, sheet.task, sheet.order);
+    let mut found = found;
+    let round = round::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
@@ -241,6 +244,9 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
             fields.insert("weights".into(), row::keep_weights(run, &sheet.run_id, &net)?.into());
         }
         fields.insert("predictions".into(), key.clone().into());
+        if let Some(round) = round {
+            fields.insert("round".into(), round);
+        }
     }
     run.slot::<Recorder>().append(&row)?;
     // After the row: should the disk be full by now, it is the smaller loss.

@@ -1,6 +1,8 @@
 //! A task: the original network, what it has to forget, and everything a method may use to make it forget.
 
 use super::frame::{self, Scheduled};
+use super::round::Round;
+use super::selector::{Selector, Subject};
 use crate::condense::reduce::{ReduceOptions, Reduced, reduce};
 use crate::data::request::{self, Partition, Request};
 use crate::data::{Data, Dataset};
@@ -10,6 +12,8 @@ use crate::runtime::options::{as_integer, as_number, describe};
 use crate::runtime::{Error, Options, Result, Run};
 use once_cell::unsync::OnceCell;
 use rhai::{Array, Dynamic, Map};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A forget request on a trained network. Clones share it.
@@ -23,11 +27,17 @@ struct Inner {
     parts: Partition,
     reference: bool,
     reduction: Option<Rc<Reduced>>,
+    /// Which of several requests this is.
+    round: Option<Rc<Round>>,
     /// The options the reduction was asked for with.
     reduced_by: String,
     cached: Option<super::cache::Source>,
     original_hash: OnceCell<String>,
 }
+
+/// Reductions made so far, by split and options: they depend on nothing else; a run slot.
+#[derive(Default)]
+struct Reductions(RefCell<HashMap<String, Rc<Reduced>>>);
 
 impl Task {
     /// The task of making `original`, trained on `data.train`, forget what the request says.
@@ -35,13 +45,31 @@ impl Task {
     /// # Errors
     /// A request that forgets nothing or everything; a network made for other data.
     pub fn new(original: &Net, data: &Data, request: &Request, reference: bool, seed: u64) -> Result<Self> {
+        Self::of_parts(original, data, request::partition(data, request, reference, seed)?, reference)
+    }
+
+    /// The task of a split that is known already.
+    ///
+    /// # Errors
+    /// A network made for other data.
+    pub fn of_parts(original: &Net, data: &Data, parts: Partition, reference: bool) -> Result<Self> {
         check_fits(original, data)?;
-        let parts = request::partition(data, request, reference, seed)?;
         let (original, data) = (original.clone(), data.clone());
+        let (reduction, round, cached) = (None, None, None);
         let (reduced_by, original_hash) = Default::default();
-        let inner =
-            Inner { original, data, parts, reference, reduction: None, reduced_by, cached: None, original_hash };
+        let inner = Inner { original, data, parts, reference, reduction, round, reduced_by, cached, original_hash };
         Ok(Self(Rc::new(inner)))
+    }
+
+    /// The same task as one of several requests.
+    #[must_use]
+    pub fn in_round(&self, round: Round) -> Self {
+        Self(Rc::new(Inner { round: Some(Rc::new(round)), ..(*self.0).clone() }))
+    }
+
+    /// Which of several requests the task is.
+    pub fn round(&self) -> Option<&Round> {
+        self.0.round.as_deref()
     }
 
     /// The network that has to forget.
@@ -138,17 +166,33 @@ impl Task {
     }
 
     /// The same task with a reduced retain set, made as the options of `task.reduce` say. What is drawn depends on the
-    /// task's seed alone, so that the clusters of one data set are made once for all its splits.
+    /// task's seed alone, so that the clusters of one data set are made once for all its splits, and the reduction of a split
+    /// once for all methods. A cluster is free when neither this request nor an earlier one has a sample in it.
     ///
     /// # Errors
     /// Wrong options; those of clustering and condensing.
     pub fn reduce(&self, run: &Run, given: Map) -> Result<Self> {
         let reduced_by = to_json(&given.clone().into()).to_string();
-        let options = ReduceOptions::read(given, self.seed())?;
-        let _scope = run.enter(self.seed(), &format!("reduce/{}", self.split_id()));
-        let reduced = reduce(self.train(), &self.0.parts.split.forget, &options, run)?;
-        run.progress().say(&format!("reduce {}", reduced.describe()));
-        Ok(Self(Rc::new(Inner { reduction: Some(Rc::new(reduced)), reduced_by, ..(*self.0).clone() })))
+        let mut options = ReduceOptions::read(given, self.seed())?;
+        options.planned = self.round().map(|round| round.first.clone());
+        let key = format!("{} {reduced_by}", self.split_id());
+        let known = run.slot::<Reductions>();
+        let plain = !options.recluster && !options.reuse && options.without.is_none();
+        let found = known.0.borrow().get(&key).cloned().filter(|_| plain);
+        let reduced = match found {
+            Some(found) => found,
+            None => {
+                let _scope = run.enter(self.seed(), &format!("reduce/{}", self.split_id()));
+                let split = &self.0.parts.split;
+                let reduced = Rc::new(reduce(self.train(), &[&split.forget[..], &split.gone].concat(), &options, run)?);
+                run.progress().say(&format!("reduce {}", reduced.describe()));
+                reduced
+            }
+        };
+        if plain {
+            known.0.borrow_mut().insert(key, reduced.clone());
+        }
+        Ok(Self(Rc::new(Inner { reduction: Some(reduced), reduced_by, ..(*self.0).clone() })))
     }
 
     /// The same task, whose original and retrained reference have a place in the cache.
@@ -192,8 +236,9 @@ impl Task {
                 )
             }
         };
+        let round = self.round().map_or(String::new(), |round| format!(", {}", round.describe()));
         format!(
-            "Task {}/{}: forget {} ({request}) · retain {retain} · unseen {} · test {} · split {}",
+            "Task {}/{}: forget {} ({request}{round}) · retain {retain} · unseen {} · test {} · split {}",
             self.0.data.name,
             self.model_name(),
             self.forget().len(),
@@ -265,6 +310,17 @@ pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task
     let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
     let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
     o.finish()?;
+    Task::new(original, data, &request, reference, seed)
+}
+
+/// The task of forgetting what is chosen, with the options `variant` and `seed` of `forget`.
+pub fn forget_chosen(run: &Run, original: &Net, data: &Data, choice: &Selector, given: Map) -> Result<Task> {
+    let mut o = Options::new("forget", given);
+    let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
+    let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
+    o.finish()?;
+    check_fits(original, data)?;
+    let request = choice.request(&Subject { run, net: original, data, seed }, &[])?;
     Task::new(original, data, &request, reference, seed)
 }
 
