@@ -123,6 +123,8 @@ pub struct Reduced {
     pub cached: bool,
     /// Identifies the clustering: what is paid for once goes by it.
     pub clustering: String,
+    /// Seconds spent on separating free clusters from the others.
+    pub seconds_separate: f64,
     /// Seconds spent on making images.
     pub seconds_condense: f64,
     /// What a person should know.
@@ -230,8 +232,10 @@ pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -
     let classes = counts.len().max(1);
     let how = How { counts, width: o.width, seed: o.seed, anew: o.recluster };
     let (found, cached) = clustered(&train, &how, run)?;
-    let parts = found.clusters.separate(&forget)?;
     run.synchronize();
+    let started = Instant::now();
+    let parts = found.clusters.separate(&forget)?;
+    let seconds_separate = started.elapsed().as_secs_f64();
     let started = Instant::now();
     let per_class = (found.clusters.len() as f64 / classes as f64).round() as usize;
     let (made, reused) = condensed(&train, &found, &parts, per_class, o, run)?;
@@ -261,6 +265,7 @@ pub fn reduce(train: &Dataset, forget: &[usize], o: &ReduceOptions, run: &Run) -
         seconds_cluster: found.seconds,
         cached,
         clustering: found.key.clone(),
+        seconds_separate,
         seconds_condense,
         dataset,
         warnings,

@@ -63,6 +63,7 @@ pub mod script {
     /// - `mode`, `fraction`, `count`, `class`, `classes`, `indices`, `variant`: as for `forget`
     /// - `seed` (int, the run's): of the training and of the split
     /// - `per_class` (int): at most so many training samples of each class (the recipe's number otherwise)
+    /// - `validation` (number): as for `dataset`
     /// - `original` (map, #{}): options of `original`, such as `width` or `epochs`
     ///
     /// # Example
@@ -122,6 +123,13 @@ pub mod script {
     #[rhai_fn(get = "original", pure)]
     pub fn get_original(task: &mut Task) -> Net {
         task.original().clone()
+    }
+
+    /// The seconds that training a task's original took, now or when it was kept in the cache; `()` for a network that
+    /// `load_task` did not train.
+    #[rhai_fn(get = "seconds_original", pure)]
+    pub fn get_seconds_original(task: &mut Task) -> Dynamic {
+        task.seconds_original().map_or(Dynamic::UNIT, Dynamic::from)
     }
 
     /// A task's data set.
@@ -205,7 +213,7 @@ pub mod script {
     }
 
     /// How a task's retain set was reduced, `()` when it was not: a map with `method`, `per_class`, `size`, `ratio`, `free`,
-    /// `reused`, `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_condense`.
+    /// `reused`, `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_separate`, `seconds_condense`.
     #[rhai_fn(get = "reduction", pure)]
     pub fn get_reduction(task: &mut Task) -> Dynamic {
         task.reduction().map_or(Dynamic::UNIT, |reduced| task::reduction_map(reduced).into())
@@ -281,6 +289,47 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn reduce(context: NativeCallContext, task: Task, options: Map) -> Script<Task> {
         Ok(task.reduce(&Run::of(&context), options)?)
+    }
+
+    /// The same task with another dataset to train on in place of the retain set, called `name` in rows and tables. Metrics
+    /// stay on the whole retain set; presets are those of reduced sets.
+    ///
+    /// # Signature
+    /// task.train_on(dataset: Dataset, name: string) -> Task
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// let half = task.train_on(task.retain.take(300), "half");
+    /// assert(half.retain.len == 300 && half.split_id == task.split_id);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn train_on(task: Task, dataset: Dataset, name: &str) -> Script<Task> {
+        Ok(task.train_on(&dataset, name)?)
+    }
+
+    /// What the clusters of `task.reduce` leave of a task's retain set: a map of `free` and `residual`, Datasets of the samples
+    /// in clusters without forgotten samples and in the others, numbers of clusters `clusters` and `free_clusters`, and
+    /// `seconds_cluster`. Free and residual samples together are the retain set.
+    ///
+    /// # Signature
+    /// task.separate(#{ per_class: int | string = "auto", width: int = 128 }) -> map
+    ///
+    /// # Options
+    /// - `per_class` (int or "auto", "auto"): clusters per class, as for `task.reduce`
+    /// - `width` (int, 128): of the random network that embeds images
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d);
+    /// let parts = task.separate(#{ width: 4 });
+    /// assert(parts.free.len + parts.residual.len == task.retain.len);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn separate(context: NativeCallContext, task: Task, options: Map) -> Script<Map> {
+        Ok(task::separate(&Run::of(&context), &task, options)?)
     }
 
     #[rhai_fn(name = "reduce", return_raw)]

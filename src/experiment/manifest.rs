@@ -16,7 +16,6 @@ const FORMAT: u32 = 1;
 
 /// What the file says.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Manifest {
     format: u32,
     /// Hash of everything below.

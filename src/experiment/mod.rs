@@ -11,6 +11,7 @@ pub mod frame;
 pub mod manifest;
 pub mod memory;
 pub mod methods;
+pub mod mislabel;
 pub mod models;
 pub mod order;
 pub mod originals;
@@ -58,6 +59,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(api::script),
         rhai::exported_module!(run_api::results),
         rhai::exported_module!(board::script),
+        rhai::exported_module!(mislabel::script),
         rhai::exported_module!(requests_api::script),
         rhai::exported_module!(selector_api::script),
     ] {

@@ -20,6 +20,8 @@ pub struct Original {
     pub net: Net,
     /// What decided its weights.
     pub source: Source,
+    /// Seconds its training took, now or when it was kept.
+    pub seconds: f64,
 }
 
 /// The network of this name trained on a data set: from the cache, else trained now and kept.
@@ -46,7 +48,7 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     let source = Source::new(run, data, &net, &trained_by, seed);
     let place = source.original();
     if cached && let Some(found) = cache::find(run, &place, &net)? {
-        return Ok(Original { net: found.net, source });
+        return Ok(Original { net: found.net, source, seconds: found.seconds });
     }
     run.progress().say(&format!("training the original {model} on {} (kept for the next time)", data.name));
     let trained = train(&net, &data.train, &options, run)?;
@@ -54,7 +56,7 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     if cached {
         cache::keep(run, &place, &net, trained.seconds, &Map::new())?;
     }
-    Ok(Original { net, source })
+    Ok(Original { net, source, seconds: trained.seconds })
 }
 
 /// What was given, on top of the data set's recipe.
@@ -80,6 +82,7 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
     let seed = o.integer("seed", run.seed() as i64, 0)?;
     let per_class = o.maybe_integer("per_class", 1)?;
+    let validation = o.maybe_number("validation")?;
     let mut training = o.map("original")?;
     o.finish()?;
     let usual = presets::original(run, dataset)?.remove("per_class");
@@ -87,8 +90,11 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     if let Some(per_class) = per_class.map(Dynamic::from).or(usual) {
         preparation.insert("per_class".into(), per_class);
     }
+    if let Some(share) = validation {
+        preparation.insert("validation".into(), share.into());
+    }
     let data = sources::load(dataset, preparation, run)?;
     training.entry("seed".into()).or_insert_with(|| seed.into());
-    let Original { net, source } = original(context, model, &data, training)?;
-    Ok(Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source))
+    let Original { net, source, seconds } = original(context, model, &data, training)?;
+    Ok(Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source, seconds))
 }

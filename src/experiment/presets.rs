@@ -97,7 +97,7 @@ fn places(query: Query) -> impl Iterator<Item = &'static [&'static str]> {
 /// A damaged table.
 pub fn of(run: &Run, task: &Task, method: &str, accelerated: bool, reference: bool) -> Result<Map> {
     let (dataset, model) = (&task.data().name, task.model_name());
-    let (condensed, classes) = (task.reduction().is_some(), !task.removed_classes().is_empty());
+    let (condensed, classes) = (task.is_reduced(), !task.removed_classes().is_empty());
     find(run, Query { dataset, model: &model, method, accelerated, reference, condensed, classes })
 }
 

@@ -33,7 +33,7 @@ pub struct Reference {
 impl References {
     /// Remembers a network retrained for a task's split. One retrained on a reduced set is no reference.
     pub fn add(&self, task: &Task, metrics: &Metrics, key: &str) {
-        if task.reduction().is_some() {
+        if task.is_reduced() {
             return;
         }
         let reference = Rc::new(Reference { metrics: metrics.clone(), key: key.into() });
@@ -101,7 +101,7 @@ fn place(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<Option<
         && !order.accelerate
         && order.every.is_none()
         && order.budget.is_none()
-        && task.reduction().is_none();
+        && !task.is_reduced();
     let Some(source) = task.cached().filter(|_| plain) else { return Ok(None) };
     // The method's text and its preset decide the weights as well.
     let preset = to_json(&Dynamic::from(presets::of(run, task, "retrain", false, order.reference)?));

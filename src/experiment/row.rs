@@ -101,8 +101,13 @@ fn request(task: &Task) -> Value {
 
 /// Which retain set was trained on.
 fn retain(task: &Task) -> Value {
+    let size = task.retain().len();
+    if let Some(kind) = task.own_retain() {
+        let ratio = size as f64 / task.whole_retain().len() as f64;
+        return json!({ "kind": kind, "per_class": null, "size": size, "ratio": ratio });
+    }
     match task.reduction() {
-        None => json!({ "kind": "full", "per_class": null, "size": task.retain().len(), "ratio": 1.0 }),
+        None => json!({ "kind": "full", "per_class": null, "size": size, "ratio": 1.0 }),
         Some(r) => {
             json!({ "kind": r.method.name(), "per_class": r.per_class, "size": r.dataset.len(), "ratio": r.ratio })
         }

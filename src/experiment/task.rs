@@ -3,6 +3,7 @@
 use super::frame::{self, Scheduled};
 use super::round::Round;
 use super::selector::{Selector, Subject};
+use crate::condense::clustering::{How, PerClass, clustered, clusters_per_class};
 use crate::condense::reduce::{ReduceOptions, Reduced, reduce};
 use crate::data::request::{self, Partition, Request};
 use crate::data::{Data, Dataset};
@@ -27,11 +28,15 @@ struct Inner {
     parts: Partition,
     reference: bool,
     reduction: Option<Rc<Reduced>>,
+    /// A retain set of someone's own making, and what it is called.
+    own: Option<(String, Dataset)>,
     /// Which of several requests this is.
     round: Option<Rc<Round>>,
     /// The options the reduction was asked for with.
     reduced_by: String,
     cached: Option<super::cache::Source>,
+    /// Seconds that training the original took.
+    trained: Option<f64>,
     original_hash: OnceCell<String>,
 }
 
@@ -55,10 +60,21 @@ impl Task {
     pub fn of_parts(original: &Net, data: &Data, parts: Partition, reference: bool) -> Result<Self> {
         check_fits(original, data)?;
         let (original, data) = (original.clone(), data.clone());
-        let (reduction, round, cached) = (None, None, None);
+        let (reduction, own, round, cached, trained) = Default::default();
         let (reduced_by, original_hash) = Default::default();
-        let inner = Inner { original, data, parts, reference, reduction, round, reduced_by, cached, original_hash };
-        Ok(Self(Rc::new(inner)))
+        Ok(Self(Rc::new(Inner {
+            original,
+            data,
+            parts,
+            reference,
+            reduction,
+            own,
+            round,
+            reduced_by,
+            cached,
+            trained,
+            original_hash,
+        })))
     }
 
     /// The same task as one of several requests.
@@ -92,8 +108,11 @@ impl Task {
         &self.0.parts.forget
     }
 
-    /// Samples to train on: the retain set, or its reduction.
+    /// Samples to train on: the retain set, its reduction, or what was given in its place.
     pub fn retain(&self) -> &Dataset {
+        if let Some((_, dataset)) = &self.0.own {
+            return dataset;
+        }
         self.0.reduction.as_ref().map_or(&self.0.parts.retain, |reduction| &reduction.dataset)
     }
 
@@ -135,6 +154,31 @@ impl Task {
     /// How the retain set was reduced.
     pub fn reduction(&self) -> Option<&Reduced> {
         self.0.reduction.as_deref()
+    }
+
+    /// What methods train on is not the whole retain set.
+    pub fn is_reduced(&self) -> bool {
+        self.0.reduction.is_some() || self.0.own.is_some()
+    }
+
+    /// The name of a retain set of someone's own making.
+    pub fn own_retain(&self) -> Option<&str> {
+        self.0.own.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// The same task with another dataset to train on in place of the retain set; metrics stay on the whole retain set.
+    ///
+    /// # Errors
+    /// An empty dataset, images of another shape.
+    pub fn train_on(&self, dataset: &Dataset, name: &str) -> Result<Self> {
+        let fits = dataset.dims() == self.train().dims() && dataset.classes() == self.train().classes();
+        if dataset.is_empty() || !fits {
+            let message = format!("cannot train on {} samples of shape {:?}", dataset.len(), dataset.dims());
+            return Err(Error::new("train_on", message).hint("give a dataset like the training set, not an empty one"));
+        }
+        let reduced_by = format!("{name} {}", dataset.id()?);
+        let own = Some((name.to_string(), dataset.clone()));
+        Ok(Self(Rc::new(Inner { own, reduced_by, reduction: None, ..(*self.0).clone() })))
     }
 
     /// Where the original came from, when it has a place in the cache.
@@ -192,13 +236,18 @@ impl Task {
         if plain {
             known.0.borrow_mut().insert(key, reduced.clone());
         }
-        Ok(Self(Rc::new(Inner { reduction: Some(reduced), reduced_by, ..(*self.0).clone() })))
+        Ok(Self(Rc::new(Inner { reduction: Some(reduced), own: None, reduced_by, ..(*self.0).clone() })))
     }
 
     /// The same task, whose original and retrained reference have a place in the cache.
     #[must_use]
-    pub fn with_cache(&self, source: super::cache::Source) -> Self {
-        Self(Rc::new(Inner { cached: Some(source), ..(*self.0).clone() }))
+    pub fn with_cache(&self, source: super::cache::Source, seconds: f64) -> Self {
+        Self(Rc::new(Inner { cached: Some(source), trained: Some(seconds), ..(*self.0).clone() }))
+    }
+
+    /// Seconds that training the original took, where that is known.
+    pub fn seconds_original(&self) -> Option<f64> {
+        self.0.trained
     }
 
     /// Two handles to one task.
@@ -225,6 +274,9 @@ impl Task {
             (None, classes) => format!("{} {classes:?}", split.mode),
         };
         let retain = match &self.0.reduction {
+            None if self.0.own.is_some() => {
+                format!("{} ({})", self.retain().len(), self.own_retain().unwrap_or_default())
+            }
             None => self.retain().len().to_string(),
             Some(r) => {
                 format!(
@@ -249,6 +301,29 @@ impl Task {
     }
 }
 
+/// `task.separate(#{ .. })`: free and residual samples by the clusters of `task.reduce`.
+///
+/// # Errors
+/// Wrong options; those of clustering.
+pub fn separate(run: &Run, task: &Task, given: Map) -> Result<Map> {
+    let mut o = Options::new("separate", given);
+    let (per_class, width) = (PerClass::read(&mut o)?, o.count("width", 128)?);
+    o.finish()?;
+    let split = &task.parts().split;
+    let forget = [&split.forget[..], &split.gone].concat();
+    let planned = task.round().map_or(&forget, |round| &round.first);
+    let counts = clusters_per_class(task.train(), planned, per_class)?;
+    let (found, _) = clustered(task.train(), &How { counts, width, seed: task.seed(), anew: false }, run)?;
+    let parts = found.clusters.separate(&forget)?;
+    Ok(Map::from([
+        ("free".into(), Dynamic::from(task.train().subset(&parts.free_samples))),
+        ("residual".into(), Dynamic::from(task.train().subset(&parts.residual))),
+        ("clusters".into(), (found.clusters.len() as i64).into()),
+        ("free_clusters".into(), (parts.free.len() as i64).into()),
+        ("seconds_cluster".into(), found.seconds.into()),
+    ]))
+}
+
 /// A reduction for scripts.
 pub fn reduction_map(reduced: &Reduced) -> Map {
     let mut map = Map::new();
@@ -268,6 +343,7 @@ pub fn reduction_map(reduced: &Reduced) -> Map {
         ("loss_before", reduced.loss_before),
         ("loss_after", reduced.loss_after),
         ("seconds_cluster", Some(reduced.seconds_cluster)),
+        ("seconds_separate", Some(reduced.seconds_separate)),
         ("seconds_condense", Some(reduced.seconds_condense)),
     ] {
         map.insert(key.into(), number.unwrap_or(f64::NAN).into());

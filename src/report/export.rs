@@ -92,7 +92,7 @@ fn keys_of(view: &View, field: &str) -> Vec<String> {
 }
 
 /// Where files of this name go: a bare name into the run folder, a path where it says.
-fn place(run: &Run, name: &str) -> Result<PathBuf> {
+pub(super) fn place(run: &Run, name: &str) -> Result<PathBuf> {
     if name.trim().is_empty() {
         return Err(Error::new("save", "needs a name for the files, got an empty one"));
     }
@@ -113,7 +113,7 @@ fn place(run: &Run, name: &str) -> Result<PathBuf> {
 }
 
 /// The path with `.extension` appended (a dot in the name is no extension).
-fn with(path: &Path, extension: &str) -> PathBuf {
+pub(super) fn with(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".");
     name.push(extension);

@@ -16,6 +16,7 @@ pub mod script;
 pub mod seeds;
 pub mod statistics;
 pub mod table;
+pub mod table_files;
 #[cfg(test)]
 mod tests;
 
@@ -29,4 +30,5 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(script::board).into());
     engine.register_global_module(rhai::exported_module!(plot::script).into());
     engine.register_global_module(rhai::exported_module!(grid::script).into());
+    engine.register_global_module(rhai::exported_module!(table_files::script).into());
 }
