@@ -82,7 +82,9 @@ pub fn original(run: &Run, task: &Task) -> Result<Rc<Assessment>> {
     found.metrics.set("aus", adaptive_unlearning_score(&found.metrics, &found.metrics));
     let (name, data) = (task.model_name(), &task.data().name);
     run.progress().say(&format!("original {name} on {data}: {}", alarms::before(&found.metrics)));
-    if let Some(warning) = alarms::weak_original(&found.metrics) {
+    // After the first of several requests it is a network that has forgotten: that little is left to hide is then the aim.
+    let later = task.round().is_some_and(|round| round.number > 0);
+    if let Some(warning) = alarms::weak_original(&found.metrics).filter(|_| !later) {
         run.progress().warn(&warning);
     }
     let found = Rc::new(found);

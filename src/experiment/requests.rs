@@ -153,7 +153,8 @@ impl Requests {
         let number = state.done;
         let mut gone = state.earlier.concat();
         gone.sort_unstable();
-        let request = self.request(&state, &gone).map_err(|e| e.note(format!("in round {} of {rounds}", number + 1)))?;
+        let request =
+            self.request(&state, &gone).map_err(|e| e.note(format!("in round {} of {rounds}", number + 1)))?;
         let parts = if gone.is_empty() {
             request::partition(data, &request, *reference, *seed)?
         } else {

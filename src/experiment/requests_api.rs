@@ -80,12 +80,7 @@ pub mod script {
     }
 
     #[rhai_fn(name = "requests", return_raw)]
-    pub fn requests_chosen_plain(
-        context: NativeCallContext,
-        net: Net,
-        data: Data,
-        choices: Array,
-    ) -> Script<Requests> {
+    pub fn requests_chosen_plain(context: NativeCallContext, net: Net, data: Data, choices: Array) -> Script<Requests> {
         requests_chosen(context, net, data, choices, Map::new())
     }
 
