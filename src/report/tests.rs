@@ -36,7 +36,7 @@ fn row(method: &str, kind: &str, seed: u64, metrics: &Metrics, seconds: f64) -> 
 
 fn board(rows: impl IntoIterator<Item = Value>) -> Leaderboard {
     let board = Leaderboard::new(&Run::new(Settings::default()), "digits · convnet · 159 of 797 forgotten · seed 0");
-    board.add_original("s1", metrics(1.0, 1.0, 0.992, 0.659));
+    board.add_original("s1", "", metrics(1.0, 1.0, 0.992, 0.659));
     rows.into_iter().for_each(|row| board.add(row));
     board
 }
