@@ -198,7 +198,9 @@ fn processes_that_fill_one_cache_at_once_agree_and_leave_it_sound() {
         started.map(|thread| thread.join().expect("ends")).into_iter().collect()
     });
     for ended in &outputs {
-        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "no warning");
+        // That so small a network is a weak original is said; nothing about the cache is.
+        let others = ended.stderr.lines().filter(|line| !line.starts_with("warning: weak original"));
+        assert_eq!((ended.code, others.count()), (0, 0), "{}", ended.stderr);
         assert_eq!(ended.stdout, outputs[0].stdout);
     }
     assert_eq!(models(&place).len(), 2, "{:?}", models(&place));

@@ -223,7 +223,7 @@ fn table(items: &[Item]) -> String {
             known(split),
             HumanBytes(item.bytes).to_string(),
             HumanDuration(item.age).to_string(),
-            known(seconds.map(|seconds| format!("{} s", crate::report::table::seconds(seconds)))),
+            known(seconds.map(|seconds| format!("{} s", crate::report::columns::seconds(seconds)))),
             inside(&item.path),
         ]);
     }

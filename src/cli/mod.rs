@@ -8,6 +8,7 @@ mod doctor;
 mod list;
 mod record;
 mod repl;
+mod report;
 mod run;
 mod script;
 mod start;
@@ -43,6 +44,7 @@ Examples:
   lethe check my_method.rhai                    find mistakes before anything runs
   lethe doc mmd                                 what a function does, with an example
   lethe list unlearners                         which methods there are
+  lethe report runs/table                       the leaderboards of a finished run
   lethe cache list                              which trained networks are kept
   lethe data fetch cifar10                      get a data set
   lethe doctor                                  is everything in place, is CUDA usable
@@ -82,6 +84,8 @@ enum Command {
     Doc(DocOptions),
     /// What there is: unlearners, datasets, models, condensers or metrics
     List(ListOptions),
+    /// The leaderboards of finished runs, with every metric read off the stored predictions again
+    Report(report::ReportOptions),
     /// The cache of trained networks: list, verify or clear it
     Cache(cache::CacheOptions),
     /// Data sets: which are here, getting them, checking them
@@ -252,6 +256,7 @@ fn dispatch(cli: &Cli) -> Ending {
         Command::Check(options) => check::check(options, cli.quiet),
         Command::Doc(options) => doc::doc(options),
         Command::List(options) => list::list(options),
+        Command::Report(options) => report::report(options, cli.quiet),
         Command::Cache(options) => cache::cache(options),
         Command::Data(options) => data::data(&options.command, cli.quiet),
         Command::Doctor => doctor::doctor(),

@@ -290,7 +290,7 @@ pub mod script {
     /// network that meets it from the start, `steps_at_most` for one that never does or diverges; `reached`, whether all
     /// repeats got there (else `steps` is a lower bound); `each`, the steps of every repeat; `curve`, an array of
     /// `#{ step, loss, accuracy }`, means over the repeats, those that have ended counting with their last figures. Keep it
-    /// with `record(result, #{ relearn_steps: r.steps })`.
+    /// with `result.relearn_steps = r.steps; record("relearning", result)`.
     ///
     /// # Signature
     /// relearn(net: Net, dataset: Dataset, #{ goal: map = #{ loss: 0.1 }, lr: float = 0.01, .. }) -> map

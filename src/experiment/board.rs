@@ -13,7 +13,7 @@ pub fn leaderboard(run: &Run, tasks: &[Task]) -> Result<Leaderboard> {
     let board = Leaderboard::new(run, title(tasks));
     for task in tasks {
         let original = assess::original(run, task)?;
-        board.add_original(task.split_id(), original.metrics.clone());
+        board.add_original(task.split_id(), &original.key, original.metrics.clone());
     }
     Ok(board)
 }

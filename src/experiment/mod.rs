@@ -32,6 +32,7 @@ pub mod selector;
 pub mod selector_api;
 pub mod store;
 pub mod task;
+pub mod told;
 pub mod train;
 pub mod watch;
 

@@ -17,7 +17,11 @@ pub struct Row {
 impl Row {
     /// Reads a recorded row.
     pub fn new(value: Value) -> Self {
-        let metrics = value.get("metrics").map(Metrics::from_json).unwrap_or_default();
+        let mut metrics = value.get("metrics").map(Metrics::from_json).unwrap_or_default();
+        // What a script recorded beside them.
+        for (name, number) in value.as_object().into_iter().flatten().filter(|(_, value)| value.is_number()) {
+            metrics.set(name, number.as_f64().unwrap_or(f64::NAN));
+        }
         Self { value, metrics }
     }
 
@@ -152,9 +156,22 @@ fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
     if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }
 }
 
-/// The retrained network's metrics on the split of `row`: the mean over its seeds.
+/// The retrained network's metrics on a split: the mean over its seeds.
 pub fn reference(rows: &[Row], split_id: &str) -> Option<Metrics> {
     let same: Vec<&Row> = rows.iter().filter(|row| row.is_reference() && row.text("split_id") == split_id).collect();
+    mean_of(&same)
+}
+
+/// The retrained networks that a row is measured against: those of its split, of a retrained network the others when there
+/// are any.
+pub fn references<'a>(rows: &'a [Row], row: &Row) -> Vec<&'a Row> {
+    let split = row.text("split_id");
+    let same: Vec<&Row> = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split).collect();
+    let others: Vec<&Row> = same.iter().copied().filter(|other| other.text("run_id") != row.text("run_id")).collect();
+    if row.is_reference() && !others.is_empty() { others } else { same }
+}
+
+fn mean_of(same: &[&Row]) -> Option<Metrics> {
     let mut mean = same.first()?.metrics.clone();
     let names: Vec<String> = mean.iter().map(|(name, _)| name.to_string()).collect();
     for name in names {
@@ -178,7 +195,8 @@ impl Derived {
     /// For a row among these.
     pub fn of(rows: &[Row], row: &Row) -> Self {
         let split = row.text("split_id");
-        let gaps = reference(rows, split).map_or(Gaps::UNKNOWN, |retrained| gaps(&row.metrics, &retrained));
+        let retrained = mean_of(&references(rows, row));
+        let gaps = retrained.map_or(Gaps::UNKNOWN, |retrained| gaps(&row.metrics, &retrained));
         let same = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split);
         let retrain = Figure::of(same.map(|row| row.seconds("unlearn")).filter(|s| *s > 0.0)).mean;
         let (own, prepared) = (row.seconds("unlearn"), row.preparation());
@@ -199,7 +217,7 @@ pub fn break_even(rows: &[Row], entries: &[Entry]) -> Vec<String> {
         let after = Figure::of(own.iter().map(|row| row.seconds("unlearn"))).mean;
         let spent = Figure::of(own.iter().map(|row| row.preparation())).mean;
         let saved = before - after;
-        let seconds = super::table::seconds;
+        let seconds = super::columns::seconds;
         if saved.is_nan() {
             continue;
         }

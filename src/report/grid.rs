@@ -267,14 +267,14 @@ mod tests {
         let x = Tensor::from_slice(&[0.0_f32, 1.0, -1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).reshape([3, 3, 1, 1]);
         let labels = Tensor::from_slice(&[4_i64, 0, 4]);
         let info =
-            DatasetInfo { mean: vec![0.5, 0.4, 0.6], std: vec![0.2], classes: Some(5), ..DatasetInfo::default() };
+            DatasetInfo { mean: vec![0.52, 0.4, 0.6], std: vec![0.2], classes: Some(5), ..DatasetInfo::default() };
         let data = Dataset::from_tensors(&x, &labels, info).unwrap();
         let (width, height, bytes) = read(&of_dataset(&data, layout(None, 1)).unwrap().png().unwrap());
         assert_eq!((width, height), (8, 8));
         let dot = |x: u32, y: u32| bytes[((y * width + x) * 3) as usize..][..3].to_vec();
-        assert_eq!(dot(2, 2), [128, 102, 153]);
-        assert_eq!(dot(5, 2), [128, 153, 102]);
-        assert_eq!(dot(5, 5), [179, 153, 204]);
+        assert_eq!(dot(2, 2), [133, 102, 153]);
+        assert_eq!(dot(5, 2), [133, 153, 102]);
+        assert_eq!(dot(5, 5), [184, 153, 204]);
         assert_eq!(dot(2, 5), [255, 255, 255], "class 0 has one image only");
     }
 

@@ -1,11 +1,13 @@
 //! The leaderboard: the original network, every result added to it, and what they say beside each other.
 
-use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference};
+use super::beside;
+use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference, references};
 use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};
 use crate::eval::gaps::gaps;
-use crate::runtime::Run;
+use crate::runtime::options::nearest;
+use crate::runtime::{Error, Result, Run};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,6 +21,7 @@ struct Inner {
     title: String,
     originals: RefCell<Vec<Original>>,
     rows: RefCell<Vec<Row>>,
+    columns: RefCell<Option<Vec<String>>>,
 }
 
 /// A network before any unlearning, on one split.
@@ -26,6 +29,8 @@ struct Inner {
 pub struct Original {
     /// The split it was evaluated on.
     pub split_id: String,
+    /// The name of its predictions; empty when there are none.
+    pub predictions: String,
     /// Its metrics there.
     pub metrics: Metrics,
 }
@@ -42,13 +47,15 @@ pub struct View {
     pub derived: Vec<Derived>,
     /// Rows of several seeds put together.
     pub entries: Vec<Entry>,
+    /// The figures that were asked for as columns; the usual ones when `None`.
+    pub columns: Option<Vec<String>>,
 }
 
 impl Leaderboard {
     /// An empty board.
     pub fn new(run: &Run, title: impl Into<String>) -> Self {
-        let (originals, rows) = Default::default();
-        Self(Rc::new(Inner { run: run.clone(), title: title.into(), originals, rows }))
+        let (originals, rows, columns) = Default::default();
+        Self(Rc::new(Inner { run: run.clone(), title: title.into(), originals, rows, columns }))
     }
 
     /// The run it belongs to.
@@ -57,8 +64,9 @@ impl Leaderboard {
     }
 
     /// Adds the network before unlearning, as evaluated on a split.
-    pub fn add_original(&self, split_id: &str, metrics: Metrics) {
-        self.0.originals.borrow_mut().push(Original { split_id: split_id.into(), metrics });
+    pub fn add_original(&self, split_id: &str, predictions: &str, metrics: Metrics) {
+        let (split_id, predictions) = (split_id.into(), predictions.into());
+        self.0.originals.borrow_mut().push(Original { split_id, predictions, metrics });
     }
 
     /// Adds a recorded row. A row that is there already is replaced, so that a result can be added again after `record`.
@@ -94,10 +102,31 @@ impl Leaderboard {
 
     /// Everything a rendering needs.
     pub fn view(&self) -> View {
-        let rows = self.0.rows.borrow().clone();
+        let mut rows = self.0.rows.borrow().clone();
+        let mut originals = self.0.originals.borrow().clone();
+        beside::add(&self.0.run, &mut originals, &mut rows);
         let derived = rows.iter().map(|row| Derived::of(&rows, row)).collect();
         let entries = group(&rows);
-        View { title: self.0.title.clone(), originals: self.0.originals.borrow().clone(), rows, derived, entries }
+        let (title, columns) = (self.0.title.clone(), self.0.columns.borrow().clone());
+        View { title, originals, rows, derived, entries, columns }
+    }
+
+    /// Shows these figures as columns in place of the usual ones; the usual ones again when there are none.
+    ///
+    /// # Errors
+    /// A figure that no row has.
+    pub fn choose(&self, columns: Vec<String>) -> Result<()> {
+        let view = self.view();
+        let known = view.metrics().into_iter().chain(FIGURES.map(String::from));
+        let known: Vec<String> = known.filter(|name| view.tells(name)).collect();
+        if let Some(missing) = columns.iter().find(|name| !known.contains(name)) {
+            let error = Error::new("columns", format!("the board has no figure {missing:?}")).word(missing.as_str());
+            let near = nearest(missing, known.iter().map(String::as_str));
+            let error = near.map_or(error.clone(), |near| error.hint(format!("did you mean {near:?}?")));
+            return Err(error.note(format!("it has: {}", known.join(", "))));
+        }
+        self.0.columns.replace((!columns.is_empty()).then_some(columns));
+        Ok(())
     }
 }
 
@@ -119,6 +148,7 @@ impl View {
             "speedup" => derived.speedup,
             "speedup_prepared" => derived.speedup_prepared,
             "preparation" => row.preparation(),
+            "peak_memory" => row.value.pointer("/peak_memory/bytes").and_then(Value::as_f64).unwrap_or(f64::NAN),
             _ => match name.strip_prefix("seconds.") {
                 Some(stage) => row.seconds(stage),
                 None => row.metrics.get(name),
@@ -144,6 +174,11 @@ impl View {
         }
     }
 
+    /// Whether any row or original has this figure.
+    fn tells(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| !self.figure(entry, name).mean.is_nan()) || !self.original(name).mean.is_nan()
+    }
+
     /// The names of every metric that occurs, in order of appearance.
     pub fn metrics(&self) -> Vec<String> {
         let all = self.originals.iter().map(|o| &o.metrics).chain(self.rows.iter().map(|row| &row.metrics));
@@ -161,9 +196,10 @@ impl View {
         entry.rows.first().and_then(|index| self.rows.get(*index))
     }
 
-    /// The metric of the retrained networks, over all splits.
+    /// The figure of the retrained networks, over all splits.
     pub fn retrained(&self, name: &str) -> f64 {
-        Figure::of(self.rows.iter().filter(|row| row.is_reference()).map(|row| row.metrics.get(name))).mean
+        let retrained = (0..self.rows.len()).filter(|index| self.rows[*index].is_reference());
+        Figure::of(retrained.map(|index| self.value(index, name))).mean
     }
 
     /// Whether gaps can be told.
@@ -226,8 +262,31 @@ impl View {
                 "mia_ref (in the saved files) rests on {fewest} samples a side; below 300 it scatters by points"
             ));
         }
+        notes.extend(self.floor());
         notes.extend(break_even(&self.rows, &self.entries));
         notes
+    }
+
+    /// What distances to the retrained network have to be read beside.
+    fn floor(&self) -> Option<String> {
+        let compared = self.rows.iter().any(|row| !row.metrics.get("js").is_nan());
+        let floor = self.rows.iter().any(|row| row.is_reference() && !row.metrics.get("js").is_nan());
+        let several = self.rows.iter().any(|row| references(&self.rows, row).len() > 1);
+        match (compared, floor) {
+            (false, _) => None,
+            (true, true) => Some(
+                "JS, RMIA and other figures of two networks: against the retrained ones; retrain's own are those of one \
+                 retrained network against the others, the floor"
+                    .into(),
+            ),
+            // Two of them with the same weights were trained once.
+            (true, false) if several => None,
+            (true, false) => Some(
+                "the floor of JS and other figures of two networks needs another retrained one: \
+                 unlearn::run(\"retrain\", task, #{ seed: 1 })"
+                    .into(),
+            ),
+        }
     }
 
     /// The board as JSON: title, originals, rows with what follows from them, statistics over splits and seeds, warnings,
@@ -239,6 +298,9 @@ impl View {
             if let Some(fields) = value.as_object_mut() {
                 for name in DERIVED {
                     fields.insert(name.into(), finite(self.value(index, name)));
+                }
+                if row.value.get("metrics").is_some_and(Value::is_object) {
+                    fields.insert("metrics".into(), row.metrics.to_json());
                 }
             }
             value
@@ -256,5 +318,21 @@ impl View {
     }
 }
 
+/// Names of the figures of a row that are no metrics.
+const FIGURES: [&str; 12] = [
+    "average_gap",
+    "accuracy_gap",
+    "tow",
+    "tow_mia",
+    "speedup",
+    "speedup_prepared",
+    "preparation",
+    "seconds.unlearn",
+    "seconds.evaluate",
+    "seconds.cluster",
+    "seconds.condense",
+    "peak_memory",
+];
+
 /// Names of the figures that follow from a row and the others.
-pub const DERIVED: [&str; 5] = ["average_gap", "accuracy_gap", "tow", "speedup", "speedup_prepared"];
+pub const DERIVED: [&str; 6] = ["average_gap", "accuracy_gap", "tow", "tow_mia", "speedup", "speedup_prepared"];

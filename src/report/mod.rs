@@ -1,8 +1,11 @@
 //! What is left of a run: the run folder, the leaderboard, its files and pictures.
 
+pub mod beside;
 pub mod chart;
+pub mod columns;
 pub mod entry;
 pub mod export;
+pub mod finished;
 pub mod folder;
 pub mod grid;
 pub mod labels;

@@ -22,6 +22,8 @@ pub struct PredictionStore(RefCell<State>);
 struct State {
     /// Least recently used first.
     kept: Vec<(String, Rc<PartPredictions>)>,
+    /// Folders of earlier runs that are looked into as well.
+    folders: Vec<PathBuf>,
     compared: HashMap<(String, String), Rc<Metrics>>,
 }
 
@@ -94,16 +96,22 @@ impl PredictionStore {
         }
     }
 
-    /// The predictions of this name, when the run has them.
+    /// Looks into the folder of an earlier run as well.
+    pub fn open(&self, folder: &Path) {
+        self.0.borrow_mut().folders.push(folder.to_path_buf());
+    }
+
+    /// The predictions of this name, when the run or an earlier one that was opened has them.
     ///
     /// # Errors
     /// A damaged file.
     pub fn get(&self, run: &Run, key: &str) -> Result<Option<Rc<PartPredictions>>> {
         let found = self.0.borrow().kept.iter().find(|(known, _)| known == key).map(|(_, parts)| parts.clone());
-        let found = match (found, run.slot::<Recorder>().opened()) {
-            (Some(parts), _) => Some(parts),
-            (None, Some(folder)) => read(&folder, key)?.map(Rc::new),
-            (None, None) => None,
+        let mut places: Vec<PathBuf> = run.slot::<Recorder>().opened().into_iter().collect();
+        places.extend(self.0.borrow().folders.iter().cloned());
+        let found = match found {
+            Some(parts) => Some(parts),
+            None => places.iter().find_map(|folder| read(folder, key).transpose()).transpose()?.map(Rc::new),
         };
         if let Some(parts) = &found {
             self.remember(key, parts.clone());

@@ -7,9 +7,10 @@
 pub mod board {
     use crate::eval::metrics::to_json;
     use crate::report::statistics::{Query, Statistic};
-    use crate::report::{export, picture, table};
+    use crate::report::{export, finished, picture, table};
     use crate::runtime::{Error, Run, Script};
     use rhai::{Array, Map, NativeCallContext};
+    use std::path::PathBuf;
 
     /// Results beside each other: `add(result)`, `print(board)`, `save(name)`, `csv()`, `to_markdown()`, `svg()`, `warnings`,
     /// `statistics()`, `paired(a, b, metric)`.
@@ -40,6 +41,51 @@ pub mod board {
         }
         board.add(value);
         Ok(board)
+    }
+
+    /// Shows these figures as the leaderboard's columns in place of the usual ones: metrics (`lethe list metrics`), those of two
+    /// networks such as `"js"` and `"epsilon"` among them, numbers added by `record`, `average_gap`, `tow`, `seconds.unlearn`, ...
+    /// An empty array shows the usual ones again. Returns the leaderboard. Files keep every figure.
+    ///
+    /// # Signature
+    /// board.columns(names: array) -> Leaderboard
+    ///
+    /// # Example
+    /// ```rhai
+    /// let board = leaderboard();
+    /// board.add(#{ label: "mine", metrics: #{ test_accuracy: 0.5, kl: 0.25 } });
+    /// assert(board.columns(["kl"]).to_markdown().contains("| mine | full | 0.250 |"));
+    /// ```
+    #[rhai_fn(return_raw, name = "columns")]
+    pub fn columns(board: Leaderboard, names: Array) -> Script<Leaderboard> {
+        board.choose(names.into_iter().map(|name| name.to_string()).collect())?;
+        Ok(board)
+    }
+
+    /// The leaderboards of finished runs: one for each data set, network and kind of request. Metrics are computed anew from
+    /// the stored predictions; `lethe report` shows the same.
+    ///
+    /// # Signature
+    /// leaderboards(folder: string) -> array
+    /// leaderboards(folders: array) -> array
+    ///
+    /// # Example
+    /// ```rhai
+    /// let message = "";
+    /// try { leaderboards(temporary_path("nothing")); } catch (e) { message = e.message; }
+    /// assert(message.contains("is no run folder"));
+    /// ```
+    #[rhai_fn(return_raw, name = "leaderboards")]
+    pub fn leaderboards(context: NativeCallContext, folder: &str) -> Script<Array> {
+        let boards = finished::boards(&Run::of(&context), &[folder.into()])?;
+        Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
+    }
+
+    #[rhai_fn(return_raw, name = "leaderboards")]
+    pub fn leaderboards_of(context: NativeCallContext, folders: Array) -> Script<Array> {
+        let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.to_string().into()).collect();
+        let boards = finished::boards(&Run::of(&context), &folders)?;
+        Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
     /// How many rows the leaderboard has.

@@ -1,8 +1,9 @@
 //! The leaderboard's second table: means with their intervals over splits and seeds, judged against retraining.
 
+use super::columns::{DASH, Format};
 use super::leaderboard::View;
 use super::statistics::{Difference, LEVEL, Statistic, Subject};
-use super::table::{DASH, Format, Grid};
+use super::table::Grid;
 use crate::eval::statistics::{Verdict, margin};
 
 /// Heading, metric, format and rank (the highest go first when the terminal is narrow; 0 stays) of each column.

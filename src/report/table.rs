@@ -1,111 +1,11 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
+use super::columns::{Best, Column, DASH, Format, columns};
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
 use super::seeds;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
-
-/// What stands for a figure that does not exist.
-pub(super) const DASH: &str = "–";
-
-/// How a column reads and compares its figure.
-#[derive(Clone, Copy)]
-struct Column {
-    heading: &'static str,
-    figure: &'static str,
-    format: Format,
-    best: Best,
-    /// Columns of higher rank go first when the terminal is narrow; 0 stays.
-    rank: u8,
-}
-
-/// How a column's figures are written.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Format {
-    Percent,
-    Auc,
-    Points,
-    Share,
-    Seconds,
-    Speedup,
-}
-
-/// Which value of a column is the best one.
-#[derive(Clone, Copy, PartialEq)]
-enum Best {
-    Highest,
-    Lowest,
-    /// Nearest to the retrained network's.
-    Retrained,
-    Untold,
-}
-
-const COLUMNS: [Column; 11] = [
-    Column { heading: "RA %", figure: "retain_accuracy", format: Format::Percent, best: Best::Highest, rank: 0 },
-    Column { heading: "FA %", figure: "forget_accuracy", format: Format::Percent, best: Best::Retrained, rank: 0 },
-    Column { heading: "TA %", figure: "test_accuracy", format: Format::Percent, best: Best::Highest, rank: 0 },
-    Column {
-        heading: "TA gone",
-        figure: "forgotten_test_accuracy",
-        format: Format::Percent,
-        best: Best::Untold,
-        rank: 5,
-    },
-    Column { heading: "MIA AUC", figure: "mia_auc", format: Format::Auc, best: Best::Retrained, rank: 0 },
-    Column { heading: "SalUn %", figure: "mia_salun", format: Format::Percent, best: Best::Retrained, rank: 4 },
-    Column { heading: "gap", figure: "average_gap", format: Format::Points, best: Best::Lowest, rank: 1 },
-    Column { heading: "ToW", figure: "tow", format: Format::Share, best: Best::Highest, rank: 3 },
-    Column { heading: "seconds", figure: "seconds.unlearn", format: Format::Seconds, best: Best::Lowest, rank: 0 },
-    Column { heading: "prep", figure: "preparation", format: Format::Seconds, best: Best::Untold, rank: 2 },
-    Column { heading: "speed-up", figure: "speedup", format: Format::Speedup, best: Best::Highest, rank: 1 },
-];
-
-/// Seconds with about three significant digits.
-pub fn seconds(x: f64) -> String {
-    if x.is_nan() {
-        DASH.into()
-    } else if x < 0.0995 {
-        format!("{x:.3}")
-    } else if x < 9.995 {
-        format!("{x:.2}")
-    } else if x < 99.95 {
-        format!("{x:.1}")
-    } else {
-        format!("{x:.0}")
-    }
-}
-
-impl Format {
-    fn plain(self, x: f64) -> String {
-        match self {
-            _ if x.is_nan() => DASH.into(),
-            Self::Percent => format!("{:.1}", 100.0 * x),
-            Self::Auc => format!("{x:.3}"),
-            Self::Points => format!("{x:.1}"),
-            Self::Share => format!("{x:.2}"),
-            Self::Seconds => seconds(x),
-            Self::Speedup if x < 9.95 => format!("{x:.1}x"),
-            Self::Speedup => format!("{x:.0}x"),
-        }
-    }
-
-    fn show(self, figure: Figure) -> String {
-        if figure.spread.is_nan() || matches!(self, Self::Speedup) {
-            return self.plain(figure.mean);
-        }
-        self.with_spread(figure.mean, figure.spread)
-    }
-
-    /// `98.7 ±0.4`, with a dash for what does not exist.
-    pub(super) fn with_spread(self, x: f64, spread: f64) -> String {
-        let (text, spread) = (self.plain(x), self.plain(spread));
-        // `.025` instead of `0.025` saves the column's width.
-        let spread =
-            if self == Self::Auc || self == Self::Share { spread.trim_start_matches('0').into() } else { spread };
-        format!("{text} ±{spread}")
-    }
-}
 
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
 pub(super) struct Grid {
@@ -140,29 +40,27 @@ impl Grid {
             grid.row(["original".into(), DASH.into()]);
         }
         view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
-        for column in COLUMNS {
-            grid.add(view, column);
+        for column in columns(view) {
+            grid.add(view, &column);
         }
         grid
     }
 
-    fn add(&mut self, view: &View, column: Column) {
+    fn add(&mut self, view: &View, column: &Column) {
         let offset = self.cells.len() - view.entries.len();
         let figures: Vec<Figure> = view.entries.iter().map(|entry| view.figure(entry, column.figure)).collect();
         let before = view.original(column.figure);
         let exists = |figure: &Figure| !figure.mean.is_nan();
-        // Preparation and forgotten classes are columns only where there is something to tell.
-        let optional = ["preparation", "forgotten_test_accuracy"].contains(&column.figure);
-        if optional && !figures.iter().any(exists) && !exists(&before) {
+        if column.optional && !figures.iter().any(exists) && !exists(&before) {
             return;
         }
         self.column(column.heading, column.rank);
         if offset == 1 {
-            self.push(0, with_error(column, before, view.original("mia_auc_se")), false);
+            self.push(0, with_error(column, before, view.original(&error_of(column))), false);
         }
         let best = best_of(view, column, &figures);
         for (index, (entry, figure)) in view.entries.iter().zip(&figures).enumerate() {
-            let mut text = with_error(column, *figure, view.figure(entry, "mia_auc_se"));
+            let mut text = with_error(column, *figure, view.figure(entry, &error_of(column)));
             let prepared = view.figure(entry, "speedup_prepared").mean;
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
@@ -272,14 +170,19 @@ pub(super) fn retain(view: &View, entry: &Entry) -> String {
     format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
 }
 
+/// The name of the metric that is a figure's standard error, where there is one.
+fn error_of(column: &Column) -> String {
+    format!("{}_se", column.figure)
+}
+
 /// A figure; an AUC of a single run with its standard error.
-fn with_error(column: Column, figure: Figure, error: Figure) -> String {
-    let single = column.format == Format::Auc && figure.spread.is_nan() && !error.mean.is_nan();
+fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
+    let single = figure.spread.is_nan() && !figure.mean.is_nan() && !error.mean.is_nan();
     column.format.show(if single { Figure { mean: figure.mean, spread: error.mean } } else { figure })
 }
 
 /// The best mean of a column among the methods (the retrained network is what they are measured by).
-fn best_of(view: &View, column: Column, figures: &[Figure]) -> Option<f64> {
+fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Option<f64> {
     let ideal = view.retrained(column.figure);
     let worth = |x: f64| match column.best {
         Best::Highest => x,
@@ -391,5 +294,6 @@ pub fn markdown(view: &View) -> String {
 const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
 against test samples, ± its standard error (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
 calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
-seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
+JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
+network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
 Over several seeds: mean ± standard deviation.";

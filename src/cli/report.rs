@@ -1,0 +1,83 @@
+//! `lethe report`: the leaderboards of finished runs.
+
+use super::{Ending, start};
+use crate::report::{Leaderboard, export, finished, table};
+use crate::runtime::run::Settings;
+use crate::runtime::{Result, Run};
+use clap::ValueEnum;
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe report runs/table                                        its leaderboards
+  lethe report runs/seed0 runs/seed1 runs/seed2                  three runs beside each other
+  lethe report runs/table --columns forget_accuracy,js,epsilon   these figures (lethe list metrics)
+  lethe report runs/table --format csv > table.csv               every figure of every run
+  lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
+
+Metrics are computed from the predictions that runs leave in their folders, so those which were added
+to lethe later are told, too. Results of one data set, network and request make one leaderboard.
+
+Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column.")]
+pub struct ReportOptions {
+    /// The folders of the runs
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    /// How to write them
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+    /// Figures to show in place of the usual ones (of tables)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Save every leaderboard under this name (a number is added when there are several) as CSV, JSON, Markdown and picture
+    #[arg(long, value_name = "PATH")]
+    save: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Markdown,
+    Csv,
+    Json,
+}
+
+/// Prints and saves what was asked for.
+pub fn report(options: &ReportOptions, quiet: bool) -> Ending {
+    let run = Run::new(Settings { quiet, ..Settings::default() });
+    match told(&run, options) {
+        Ok(text) => {
+            // A closed pipe (`| head`) is no error.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Ending::Success
+        }
+        Err(error) => start::complain(&error),
+    }
+}
+
+fn told(run: &Run, options: &ReportOptions) -> Result<String> {
+    let boards = finished::boards(run, &options.folders)?;
+    for board in &boards {
+        board.choose(options.columns.clone())?;
+    }
+    if let Some(path) = &options.save {
+        for (index, board) in boards.iter().enumerate() {
+            let number = if boards.len() > 1 { format!("-{}", index + 1) } else { String::new() };
+            let name = if path.components().count() > 1 { path.clone() } else { PathBuf::from(".").join(path) };
+            export::save(board, &format!("{}{number}", name.display()))?;
+        }
+    }
+    text(&boards, options.format)
+}
+
+fn text(boards: &[Leaderboard], format: Format) -> Result<String> {
+    let views = boards.iter().map(Leaderboard::view);
+    match format {
+        Format::Table => Ok(views.map(|view| table::terminal(&view) + "\n").collect::<Vec<_>>().join("\n\n")),
+        Format::Markdown => Ok(views.map(|view| table::markdown(&view)).collect::<Vec<_>>().join("\n")),
+        Format::Csv => Ok(views.map(|view| export::csv(&view)).collect::<Result<Vec<_>>>()?.join("\n")),
+        Format::Json => Ok(format!("{:#}\n", views.map(|view| view.to_json()).collect::<serde_json::Value>())),
+    }
+}

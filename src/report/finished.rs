@@ -1,0 +1,129 @@
+//! The leaderboards of runs that have ended, from their folders: every metric read off the stored predictions again.
+
+use super::Leaderboard;
+use super::entry::Row;
+use super::folder::rows_of;
+use super::leaderboard::Original;
+use super::predictions::PredictionStore;
+use crate::eval::Metrics;
+use crate::eval::summaries::adaptive_unlearning_score;
+use crate::runtime::{Error, Result, Run};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The boards of these run folders, one for each data set, network and kind of request, in order of appearance.
+///
+/// Metrics of one network are computed anew where its predictions are there, so that those which did not exist when the run
+/// was made are told as well; the recorded ones stay where they are not, with a warning.
+///
+/// # Errors
+/// A folder that is no run's; results that cannot be read or are none of methods.
+pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
+    let mut boards: Vec<(String, Vec<Value>)> = vec![];
+    for folder in folders {
+        for row in rows(folder)? {
+            let about = about(&row);
+            match boards.iter_mut().find(|(known, _)| *known == about) {
+                Some((_, rows)) => rows.push(row),
+                None => boards.push((about, vec![row])),
+            }
+        }
+        run.slot::<PredictionStore>().open(folder);
+    }
+    if boards.is_empty() {
+        let names: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        return Err(Error::new("report", format!("no results of methods in {}", names.join(", ")))
+            .hint("results are what unlearn::run leaves; rows of record alone make no leaderboard"));
+    }
+    let mut gone = 0;
+    let boards = boards.into_iter().map(|(about, rows)| board(run, &about, rows, &mut gone)).collect();
+    if gone > 0 {
+        run.progress().warn(&format!("{gone} results have no stored predictions: their metrics are those recorded"));
+    }
+    boards
+}
+
+/// The rows of methods in a run folder.
+fn rows(folder: &Path) -> Result<Vec<Value>> {
+    if !folder.join("results.jsonl").is_file() {
+        let message = format!("{} is no run folder: it has no results.jsonl", folder.display());
+        return Err(Error::new("report", message).hint("lethe run names the folder of its results at the end"));
+    }
+    let rows = rows_of(folder)?.into_iter();
+    Ok(rows.filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
+}
+
+/// What a row's board is about: `digits · convnet · 79 of 797 samples forgotten (classwise [3])`.
+fn about(row: &Value) -> String {
+    let text = |at: &str| row.pointer(at).and_then(Value::as_str).unwrap_or("?").to_string();
+    let count = |at: &str| row.pointer(at).and_then(Value::as_u64).map_or("?".into(), |n| n.to_string());
+    let classes = row.pointer("/request/classes").filter(|value| value.as_array().is_some_and(|list| !list.is_empty()));
+    let mode = format!("{}{}", text("/request/mode"), classes.map_or(String::new(), |list| format!(" {list}")));
+    format!(
+        "{} · {} · {} of {} samples forgotten ({mode})",
+        text("/dataset"),
+        text("/model"),
+        count("/request/forget"),
+        count("/request/train")
+    )
+}
+
+fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<Leaderboard> {
+    let mut splits: Vec<Original> = vec![];
+    let rows: Result<Vec<Row>> = rows.into_iter().map(|row| anew(run, Row::new(row), &mut splits, gone)).collect();
+    let rows = rows?;
+    let mut ids: Vec<&str> = rows.iter().map(|row| row.text("split_id")).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let title = if ids.len() > 1 { format!("{about} · {} splits", ids.len()) } else { about.into() };
+    let board = Leaderboard::new(run, title);
+    splits.into_iter().for_each(|o| board.add_original(&o.split_id, &o.predictions, o.metrics));
+    rows.into_iter().for_each(|row| board.add(row.value));
+    Ok(board)
+}
+
+/// The row with the metrics that its predictions give; the original of its split is added when it is new.
+fn anew(run: &Run, mut row: Row, splits: &mut Vec<Original>, gone: &mut usize) -> Result<Row> {
+    if !row.is_complete() {
+        return Ok(row);
+    }
+    let split = row.text("split_id").to_string();
+    if !splits.iter().any(|known| known.split_id == split)
+        && let Some(mut metrics) = metrics(run, &row, "original")
+    {
+        let score = adaptive_unlearning_score(&metrics, &metrics);
+        metrics.set("aus", score);
+        splits.push(Original { split_id: split.clone(), predictions: row.text("original").into(), metrics });
+    }
+    let Some(found) = metrics(run, &row, "predictions") else {
+        *gone += 1;
+        return Ok(row);
+    };
+    let mut all = row.metrics.clone();
+    found.iter().for_each(|(name, value)| all.set(name, value));
+    (all.per_class, all.loss_histogram, all.basis) = (found.per_class, found.loss_histogram, found.basis);
+    if let Some(original) = splits.iter().find(|known| known.split_id == split) {
+        all.set("aus", adaptive_unlearning_score(&original.metrics, &all));
+    }
+    if let Some(fields) = row.value.as_object_mut() {
+        fields.insert("metrics".into(), all.to_json());
+    }
+    Ok(row)
+}
+
+/// What the predictions that a row names say; `None` where they are not there or damaged, which is worth a warning.
+fn metrics(run: &Run, row: &Row, field: &str) -> Option<Metrics> {
+    let key = row.text(field);
+    let seed = row.value.pointer("/seeds/split").and_then(Value::as_u64).unwrap_or(0);
+    if key.is_empty() {
+        return None;
+    }
+    let found = run.slot::<PredictionStore>().get(run, key);
+    match found.and_then(|parts| parts.map(|parts| parts.metrics(seed)).transpose()) {
+        Ok(found) => found,
+        Err(error) => {
+            run.progress().warn(&format!("predictions of {}: {error}", row.text("label")));
+            None
+        }
+    }
+}
