@@ -17,12 +17,10 @@ pub struct Arguments {
 /// The arguments a script declares, as far as its text tells.
 #[derive(Debug, Default)]
 pub struct Declared {
-    /// Names in calls of `arg` with a literal name.
-    pub names: Vec<String>,
-    /// The default in each of these calls, where it is a literal.
-    defaults: Vec<Option<Dynamic>>,
+    /// The calls of `arg` with a literal name: the name, and the default where that is a literal, too.
+    calls: Vec<(String, Option<Dynamic>)>,
     /// Whether there may be others: computed names, or imports of files.
-    pub open: bool,
+    open: bool,
 }
 
 impl Arguments {
@@ -85,6 +83,10 @@ impl Declared {
         declared
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.calls.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Adds what one script declares; the files it imports, as (name of the script, path).
     fn scan(&mut self, name: &str, ast: &AST) -> Vec<(String, String)> {
         let mut imports = vec![];
@@ -101,8 +103,8 @@ impl Declared {
                 {
                     match call.args.first() {
                         Some(Expr::StringConstant(name, _)) => {
-                            self.names.push(name.to_string());
-                            self.defaults.push(call.args.get(1).and_then(|default| default.get_literal_value(None)));
+                            let default = call.args.get(1).and_then(|default| default.get_literal_value(None));
+                            self.calls.push((name.to_string(), default));
                         }
                         _ => self.open = true,
                     }
@@ -122,7 +124,7 @@ impl Declared {
         if self.open {
             return Ok(());
         }
-        refuse_unknown(given, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+        refuse_unknown(given, &self.names())
     }
 
     /// An error for a `--set` of which no call of `arg` could make anything.
@@ -132,7 +134,7 @@ impl Declared {
     pub fn refuse_wrong(&self, given: &[(String, String)]) -> Result<()> {
         for (key, text) in given {
             let mut problem = None;
-            for (_, default) in self.names.iter().zip(&self.defaults).filter(|(name, _)| *name == key) {
+            for (_, default) in self.calls.iter().filter(|(name, _)| name == key) {
                 match default.as_ref().map(|default| typed(key, text, default)) {
                     Some(Err(error)) => problem = problem.or(Some(error)),
                     _ => return Ok(()),
@@ -265,9 +267,10 @@ mod tests {
     fn declared_arguments_are_read_off_the_text() {
         let engine = Engine::new();
         let text = "let a = arg(\"epochs\", 1); fn f() { arg(\"lr\", 0.1) } import \"std/unlearn\" as u;";
-        let mut declared = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
-        declared.names.sort();
-        assert_eq!((declared.names.as_slice(), declared.open), (&["epochs".to_string(), "lr".to_string()][..], false));
+        let declared = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
+        let mut names = declared.names();
+        names.sort_unstable();
+        assert_eq!((names, declared.open), (vec!["epochs", "lr"], false));
         let Err(Error::Fault(fault)) = declared.refuse_unknown(&[("epoch".into(), "1".into())]) else { panic!() };
         assert_eq!(fault.hint, "did you mean `epochs`?");
         let set = |key: &str, value: &str| declared.refuse_wrong(&[(key.to_string(), value.to_string())]);
@@ -288,6 +291,6 @@ mod tests {
         let engine = Engine::new();
         let ast = engine.compile("import \"a\" as a;").unwrap();
         let declared = Declared::of(&engine, &main, &ast);
-        assert_eq!((declared.names.as_slice(), declared.open), (&["deep".to_string()][..], false));
+        assert_eq!((declared.names(), declared.open), (vec!["deep"], false));
     }
 }

@@ -43,11 +43,9 @@ pub fn evaluate(
     let mut last = Dynamic::UNIT;
     for statement in ast.statements() {
         let returns = returns(statement);
-        let mut these = vec![statement.clone()];
-        if returns {
-            these.push(onward());
-        }
-        let run = || engine.eval_statements_raw(global, &mut caches, scope, &these);
+        let both = if returns { vec![statement.clone(), onward()] } else { vec![] };
+        let these = if returns { both.as_slice() } else { std::slice::from_ref(statement) };
+        let run = || engine.eval_statements_raw(global, &mut caches, scope, these);
         last = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
