@@ -102,3 +102,20 @@ fn the_manual_is_current() {
         if current { vec![] } else { vec!["run `cargo run --release -- doc --markdown > stdlib/REFERENCE.md`".into()] }
     });
 }
+
+#[test]
+fn an_unlearner_is_read_on_one_screen() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib/unlearn");
+    let files = std::fs::read_dir(folder).expect("stdlib/unlearn");
+    let mut lengths: Vec<(usize, String)> = files
+        .map(|entry| {
+            let path = entry.expect("entry").path();
+            let text = std::fs::read_to_string(&path).expect("text");
+            let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+            (code.count(), path.display().to_string())
+        })
+        .collect();
+    lengths.sort();
+    let (longest, median) = (lengths.last().expect("files"), lengths[lengths.len() / 2].0);
+    assert!(longest.0 <= 60 && median <= 25, "median {median}, longest {longest:?}");
+}

@@ -32,7 +32,7 @@ pub fn run(problem: &Problem, o: &MatchOptions) -> Result<Matched> {
         if iteration > 0 {
             net.reset(&mut nets)?;
         }
-        let real = reals.next()?;
+        let real = reals.draw()?;
         let drawn = o.augment.draw(problem.pools.len(), false, &mut augments);
         let target = tch::no_grad(|| class_means(&net, &drawn.apply(&real, &reals.side.owner)?, &reals.side))?;
         let leaf = pixels.leaf()?;
@@ -72,7 +72,7 @@ impl Yardstick {
         let stream = problem.stream.child("yardstick");
         let net = embedder(problem.data, problem.width, &mut stream.child("network"))?;
         let mut reals = problem.real_batches(MEASURED, stream.child("batch"))?;
-        let real = reals.next()?;
+        let real = reals.draw()?;
         let target = net.evaluating(|| class_means(&net, &real, &reals.side))?;
         Ok(Self { net, target })
     }

@@ -120,7 +120,7 @@ impl<'a> Work<'a> {
     /// gradients of its own.
     fn matched(&mut self, images: &Tensor) -> Result<(Tensor, Tensor)> {
         let at = "dc";
-        let real = self.reals.next()?;
+        let real = self.reals.draw()?;
         let (mut losses, mut gradients) = (vec![], vec![]);
         let (mut first, mut first_real) = (0, 0);
         for pool in self.problem.pools {

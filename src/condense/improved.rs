@@ -73,7 +73,7 @@ pub fn run(problem: &Problem, o: &ImprovedOptions) -> Result<Matched> {
         let mut step = Step { loss: vec![], gradient: vec![] };
         for member in nets.matched(iteration)? {
             interrupt::check()?;
-            let real = reals.next()?;
+            let real = reals.draw()?;
             let drawn = m.augment.draw(problem.pools.len(), false, &mut augments);
             let changed = drawn.apply(&real, &reals.side.owner)?;
             let target = tch::no_grad(|| class_means(&member.net, &changed, &reals.side))?;

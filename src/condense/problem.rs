@@ -152,7 +152,7 @@ impl RealBatches<'_> {
     ///
     /// # Errors
     /// Those of torch; Ctrl-C.
-    pub fn next(&mut self) -> Result<Tensor> {
+    pub fn draw(&mut self) -> Result<Tensor> {
         if let Some(batch) = self.drawn.as_mut().and_then(Iterator::next) {
             return Ok(batch?.x);
         }

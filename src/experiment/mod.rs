@@ -25,6 +25,7 @@ pub mod run_api;
 pub mod selection;
 pub mod store;
 pub mod task;
+pub mod told;
 pub mod train;
 pub mod watch;
 

@@ -77,6 +77,11 @@ impl Outcome {
         self.0.run.slot::<PredictionStore>().compare(&self.0.run, &own, &retrained.key, seed)
     }
 
+    /// The run it belongs to.
+    pub(super) fn run(&self) -> &Run {
+        &self.0.run
+    }
+
     /// The unlearned network, or why there is none.
     ///
     /// # Errors
@@ -265,6 +270,27 @@ pub mod script {
             ("tow_mia", gaps.tow_mia),
         ];
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
+    }
+
+    /// A result in full, as text: every metric beside the original network's and the retrained one's, and which way is better.
+    ///
+    /// Metrics of two networks are there when `unlearn::run("retrain", task)` ran; the retrained network's own are the floor,
+    /// and need a second one (another `seed`).
+    ///
+    /// # Signature
+    /// result.report() -> string
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// unlearn::run("retrain", task, #{ epochs: 1 });
+    /// let text = unlearn::run("finetune", task, #{ epochs: 1 }).report();
+    /// assert(text.contains("forget_accuracy") && text.contains("activation_distance") && text.contains("tow"));
+    /// ```
+    #[rhai_fn(return_raw, name = "report", pure)]
+    pub fn report(outcome: &mut Outcome) -> Script<String> {
+        Ok(crate::experiment::told::report(outcome.run(), outcome)?)
     }
 
     /// What a result's network and the retrained one say together: `activation_distance`, `kl`, `js`, `completeness` on the

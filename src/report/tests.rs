@@ -202,7 +202,7 @@ fn board_of_seeds() -> Leaderboard {
     let board = Leaderboard::new(&Run::new(Settings::default()), "digits · convnet · 3 splits");
     for seed in 0..3 {
         let s = 0.001 * seed as f64;
-        board.add_original(&format!("s{seed}"), metrics(1.0, 1.0, 0.99, 0.65 + s));
+        board.add_original(&format!("s{seed}"), "", metrics(1.0, 1.0, 0.99, 0.65 + s));
         board.add(seeded("retrain", "full", seed, &metrics(1.0, 0.99 - s, 0.987, 0.502 + 3.0 * s)));
         board.add(seeded("finetune", "full", seed, &metrics(1.0, 0.995 - s, 0.992, 0.64 + s)));
         board.add(seeded("acf", "full", seed, &metrics(0.97 - s, 0.96 + 9.0 * s, 0.98, 0.51 + 3.0 * s)));

@@ -1,0 +1,98 @@
+//! A result told in full: every metric beside the original's and the retrained network's, and which way is better.
+
+use super::outcome::Outcome;
+use super::reference::References;
+use crate::eval::Metrics;
+use crate::eval::gaps::gaps;
+use crate::eval::listing::{Listing, list};
+use crate::report::PredictionStore;
+use crate::runtime::{Result, Run};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::Value;
+
+/// The headings above groups of metrics, by what computes them.
+const GROUPS: [(&str, &str); 4] = [
+    ("evaluate", "one network"),
+    ("function", "with the original's help"),
+    ("compare", "against the retrained one"),
+    ("gaps", "differences to it"),
+];
+
+/// The columns of a report.
+struct Columns {
+    original: Metrics,
+    own: Metrics,
+    retrained: Metrics,
+}
+
+/// The table; what is not known is a dash.
+///
+/// # Errors
+/// Predictions that cannot be read.
+pub fn report(run: &Run, outcome: &Outcome) -> Result<String> {
+    let columns = columns(run, outcome)?;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).force_no_tty();
+    table.set_header(["metric", "original", outcome.text("label").as_str(), "retrained", "which way"]);
+    for (from, heading) in GROUPS {
+        let known: Vec<Listing> = list().into_iter().filter(|metric| metric.from == from).collect();
+        let rows: Vec<[String; 5]> = known.iter().filter_map(|metric| columns.row(metric)).collect();
+        if !rows.is_empty() {
+            table.add_row([heading]);
+            table.add_rows(rows);
+        }
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        let right = (1..4).contains(&index);
+        column.set_cell_alignment(if right { CellAlignment::Right } else { CellAlignment::Left });
+    }
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let floor = "retrained, against the retrained one: another retrained network, the floor";
+    Ok(format!("{}\n\n{}\n\n{floor}", outcome.describe(), lines.join("\n")))
+}
+
+fn columns(run: &Run, outcome: &Outcome) -> Result<Columns> {
+    let seed = outcome.row().pointer("/seeds/split").and_then(Value::as_u64).unwrap_or(0);
+    let store = run.slot::<PredictionStore>();
+    let (own_key, original_key) = (outcome.text("predictions"), outcome.text("original"));
+    let mut original = store.get(run, &original_key)?.map_or_else(|| Ok(Metrics::default()), |p| p.metrics(seed))?;
+    let mut own = outcome.metrics().clone();
+    let references = run.slot::<References>();
+    let Some(reference) = references.of(&outcome.text("split_id"), &own_key) else {
+        return Ok(Columns { original, own, retrained: Metrics::default() });
+    };
+    let mut retrained = reference.metrics.clone();
+    for metrics in [&mut original, &mut own] {
+        let found = gaps(metrics, &reference.metrics).named();
+        found.into_iter().for_each(|(name, value)| metrics.set(name, value));
+    }
+    let other = references.of(&outcome.text("split_id"), &reference.key).filter(|other| other.key != reference.key);
+    let floor = other.map(|other| (reference.key.clone(), other.key.clone()));
+    let pairs = [
+        (&mut original, Some((original_key, reference.key.clone()))),
+        (&mut own, Some((own_key, reference.key.clone())).filter(|(own, other)| own != other)),
+        (&mut retrained, floor),
+    ];
+    for (metrics, pair) in pairs {
+        let Some((a, b)) = pair else { continue };
+        if let Some(found) = store.compare(run, &a, &b, seed)? {
+            found.iter().for_each(|(name, value)| metrics.set(name, value));
+        }
+    }
+    Ok(Columns { original, own, retrained })
+}
+
+impl Columns {
+    /// A metric's row; `None` when the result does not have it.
+    fn row(&self, metric: &Listing) -> Option<[String; 5]> {
+        let [original, own, retrained] =
+            [&self.original, &self.own, &self.retrained].map(|metrics| metrics.get(metric.name));
+        let cell = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{x:.4}") };
+        let known = !own.is_nan();
+        known.then(|| {
+            [format!("  {}", metric.name), cell(original), cell(own), cell(retrained), metric.direction.into()]
+        })
+    }
+}
