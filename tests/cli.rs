@@ -75,8 +75,70 @@ fn an_argument_is_typed_by_its_default() {
     let given = ["--set", "epochs=20", "--set", "lr=1", "--set", "name=7", "--set", "sizes=[1, 2, 3]"];
     assert_eq!(place.run_with(script, &given).stdout, "21\n1.0\n7\n3\n");
     let wrong = place.run_with(script, &["--set", "epochs=many"]);
-    assert_eq!(wrong.code, 1);
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""), "nothing has run");
     assert!(wrong.stderr.contains("epochs=many is not an integer (the default is 10)"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_value_that_only_a_computed_default_refuses_is_the_command_lines_fault_too() {
+    let place = Place::new();
+    let ended = place.run_with("print(1); let n = 2; print(arg(\"epochs\", n * 5));", &["--set", "epochs=many"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, "1\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("epochs=many is not an integer (the default is 10)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("script.rhai:1:"), "{}", ended.stderr);
+}
+
+#[test]
+fn exit_ends_the_script_with_its_code_wherever_it_is_called() {
+    let place = Place::new();
+    let code = |script: &str| {
+        let ended = place.run(script);
+        assert_eq!(ended.stderr, "", "{script}");
+        assert_eq!(ended.stdout, "before\n", "{script}");
+        ended.code
+    };
+    assert_eq!(code("print(\"before\"); exit(3); print(\"after\");"), 3);
+    assert_eq!(code("print(\"before\"); exit(); print(\"after\");"), 0);
+    assert_eq!(code("print(\"before\"); fn f(n) { if n == 0 { exit(255); } f(n - 1) } f(5); print(\"after\");"), 255);
+    assert_eq!(code("print(\"before\"); try { exit(4); } catch { } print(\"after\");"), 4);
+    assert_eq!(code("print(\"before\"); [1, 2].map(|x| exit(x + 5)); print(\"after\");"), 6);
+    assert_eq!(code("print(\"before\"); eval(\"exit(9)\"); print(\"after\");"), 9);
+    let called_back = "print(\"before\"); let d = dataset(\"digits\"); let net = convnet(d, #{ width: 4 });\n\
+        minimize(net.params, #{ steps: 3 }, |i| exit(7)); print(\"after\");";
+    assert_eq!(code(called_back), 7);
+    for (given, words) in [("256", "within 0..=255, got 256"), ("-1", "got -1"), ("\"x\"", "must be an integer, got \"x\"")] {
+        let ended = place.run(&format!("exit({given});"));
+        assert_eq!(ended.code, 1, "{given}");
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_run_folder_of_a_script_that_left_is_whole() {
+    let place = Place::new();
+    for (code, status) in [(0, "finished"), (5, "failed")] {
+        let out = format!("out{code}");
+        let ended = place.run_with(&format!("record(\"a\", #{{ x: 1 }}); exit({code});"), &["--out", &out]);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert_eq!(json(place.path(&format!("{out}/status.json")))["status"], status);
+    }
+}
+
+#[test]
+fn a_return_ends_the_script_from_within_blocks_too() {
+    let place = Place::new();
+    for block in [
+        "if true { return; }",
+        "for i in 0..3 { if i == 1 { return 5; } }",
+        "switch 1 { 1 => { return; } _ => () }",
+        "no_grad { return; }",
+        "return;",
+    ] {
+        let ended = place.run(&format!("print(1); {block} print(2);"));
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, "1\n"), "{block}: {}", ended.stderr);
+    }
+    let on = place.run("print(1); if false { return; } let f = |x| { return x; }; let y = 3; if true { y += f.call(1); } print(y);");
+    assert_eq!((on.code, on.stdout.as_str()), (0, "1\n4\n"), "{}", on.stderr);
 }
 
 #[test]
@@ -351,6 +413,12 @@ fn stops_and_keeps_rows(work: &str) {
 #[test]
 fn ctrl_c_stops_a_loop_of_the_script() {
     stops_and_keeps_rows("loop { let x = 1; }");
+}
+
+#[test]
+fn ctrl_c_stops_a_wait() {
+    stops_and_keeps_rows("sleep(1000);");
+    stops_and_keeps_rows("sleep(1e300);");
 }
 
 #[test]

@@ -149,6 +149,29 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     assert!(ended.stderr.contains("the decoded images are not kept"), "{}", ended.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_while_the_cache_is_written_costs_only_time() {
+    let house = House::with("cinic10", &["CINIC-10.tar.gz"]);
+    house.0.write("script.rhai", "let d = dataset(\"cinic10\"); print(d.id); print(d.train.x.sum().item());");
+    let run = |before: &str| {
+        let command = format!("{before} exec {} run --device cpu --threads 1 script.rhai", env!("CARGO_BIN_EXE_lethe"));
+        let mut limited = std::process::Command::new("bash");
+        limited.args(["-c", &command]).current_dir(house.0.folder.path()).env("LETHE_DATA", house.0.path("sets"));
+        limited.env("LETHE_CACHE", house.0.path("cache")).env("LETHE_CONFIG", house.0.path("config"));
+        ended(limited.output().unwrap())
+    };
+    // 16 KiB a file: the parts have 60.
+    let full = run("ulimit -f 16;");
+    assert_eq!(full.code, 0, "{}", full.stderr);
+    assert!(full.stderr.contains("the decoded images are not kept"), "{}", full.stderr);
+    let names = |folder: &Path| std::fs::read_dir(folder).unwrap().flatten().map(|e| e.file_name()).collect::<Vec<_>>();
+    assert!(house.decoded().is_empty(), "nothing half-written is left");
+    assert_eq!(names(&house.0.path("cache/decoded")).len(), 1, "the checksum of the source");
+    assert_eq!(run("").stdout, full.stdout);
+    assert_eq!(house.decoded().len(), 3);
+}
+
 #[test]
 fn processes_that_decode_at_the_same_time_do_not_disturb_each_other() {
     let house = House::with("cinic10", &["CINIC-10.tar.gz"]);
@@ -218,7 +241,8 @@ fn the_lists_agree_on_what_is_here() {
         line(&doctor, "svhn").contains("not here") && line(&doctor, "svhn").contains("lacks test_32x32.mat"),
         "{doctor}"
     );
-    assert!(line(&doctor, "cifar10").ends_with("sets/cifar10"), "{doctor}");
+    let small = line(&doctor, "cifar10");
+    assert!(small.contains("sets/cifar10 (cifar-10-python.tar.gz has 2748 bytes, the published file 17"), "{doctor}");
     let list = house.lethe(&["list", "datasets"]).stdout;
     assert!(line(&list, "svhn").contains("[not here: ") && !line(&list, "cifar10").contains("[not here"), "{list}");
     let sets: serde_json::Value = serde_json::from_str(&house.lethe(&["data", "list", "--json"]).stdout).unwrap();

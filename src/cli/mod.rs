@@ -20,19 +20,34 @@ use std::process::ExitCode;
 /// How a command ended: the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// All went well.
-    Success = 0,
-    /// The script raised an error.
-    ScriptError = 1,
-    /// The command line or a check was at fault; nothing has run.
-    Usage = 2,
-    /// Ctrl-C or a termination signal; rows recorded so far are on disk.
-    Interrupted = 130,
+    /// All went well: 0.
+    Success,
+    /// The script raised an error: 1.
+    ScriptError,
+    /// The command line or a check was at fault: 2.
+    Usage,
+    /// Ctrl-C or a termination signal; rows recorded so far are on disk: 130.
+    Interrupted,
+    /// The script has called `exit` with this code.
+    Chosen(u8),
+}
+
+impl Ending {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::ScriptError => 1,
+            Self::Usage => 2,
+            Self::Interrupted => 130,
+            Self::Chosen(code) => code,
+        }
+    }
 }
 
 impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
-        Self::from(ending as u8)
+        Self::from(ending.code())
     }
 }
 
@@ -49,7 +64,7 @@ Examples:
   lethe data fetch cifar10                      get a data set
   lethe doctor                                  is everything in place, is CUDA usable
 
-Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted.";
+Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted; exit(n) in a script: n.";
 
 /// An embedded scripting host for machine unlearning.
 #[derive(Debug, Parser)]

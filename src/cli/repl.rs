@@ -9,9 +9,9 @@ mod words;
 
 use super::script::Script;
 use super::{Ending, ReplOptions, record, start};
-use crate::host::Host;
 use crate::host::diagnostics::Diagnostic;
 use crate::host::session::{NAME, Session, inputs};
+use crate::host::{Host, flow};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
 use crate::runtime::{Error, versions};
@@ -118,6 +118,9 @@ impl Repl {
     }
 
     fn report(&self, found: &Diagnostic) -> Step {
+        if flow::left(&self.session.host().run).is_some() {
+            return Step::Leave;
+        }
         if !found.interrupted {
             eprintln!("{}", found.render(self.colored));
             return Step::Failed;
@@ -160,6 +163,6 @@ impl Repl {
         if let Some(folder) = recorder.opened() {
             run.progress().say(&format!("results: {}", folder.display()));
         }
-        ending
+        flow::left(run).map_or(ending, Ending::Chosen)
     }
 }

@@ -3,7 +3,7 @@
 use super::script::Script;
 use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
-use crate::host::{Host, lint};
+use crate::host::{Host, flow, lint};
 use crate::report::{Recorder, folder};
 use crate::runtime::Result;
 use rhai::{AST, EvalAltResult};
@@ -50,7 +50,8 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
     let given = &host.run.settings().arguments;
     if !given.is_empty() {
         let declared = Declared::of(&host.engine, &script.name, &ast);
-        declared.refuse_unknown(given).map_err(|error| start::complain(&error))?;
+        let refused = declared.refuse_unknown(given).and_then(|()| declared.refuse_wrong(given));
+        refused.map_err(|error| start::complain(&error))?;
     }
     Ok(ast)
 }
@@ -58,19 +59,26 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
 /// Reports how the script ended, on stderr and in the run folder.
 fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
     let found = outcome.err().map(|error| host.diagnose(&error, &script.name));
-    let (mut ending, status) = match &found {
-        None => (Ending::Success, "finished"),
-        Some(found) if found.interrupted => (Ending::Interrupted, "interrupted"),
-        Some(_) => (Ending::ScriptError, "failed"),
+    let left = flow::left(&host.run);
+    let refused = host.run.slot::<Arguments>().refused();
+    let (mut ending, status) = match (&found, left) {
+        (Some(_), Some(0)) => (Ending::Chosen(0), "finished"),
+        (Some(_), Some(code)) => (Ending::Chosen(code), "failed"),
+        (None, _) => (Ending::Success, "finished"),
+        (Some(found), _) if found.interrupted => (Ending::Interrupted, "interrupted"),
+        (Some(_), _) => (if refused { Ending::Usage } else { Ending::ScriptError }, "failed"),
     };
-    let problem = found.as_ref().filter(|found| !found.interrupted).map(|found| found.message.clone());
-    if let Some(found) = &found {
+    let problem = match (&found, left) {
+        (Some(_), Some(code)) => (code > 0).then(|| format!("exit({code})")),
+        (found, _) => found.as_ref().filter(|found| !found.interrupted).map(|found| found.message.clone()),
+    };
+    if let Some(found) = found.as_ref().filter(|_| left.is_none()) {
         eprintln!("{}", found.render(start::colored(&std::io::stderr())));
     }
     let recorder = host.run.slot::<Recorder>();
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);
-        ending = if ending == Ending::Success { Ending::ScriptError } else { ending };
+        ending = if ending.code() == 0 { Ending::ScriptError } else { ending };
     }
     if recorder.unclaimed() > 0 && ending == Ending::Success {
         let message =
@@ -80,6 +88,7 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
     if let Some(folder) = recorder.opened() {
         host.run.progress().say(&format!("results: {}", folder.display()));
     }
+    // A script that has left early may not have come to ask.
     match host.run.slot::<Arguments>().refuse_unused(&host.run) {
         Err(error) if ending == Ending::Success => start::complain(&error),
         _ => ending,

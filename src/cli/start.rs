@@ -39,7 +39,7 @@ pub fn on_large_stack(work: impl FnOnce() -> Ending + Send + 'static) -> Ending 
 pub fn listen_to_signals() {
     let listening = ctrlc::set_handler(|| {
         if interrupt::raised() {
-            std::process::exit(Ending::Interrupted as i32);
+            std::process::exit(Ending::Interrupted.code().into());
         }
         interrupt::raise();
     });

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
@@ -117,18 +117,8 @@ fn receive(agent: &Agent, url: &str, part: &mut Part<'_>, patience: Patience, pr
             return Err(fail(format!("{problem} ({failed} attempts){kept}")));
         }
         progress.say(&format!("{url}: {problem}; trying again"));
-        pause(patience.pause * 2_u32.saturating_pow(failed - 1))?;
+        interrupt::sleep(patience.pause * 2_u32.saturating_pow(failed - 1))?;
     }
-}
-
-/// Waits, listening to Ctrl-C.
-fn pause(time: Duration) -> Result<()> {
-    let until = Instant::now() + time;
-    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        interrupt::check()?;
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
-    interrupt::check()
 }
 
 /// One request.
@@ -152,7 +142,7 @@ fn attempt(agent: &Agent, url: &str, part: &mut Part<'_>, progress: &Progress) -
         status if status.is_server_error() => return Err(Failure::Passing(format!("the server answered {status}"))),
         status => return Err(Failure::Final(format!("the server answered {status}"))),
     }
-    let total = number(&response, header::CONTENT_LENGTH).map(|length| length + part.have);
+    let total = number(&response, header::CONTENT_LENGTH).map(|length: u64| length.saturating_add(part.have));
     if let (Some(total), Some(bytes)) = (total, part.published.bytes)
         && total != bytes
     {

@@ -2,7 +2,7 @@
 //! all ask here.
 
 use super::folders;
-use super::known::{File, Form, Known};
+use super::known::{File, Form, Known, Reader};
 use crate::runtime::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -54,10 +54,24 @@ fn candidates(known: &Known) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// The file in a folder; a gzipped one may also be there unpacked.
-pub fn existing(folder: &Path, file: &File) -> Option<PathBuf> {
+/// The file in a folder; a gzipped one may also be there unpacked. A folder of pictures has to have something in it.
+pub fn existing(folder: &Path, file: &File, reader: Reader) -> Option<PathBuf> {
     let plain = file.name.strip_suffix(".gz").filter(|_| file.content_md5.is_some());
-    [Some(file.name), plain].into_iter().flatten().map(|name| folder.join(name)).find(|path| path.exists())
+    let there = |path: &PathBuf| match reader {
+        Reader::CinicFolders => std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()),
+        _ => path.is_file(),
+    };
+    [Some(file.name), plain].into_iter().flatten().map(|name| folder.join(name)).find(there)
+}
+
+/// A file of a complete data set whose size is not the published one, in words. Packed files with a known content may
+/// have been packed anew, to almost the same size, or unpacked.
+pub fn oddity(found: &Found) -> Option<String> {
+    found.files.iter().zip(found.form.files).find_map(|(path, file)| {
+        let (length, published) = (path.metadata().ok()?.len(), file.bytes?);
+        let sound = if file.content_md5.is_some() { length >= published / 10 * 9 } else { length == published };
+        (!sound).then(|| format!("{} has {length} bytes, the published file {published}", file.name))
+    })
 }
 
 /// Looks in every folder for every form; the first complete one counts.
@@ -72,7 +86,7 @@ fn state_in(known: &'static Known, folders: &[PathBuf]) -> State {
     let mut nearest: Option<(usize, State)> = None;
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         for form in known.forms {
-            let there: Vec<Option<PathBuf>> = form.files.iter().map(|file| existing(folder, file)).collect();
+            let there: Vec<Option<PathBuf>> = form.files.iter().map(|file| existing(folder, file, form.reader)).collect();
             let files: Vec<PathBuf> = there.iter().flatten().cloned().collect();
             if files.len() == form.files.len() {
                 return State::Complete(Found { form, folder: folder.clone(), files });
@@ -111,16 +125,26 @@ pub fn require(known: &'static Known) -> Result<Found> {
 /// How to get a data set, in a line: what to run, or which files to put where.
 pub fn advice(known: &Known) -> String {
     let folder = home(known).map_or_else(|_| "the data folder".into(), |folder| folder.display().to_string());
-    let names: Vec<&str> =
-        known.forms.first().map_or(&[][..], |form| form.files).iter().map(|file| file.name).collect();
-    let bytes: u64 = known.forms.first().map_or(&[][..], |form| form.files).iter().filter_map(|file| file.bytes).sum();
+    let files = known.forms.first().map_or(&[][..], |form| form.files);
+    let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+    let bytes: u64 = files.iter().filter_map(|file| file.bytes).sum();
     let from = known.urls.first().copied().unwrap_or_default();
+    let begun = match begun(files, Path::new(&folder)) {
+        0 => String::new(),
+        come => format!(", {} of it have come", megabytes(come)),
+    };
     format!(
-        "run `lethe data fetch {}` ({}), or put {} (from {from}) into {folder}",
+        "run `lethe data fetch {}` ({}{begun}), or put {} (from {from}) into {folder}",
         known.name,
         megabytes(bytes),
         names.join(", ")
     )
+}
+
+/// The bytes of these files that earlier attempts have brought and nobody has put in place.
+fn begun(files: &[File], folder: &Path) -> u64 {
+    let length = |file: &File| folder.join(format!("{}.part", file.name)).metadata().map_or(0, |about| about.len());
+    files.iter().map(length).sum()
 }
 
 /// A size for people: `170 MB`.
@@ -167,6 +191,43 @@ mod tests {
         std::fs::write(folder.path().join("cifar-10-batches-bin/test_batch.bin"), "x").unwrap();
         let State::Complete(found) = state_in(known, &[folder.path().to_path_buf()]) else { panic!("incomplete") };
         assert_eq!(found.form.reader, known.forms[3].reader);
+    }
+
+    #[test]
+    fn empty_folders_of_classes_and_folders_named_like_files_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = |name: &str| state_in(find(name).unwrap(), &[folder.path().to_path_buf()]);
+        let form = find("cinic10").unwrap().forms[1];
+        for class in form.files {
+            std::fs::create_dir_all(folder.path().join(class.name)).unwrap();
+        }
+        assert!(matches!(state("cinic10"), State::Absent));
+        form.files.iter().for_each(|class| std::fs::write(folder.path().join(class.name).join("1.png"), "x").unwrap());
+        assert!(matches!(state("cinic10"), State::Complete(_)));
+        std::fs::remove_file(folder.path().join("valid/cat/1.png")).unwrap();
+        assert!(matches!(state("cinic10"), State::Incomplete { missing, .. } if missing == ["valid/cat"]));
+        for file in find("svhn").unwrap().forms[0].files {
+            std::fs::create_dir_all(folder.path().join(file.name)).unwrap();
+        }
+        assert!(matches!(state("svhn"), State::Absent));
+    }
+
+    #[test]
+    fn files_of_another_size_are_odd_unless_they_may_be_packed_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = |name: &str, length: u64| {
+            let form = &find(name).unwrap().forms[0];
+            let file = folder.path().join(form.files[0].name);
+            std::fs::File::create(&file).unwrap().set_len(length).unwrap();
+            oddity(&Found { form, folder: folder.path().into(), files: vec![file] })
+        };
+        assert_eq!(found("cifar10", 170_052_171), None);
+        assert_eq!(
+            found("cifar10", 17).unwrap(),
+            "cifar-10-binary.tar.gz has 17 bytes, the published file 170052171"
+        );
+        assert_eq!(found("fashion-mnist", 26_421_856), None);
+        assert!(found("fashion-mnist", 20_000_000).is_some());
     }
 
     #[test]

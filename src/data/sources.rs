@@ -78,7 +78,11 @@ pub fn list() -> Vec<Listing> {
 
 fn listing(known: &'static Known) -> Listing {
     let (present, location) = match installed::state(known) {
-        Ok(State::Complete(found)) => (true, found.folder.display().to_string()),
+        Ok(State::Complete(found)) => {
+            let place = found.folder.display();
+            let odd = installed::oddity(&found);
+            (true, odd.map_or(place.to_string(), |odd| format!("{place} ({odd}: `lethe data verify {}`)", known.name)))
+        }
         Ok(State::Incomplete { folder, missing }) => {
             (false, format!("{} lacks {}; {}", folder.display(), missing.join(", "), installed::advice(known)))
         }
@@ -277,7 +281,7 @@ mod tests {
     fn prepared(folder: &Path, per_class: Option<usize>, seed: u64) -> Result<Data> {
         let known = known::find("fashion-mnist").unwrap();
         let files = &known.forms[0].files;
-        let files = files.iter().filter_map(|file| installed::existing(folder, file)).collect();
+        let files = files.iter().filter_map(|file| installed::existing(folder, file, known.forms[0].reader)).collect();
         let found = installed::Found { form: &known.forms[0], folder: folder.to_path_buf(), files };
         let run = Run::new(crate::runtime::run::Settings::default());
         let keep = |part: super::super::formats::Decoded| {

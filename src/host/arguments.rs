@@ -4,25 +4,29 @@ use crate::runtime::options::{describe, nearest, type_name};
 use crate::runtime::{Error, Result, Run};
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Stmt};
 use serde_json::{Map, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The arguments a run has asked for so far, with the values they had. A run slot.
 #[derive(Default)]
-pub struct Arguments(RefCell<Map<String, Value>>);
+pub struct Arguments {
+    values: RefCell<Map<String, Value>>,
+    /// Whether a value given was none of the default's type.
+    refused: Cell<bool>,
+}
 
 /// The arguments a script declares, as far as its text tells.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Declared {
-    /// Names in calls of `arg` with a literal name.
-    pub names: Vec<String>,
+    /// The calls of `arg` with a literal name: the name, and the default where that is a literal, too.
+    calls: Vec<(String, Option<Dynamic>)>,
     /// Whether there may be others: computed names, or imports of files.
-    pub open: bool,
+    open: bool,
 }
 
 impl Arguments {
     /// Names and values, for the run folder.
     pub fn values(&self) -> Value {
-        Value::Object(self.0.borrow().clone())
+        Value::Object(self.values.borrow().clone())
     }
 
     /// The value of an argument: the one given on the command line, typed by the default, else the default.
@@ -32,12 +36,17 @@ impl Arguments {
     pub fn read(&self, run: &Run, name: &str, default: Dynamic) -> Result<Dynamic> {
         let given = run.settings().arguments.iter().rev().find(|(key, _)| key == name);
         let value = match given {
-            Some((_, text)) => typed(name, text, &default)?,
+            Some((_, text)) => typed(name, text, &default).inspect_err(|_| self.refused.set(true))?,
             None => default,
         };
         let json = serde_json::to_value(&value).unwrap_or_else(|_| Value::String(value.to_string()));
-        self.0.borrow_mut().insert(name.into(), json);
+        self.values.borrow_mut().insert(name.into(), json);
         Ok(value)
+    }
+
+    /// Whether a `--set` was refused because of its type: the command line was at fault, not the script.
+    pub fn refused(&self) -> bool {
+        self.refused.get()
     }
 
     /// An error for a `--set` that the run, now ended, never asked for.
@@ -45,7 +54,7 @@ impl Arguments {
     /// # Errors
     /// When there is one.
     pub fn refuse_unused(&self, run: &Run) -> Result<()> {
-        let used = self.0.borrow();
+        let used = self.values.borrow();
         refuse_unknown(&run.settings().arguments, &used.keys().map(String::as_str).collect::<Vec<_>>())
     }
 }
@@ -74,6 +83,10 @@ impl Declared {
         declared
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.calls.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Adds what one script declares; the files it imports, as (name of the script, path).
     fn scan(&mut self, name: &str, ast: &AST) -> Vec<(String, String)> {
         let mut imports = vec![];
@@ -89,7 +102,10 @@ impl Declared {
                     if call.name == "arg" && call.args.len() == 2 =>
                 {
                     match call.args.first() {
-                        Some(Expr::StringConstant(name, _)) => self.names.push(name.to_string()),
+                        Some(Expr::StringConstant(name, _)) => {
+                            let default = call.args.get(1).and_then(|default| default.get_literal_value(None));
+                            self.calls.push((name.to_string(), default));
+                        }
                         _ => self.open = true,
                     }
                 }
@@ -108,7 +124,25 @@ impl Declared {
         if self.open {
             return Ok(());
         }
-        refuse_unknown(given, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+        refuse_unknown(given, &self.names())
+    }
+
+    /// An error for a `--set` of which no call of `arg` could make anything.
+    ///
+    /// # Errors
+    /// When there is one, and every call with its name has a literal default.
+    pub fn refuse_wrong(&self, given: &[(String, String)]) -> Result<()> {
+        for (key, text) in given {
+            let mut problem = None;
+            for (_, default) in self.calls.iter().filter(|(name, _)| name == key) {
+                match default.as_ref().map(|default| typed(key, text, default)) {
+                    Some(Err(error)) => problem = problem.or(Some(error)),
+                    _ => return Ok(()),
+                }
+            }
+            problem.map_or(Ok(()), Err)?;
+        }
+        Ok(())
     }
 }
 
@@ -233,11 +267,17 @@ mod tests {
     fn declared_arguments_are_read_off_the_text() {
         let engine = Engine::new();
         let text = "let a = arg(\"epochs\", 1); fn f() { arg(\"lr\", 0.1) } import \"std/unlearn\" as u;";
-        let mut declared = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
-        declared.names.sort();
-        assert_eq!(declared, Declared { names: vec!["epochs".into(), "lr".into()], open: false });
+        let declared = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
+        let mut names = declared.names();
+        names.sort_unstable();
+        assert_eq!((names, declared.open), (vec!["epochs", "lr"], false));
         let Err(Error::Fault(fault)) = declared.refuse_unknown(&[("epoch".into(), "1".into())]) else { panic!() };
         assert_eq!(fault.hint, "did you mean `epochs`?");
+        let set = |key: &str, value: &str| declared.refuse_wrong(&[(key.to_string(), value.to_string())]);
+        assert!(set("epochs", "ten").is_err() && set("epochs", "10").is_ok() && set("lr", "1").is_ok());
+        let text = "arg(\"n\", 1); arg(\"n\", \"auto\"); arg(\"m\", 1 + x);";
+        let several = Declared::of(&engine, "main.rhai", &engine.compile(text).unwrap());
+        assert!(several.refuse_wrong(&[("n".into(), "all".into()), ("m".into(), "all".into())]).is_ok());
         let computed = engine.compile("arg(\"e\" + n, 1);").unwrap();
         assert!(Declared::of(&engine, "main.rhai", &computed).refuse_unknown(&[("epoch".into(), "1".into())]).is_ok());
     }
@@ -250,6 +290,7 @@ mod tests {
         let main = place.path().join("main.rhai").display().to_string();
         let engine = Engine::new();
         let ast = engine.compile("import \"a\" as a;").unwrap();
-        assert_eq!(Declared::of(&engine, &main, &ast), Declared { names: vec!["deep".into()], open: false });
+        let declared = Declared::of(&engine, &main, &ast);
+        assert_eq!((declared.names(), declared.open), (vec!["deep"], false));
     }
 }

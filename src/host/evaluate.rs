@@ -1,9 +1,14 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
 use super::unplaced;
-use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Position, Scope, Stmt};
+use rhai::{
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope, Stmt,
+};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// No text that a script has.
+const ONWARD: &str = "\0onward";
 
 thread_local! {
     /// What the panic being unwound on this thread said. The hook has no other way to hand it over.
@@ -37,17 +42,37 @@ pub fn evaluate(
     let mut caches = Caches::new();
     let mut last = Dynamic::UNIT;
     for statement in ast.statements() {
-        let one = std::slice::from_ref(statement);
-        let run = || engine.eval_statements_raw(global, &mut caches, scope, one);
+        let returns = returns(statement);
+        let both = if returns { vec![statement.clone(), onward()] } else { vec![] };
+        let these = if returns { both.as_slice() } else { std::slice::from_ref(statement) };
+        let run = || engine.eval_statements_raw(global, &mut caches, scope, these);
         last = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
         };
-        if matches!(statement, Stmt::Return(..)) {
-            break;
+        if returns && !last.read_lock::<ImmutableString>().is_some_and(|text| *text == ONWARD) {
+            return Ok(last);
+        }
+        if returns {
+            last = Dynamic::UNIT;
         }
     }
     Ok(last)
+}
+
+/// Whether a statement may return from the script.
+fn returns(statement: &Stmt) -> bool {
+    let mut found = false;
+    statement.walk(&mut vec![], &mut |path| {
+        found |= matches!(path.last(), Some(ASTNode::Stmt(Stmt::Return(..))));
+        !found
+    });
+    found
+}
+
+/// A statement whose value shows that the one before it has not returned: the engine itself does not tell.
+fn onward() -> Stmt {
+    Stmt::Expr(Box::new(Expr::StringConstant(ONWARD.into(), Position::NONE)))
 }
 
 /// The error that stands for a panic.

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod engine;
 pub mod evaluate;
 pub mod explain;
+pub mod flow;
 pub mod library;
 pub mod lint;
 pub mod reference;
@@ -19,3 +20,9 @@ pub mod syntax;
 mod unplaced;
 
 pub use engine::Host;
+
+/// Adds this room's functions to the engine.
+pub fn register(engine: &mut rhai::Engine) {
+    arguments::register(engine);
+    flow::register(engine);
+}

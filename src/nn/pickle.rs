@@ -7,6 +7,10 @@
 use crate::runtime::{Error, Result};
 use std::collections::HashMap;
 
+/// More steps than the pickles here take (CIFAR-100: 300,000): each may cost some hundred bytes, and a few megabytes of an
+/// archive inflate to any number of them.
+const MOST_STEPS: usize = 1 << 22;
+
 /// A value of the pickle; `O` are the objects of its dialect.
 #[derive(Debug, Clone)]
 pub enum Value<'a, O> {
@@ -278,13 +282,14 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
     }
 
     fn run(&mut self) -> Result<Value<'a, D::Object>> {
-        loop {
+        for _ in 0..MOST_STEPS {
             let opcode = self.byte()?;
             if opcode == b'.' {
                 return self.pop();
             }
             self.execute(opcode)?;
         }
+        Err(corrupt::<D>(&format!("more than {MOST_STEPS} steps")))
     }
 
     fn execute(&mut self, opcode: u8) -> Result<()> {

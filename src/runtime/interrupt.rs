@@ -2,6 +2,10 @@
 
 use super::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a stop may go unnoticed while nothing else is done.
+const NAP: Duration = Duration::from_millis(50);
 
 static RAISED: AtomicBool = AtomicBool::new(false);
 
@@ -23,4 +27,17 @@ pub fn raised() -> bool {
 /// An error when a stop has been asked for; to be called once per batch in native loops.
 pub fn check() -> Result<()> {
     if raised() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Waits, until `time` has passed or a stop is asked for.
+///
+/// # Errors
+/// That a stop has been asked for.
+pub fn sleep(time: Duration) -> Result<()> {
+    let started = Instant::now();
+    while let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+        check()?;
+        std::thread::sleep(left.min(NAP));
+    }
+    check()
 }

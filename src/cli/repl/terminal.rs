@@ -26,7 +26,7 @@ pub fn listen() -> Waiting {
     let listening = ctrlc::set_handler(move || {
         if seen.load(Ordering::Relaxed) || interrupt::raised() {
             mode.restore();
-            std::process::exit(Ending::Interrupted as i32);
+            std::process::exit(Ending::Interrupted.code().into());
         }
         interrupt::raise();
     });

@@ -15,8 +15,8 @@ pub const PARTS: [&str; 3] = ["train", "test", "valid"];
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Largest PNG file that is taken for a picture of 32 x 32.
-const LARGEST_FILE: u64 = 1 << 20;
+/// More bytes than a PNG file of 32 x 32 has.
+const LARGEST_FILE: u64 = 1 << 16;
 
 /// Pictures decoded at a time.
 const STEP: usize = 2048;
@@ -73,8 +73,11 @@ pub fn read_archive(path: &Path, run: &Run) -> Result<Vec<Decoded>> {
     members::walk(path, |member, reader| {
         let Some((part, class, name)) = place(member) else { return Ok(()) };
         let mut bytes = vec![];
-        let read = reader.take(LARGEST_FILE).read_to_end(&mut bytes);
-        read.map_err(|error| Error::file("dataset", path, format!("{}: {}", member.display(), unreadable(&error))))?;
+        let fail = |problem: String| Error::file("dataset", path, format!("{}: {problem}", member.display()));
+        let read = reader.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|error| fail(unreadable(&error)))?;
+        if read as u64 > LARGEST_FILE {
+            return Err(fail(format!("more than {LARGEST_FILE} bytes are no picture of 32 x 32")));
+        }
         waiting.push(Waiting { part, class, name, bytes });
         if waiting.len() == STEP { flush(&mut waiting, &mut parts) } else { Ok(()) }
     })?;

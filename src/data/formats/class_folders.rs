@@ -15,6 +15,9 @@ const MOST_CLASSES: usize = 1 << 16;
 /// Pictures decoded between two looks at the clock and at Ctrl-C.
 const STEP: usize = 4096;
 
+/// More bytes than a picture's file has.
+const LARGEST_FILE: u64 = 1 << 28;
+
 /// What lies below a folder of classes.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
@@ -130,7 +133,12 @@ impl Tree {
     }
 }
 
-/// The bytes of a picture's file.
+/// The bytes of a picture's file. What is no plain file (a pipe, say) might never end.
 fn read(file: &Path) -> std::result::Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| reason(&error))
+    let about = file.metadata().map_err(|error| reason(&error))?;
+    match about.len() {
+        _ if !about.is_file() => Err("this is no file".into()),
+        length if length > LARGEST_FILE => Err(format!("{length} bytes are more than {LARGEST_FILE}")),
+        _ => std::fs::read(file).map_err(|error| reason(&error)),
+    }
 }

@@ -2,14 +2,11 @@
 //!
 //! Big-endian: two zero bytes, the type (8: u8), the number of dimensions, one u32 a dimension, then the elements.
 
-use super::Decoded;
+use super::{Decoded, LARGEST_ARRAY};
 use crate::runtime::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
-
-/// More elements than any file of this kind has: what a damaged header would ask for is refused before memory is.
-const LIMIT: u64 = 1 << 32;
 
 /// Dimensions and elements.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,8 +78,8 @@ fn parse(mut source: impl Read, rank: usize, length: Option<u64>) -> std::result
         let size = u32::from_be_bytes(field);
         elements = elements
             .checked_mul(u64::from(size))
-            .filter(|n| *n <= LIMIT)
-            .ok_or("the header asks for more than 4 GiB")?;
+            .filter(|n| *n <= LARGEST_ARRAY)
+            .ok_or("the header asks for more than 1 GiB")?;
         dims.push(size as usize);
     }
     let header = 4 + 4 * rank as u64;
@@ -163,7 +160,7 @@ mod tests {
         assert!(message(b"P5 28 28", 3).contains("not an IDX file of bytes"));
         assert!(message(&[0, 0, 13, 3, 0, 0, 0, 1], 3).contains("not an IDX file of bytes"));
         assert!(message(&[], 3).contains("truncated: the file ends within its header"));
-        assert!(message(&idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), 3).contains("more than 4 GiB"));
+        assert!(message(&idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), 3).contains("more than 1 GiB"));
         let packed = zipped(&idx(&[200, 8, 8], &(0..12_800).map(|i| (i * 37 % 251) as u8).collect::<Vec<_>>()));
         assert!(message(&packed[..packed.len() / 2], 3).contains("truncated: the gzip stream ends early"));
         let mut flipped = packed.clone();

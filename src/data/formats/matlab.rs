@@ -3,7 +3,7 @@
 //! A header of 128 bytes, then elements: type and byte count (u32 each), data, padding to 8 bytes; up to 4 bytes stand in the
 //! tag itself. Type 15 is one zlib stream that inflates to an element of type 14, a matrix: flags, dimensions, name, values.
 
-use super::{LARGEST, append, unreadable};
+use super::{LARGEST_ARRAY, append, unreadable};
 use crate::runtime::{Error, Result, interrupt};
 use flate2::bufread::ZlibDecoder;
 use std::fs::File;
@@ -29,6 +29,9 @@ pub enum Values {
     /// Any other type, as whole numbers.
     Integers(Vec<i64>),
 }
+
+/// More values of a type other than u8 than any variable here has: each takes eight bytes.
+const MOST_INTEGERS: usize = 1 << 24;
 
 type Outcome<T> = std::result::Result<T, String>;
 
@@ -58,16 +61,16 @@ fn parse(mut source: impl BufRead, names: &[&str]) -> Outcome<Vec<Variable>> {
         let mut element = (&mut source).take(u64::from(count));
         match kind {
             15 => {
-                let mut inflated = ZlibDecoder::new(&mut element).take(LARGEST + (1 << 20));
+                let mut inflated = ZlibDecoder::new(&mut element).take(LARGEST_ARRAY + (1 << 20));
                 let (kind, _) = long_tag(&mut inflated)?;
                 if kind != 14 {
                     return Err(format!("a compressed element of type {kind} where a matrix should be"));
                 }
-                found.extend(matrix(&mut inflated, names)?);
+                add(&mut found, matrix(&mut inflated, names)?)?;
                 // The checksum stands at the end of the stream.
                 std::io::copy(&mut inflated, &mut std::io::sink()).map_err(|error| unreadable(&error))?;
             }
-            14 => found.extend(matrix(&mut element, names)?),
+            14 => add(&mut found, matrix(&mut element, names)?)?,
             1..=18 => {}
             _ => return Err(format!("an element of the unknown type {kind}: the file is damaged")),
         }
@@ -80,6 +83,16 @@ fn parse(mut source: impl BufRead, names: &[&str]) -> Outcome<Vec<Variable>> {
         }
     }
     Ok(found)
+}
+
+/// Takes a variable that is wanted and not there yet.
+fn add(found: &mut Vec<Variable>, variable: Option<Variable>) -> Outcome<()> {
+    let Some(variable) = variable else { return Ok(()) };
+    if found.iter().any(|other| other.name == variable.name) {
+        return Err(format!("variable `{}` is there twice", variable.name));
+    }
+    found.push(variable);
+    Ok(())
 }
 
 fn check_header(source: &mut impl Read) -> Outcome<()> {
@@ -155,9 +168,9 @@ fn matrix(source: &mut impl Read, names: &[&str]) -> Outcome<Option<Variable>> {
     });
     let dims = sizes.collect::<Outcome<Vec<usize>>>()?;
     let count = dims.iter().try_fold(1_u64, |all, size| all.checked_mul(*size as u64));
-    let count = count.filter(|count| *count <= LARGEST);
-    let count = count.ok_or_else(|| format!("variable `{name}` of {dims:?} would have more than 4 GiB"))?;
-    let (kind, data) = element(source, LARGEST)?;
+    let count = count.filter(|count| *count <= LARGEST_ARRAY);
+    let count = count.ok_or_else(|| format!("variable `{name}` of {dims:?} would have more than 1 GiB"))?;
+    let (kind, data) = element(source, LARGEST_ARRAY)?;
     let values = values(kind, data, count).map_err(|problem| format!("variable `{name}` {dims:?}: {problem}"))?;
     Ok(Some(Variable { name, dims, values }))
 }
@@ -176,6 +189,9 @@ fn values(kind: u32, data: Vec<u8>, count: u64) -> Outcome<Values> {
     }
     if kind == 2 {
         return Ok(Values::Bytes(data));
+    }
+    if data.len() / width as usize > MOST_INTEGERS {
+        return Err(format!("{count} values of a type other than u8 are more than {MOST_INTEGERS}"));
     }
     let each = data.chunks_exact(width as usize).map(|bytes| integer(kind, bytes));
     Ok(Values::Integers(each.collect::<Outcome<Vec<i64>>>()?))
@@ -255,6 +271,13 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_there_twice_is_refused() {
+        let bytes = file("small.mat");
+        let twice = [&bytes[..], &bytes[128..]].concat();
+        assert!(parse(twice.as_slice(), &["X", "y"]).unwrap_err().contains("is there twice"));
+    }
+
+    #[test]
     fn every_truncation_is_an_error() {
         let bytes = file("small.mat");
         for length in 0..bytes.len() {
@@ -277,7 +300,7 @@ mod tests {
         let mut bytes = vec![b' '; 124];
         bytes.extend([0, 1, b'I', b'M']);
         bytes.extend([14, 4 * matrix.len() as u32].iter().chain(&matrix).flat_map(|word| word.to_le_bytes()));
-        assert!(parse(bytes.as_slice(), &["X"]).unwrap_err().contains("more than 4 GiB"));
+        assert!(parse(bytes.as_slice(), &["X"]).unwrap_err().contains("more than 1 GiB"));
         bytes.truncate(bytes.len() - 8 - 4 * 8);
     }
 

@@ -13,6 +13,9 @@ const LONGEST: u64 = 1 << 33;
 /// More than any member here has.
 const LARGEST_MEMBER: u64 = 1 << 28;
 
+/// More than the names and times of a member take, where they stand in an entry of their own.
+const LONGEST_NAME: u64 = 1 << 16;
+
 /// Gives the content of each of the members called `names` to `take`, with its place in `names`: from a tar archive in the
 /// archive's order and whatever folder they lie in, from a folder in the order of `names`.
 ///
@@ -66,13 +69,24 @@ pub fn walk(path: &Path, mut visit: impl FnMut(&Path, &mut dyn Read) -> Result<(
         Error::file("dataset", path, unreadable(&error)).hint("fetch the file again: lethe data fetch NAME")
     };
     let mut archive = tar::Archive::new(open(path).map_err(fail)?);
-    for entry in archive.entries().map_err(fail)? {
+    let mut announced = None;
+    // Raw, because the names that stand in entries of their own are otherwise read whatever their length.
+    for entry in archive.entries().map_err(fail)?.raw(true) {
         interrupt::check()?;
         let mut entry = entry.map_err(fail)?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
+            announced = long_name(&mut entry).map_err(fail)?.or(announced);
             continue;
         }
-        let member: PathBuf = entry.path().map_err(fail)?.into_owned();
+        let long = announced.take();
+        if !kind.is_file() {
+            continue;
+        }
+        let member: PathBuf = match long {
+            Some(name) => name,
+            None => entry.path().map_err(fail)?.into_owned(),
+        };
         let size = entry.size();
         let mut counted = Counted { inner: &mut entry, seen: 0 };
         visit(&member, &mut counted)?;
@@ -83,6 +97,31 @@ pub fn walk(path: &Path, mut visit: impl FnMut(&Path, &mut dyn Read) -> Result<(
     }
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(fail)?;
     Ok(())
+}
+
+/// The name of the entry to come, where it is too long for a header; the size may not be changed that way.
+fn long_name(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<PathBuf>> {
+    let kind = entry.header().entry_type();
+    let mut bytes = vec![];
+    entry.take(LONGEST_NAME + 1).read_to_end(&mut bytes)?;
+    let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_string());
+    if bytes.len() as u64 > LONGEST_NAME {
+        return Err(invalid("a name of a member is too long"));
+    }
+    if kind.is_gnu_longname() {
+        let name = String::from_utf8_lossy(&bytes);
+        return Ok(Some(PathBuf::from(name.trim_end_matches('\0'))));
+    }
+    let mut name = None;
+    for extension in tar::PaxExtensions::new(&bytes) {
+        let extension = extension?;
+        match extension.key_bytes() {
+            b"path" => name = Some(PathBuf::from(String::from_utf8_lossy(extension.value_bytes()).into_owned())),
+            b"size" => return Err(invalid("a member of more than 8 GiB")),
+            _ => {}
+        }
+    }
+    Ok(name)
 }
 
 /// Counts what is read: a tar entry that ends early looks like one that ends.

@@ -127,6 +127,83 @@ fn a_changed_pixel_in_an_archive_is_noticed_by_its_checksum() {
     assert!(cifar::read(&path, Kind::Hundred).unwrap_err().to_string().contains("corrupt compressed stream"));
 }
 
+/// A gzipped tar archive of these entries: type, name, content. Long names stand as `Header::set_path` allows.
+fn packed(entries: &[(tar::EntryType, &str, Vec<u8>)], path: &Path) {
+    let zip = flate2::write::GzEncoder::new(std::fs::File::create(path).unwrap(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(zip);
+    for (kind, name, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_path(name).unwrap();
+        header.set_cksum();
+        tar.append(&header, content.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+#[test]
+fn names_in_entries_of_their_own_are_read_up_to_a_sensible_length() {
+    use tar::EntryType::{GNULongName, Regular, XHeader};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.tar.gz");
+    let deep = format!("{}/test.bin", "deep".repeat(60));
+    let pax = |key: &str, value: &str| {
+        let rest = format!(" {key}={value}\n");
+        let digits = (rest.len() + 3).to_string();
+        format!("{digits}{rest}").into_bytes()
+    };
+    let mut seen = |entries: &[(tar::EntryType, &str, Vec<u8>)]| {
+        packed(entries, &path);
+        let mut names = vec![];
+        members::walk(&path, |member, _| {
+            names.push(member.to_path_buf());
+            Ok(())
+        })
+        .map(|()| names)
+        .map_err(|error| error.to_string())
+    };
+    let gnu = (GNULongName, "././@LongLink", [deep.as_bytes(), &[0]].concat());
+    let file = |name| (Regular, name, vec![1]);
+    assert_eq!(seen(&[gnu, file("cut"), file("b")]).unwrap(), [Path::new(&deep), Path::new("b")]);
+    let long = (XHeader, "x", pax("path", &deep));
+    assert_eq!(seen(&[long, file("cut"), file("b")]).unwrap(), [Path::new(&deep), Path::new("b")]);
+    let times = (XHeader, "x", b"20 mtime=1234567890\n".to_vec());
+    assert_eq!(seen(&[times, file("b")]).unwrap(), [Path::new("b")]);
+    for kind in [GNULongName, XHeader] {
+        let endless = (kind, "x", vec![b'a'; 10 << 20]);
+        assert!(seen(&[endless, file("b")]).unwrap_err().contains("a name of a member is too long"));
+    }
+    assert!(seen(&[(XHeader, "x", pax("size", &"9".repeat(100))), file("b")]).unwrap_err().contains("more than 8 GiB"));
+}
+
+#[test]
+fn a_small_archive_does_not_inflate_to_all_of_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.tar.gz");
+    // Each of these bytes makes a list.
+    packed(&[(tar::EntryType::Regular, "test_batch", [b"\x80\x02".to_vec(), vec![b']'; 100 << 20]].concat())], &path);
+    let error = cifar_python::read(&path, Kind::Ten).unwrap_err().to_string();
+    assert!(error.contains("test_batch: ") && error.contains("steps"), "{error}");
+    packed(&[(tar::EntryType::Regular, "test/cat/1.png", vec![0; 1 << 20])], &path);
+    let error = cinic::read_archive(&path, &Run::new(Settings::default())).unwrap_err().to_string();
+    assert!(error.contains("test/cat/1.png: more than 65536 bytes are no picture of 32 x 32"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_among_the_pictures_is_named_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("cat");
+    std::fs::create_dir_all(&class).unwrap();
+    std::fs::copy(set("pictures/rgb.png"), class.join("a.png")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(class.join("b.png")).status().unwrap().success());
+    let target = Target { channels: 3, height: 12, width: 12, resize: false };
+    let tree = class_folders::Tree::of(folder.path(), None).unwrap();
+    let error = tree.decode(target, "own", &Run::new(Settings::default())).unwrap_err().to_string();
+    assert!(error.contains("b.png: this is no file"), "{error}");
+}
+
 #[test]
 fn labels_beyond_the_classes_and_members_twice_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
