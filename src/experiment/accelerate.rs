@@ -39,30 +39,34 @@ impl Default for Accelerate {
 }
 
 impl Accelerate {
-    /// Adds the accelerated form's own options to those a method declares.
+    /// Adds the accelerated form's own options to those a method declares. Where both have one of the same name (`k` is how
+    /// many layers to CF-k), it is the method's, and the accelerated form keeps its default.
     pub fn rules(&self, declared: &Map) -> Map {
         let knobs = self.knobs.borrow();
-        let number = |default: f64, range| Dynamic::from(Rule { default: default.into(), range });
+        let rule = |default: Dynamic, range| Dynamic::from(Rule { default, range });
         let words = ["square_of_mean", "mean_of_squares"].map(String::from).to_vec();
+        let own = [
+            ("mmd_weight", rule(knobs.mmd_weight.into(), Range::NonNegative)),
+            ("k", rule(knobs.k.into(), Range::Positive)),
+            ("clamp", rule(knobs.clamp.into(), Range::Positive)),
+            ("steepen", rule("square_of_mean".into(), Range::OneOf(words))),
+        ];
         let mut rules = declared.clone();
-        rules.insert("mmd_weight".into(), number(knobs.mmd_weight, Range::NonNegative));
-        rules.insert("k".into(), number(knobs.k, Range::Positive));
-        rules.insert("clamp".into(), number(knobs.clamp, Range::Positive));
-        rules.insert(
-            "steepen".into(),
-            Dynamic::from(Rule { default: "square_of_mean".into(), range: Range::OneOf(words) }),
-        );
+        for (key, rule) in own {
+            rules.entry(key.into()).or_insert(rule);
+        }
         rules
     }
 
-    /// Takes over what `options` read.
-    pub fn take(&self, read: &Map) {
-        let number = |key: &str, old: f64| read.get(key).and_then(|value| value.as_float().ok()).unwrap_or(old);
+    /// Takes over what `options` read, of the options that are not the method's own.
+    pub fn take(&self, read: &Map, declared: &Map) {
+        let own = |key: &str| read.get(key).filter(|_| !declared.contains_key(key));
+        let number = |key: &str, old: f64| own(key).and_then(|value| value.as_float().ok()).unwrap_or(old);
         let mut knobs = self.knobs.borrow_mut();
         knobs.mmd_weight = number("mmd_weight", knobs.mmd_weight);
         knobs.k = number("k", knobs.k);
         knobs.clamp = number("clamp", knobs.clamp);
-        knobs.mean_of_squares = read.get("steepen").is_some_and(|word| word.to_string() == "mean_of_squares");
+        knobs.mean_of_squares = own("steepen").is_some_and(|word| word.to_string() == "mean_of_squares");
     }
 }
 
@@ -91,9 +95,10 @@ pub fn refuse_replaced(method: &str, given: &Map) -> Result<()> {
     }
 }
 
-/// The options that count in the accelerated form.
-pub fn counted(read: &Map, regularized: bool) -> Map {
-    let silent = |key: &str| REPLACED.contains(&key) || (!regularized && ["mmd_weight", "k", "clamp"].contains(&key));
+/// The options that count in the accelerated form; those `declared` are the method's own.
+pub fn counted(read: &Map, declared: &Map, regularized: bool) -> Map {
+    let knob = |key: &str| ["mmd_weight", "k", "clamp"].contains(&key) && !declared.contains_key(key);
+    let silent = |key: &str| REPLACED.contains(&key) || (!regularized && knob(key));
     read.iter().filter(|(key, _)| !silent(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

@@ -59,13 +59,23 @@ fn parse(text: &str) -> Result<Table> {
 /// A damaged table.
 pub fn find(run: &Run, query: Query) -> Result<Map> {
     let tables = run.slot::<Tables>();
-    if query.reference {
-        return Ok(reference(tables.reference()?, query));
-    }
     let (recipes, searched) = (tables.recipes()?, tables.found()?);
-    let mut preset = Map::new();
     let name = accelerate::name_of(query.method);
-    let names: &[&str] = if query.accelerated { &["accelerated", &name] } else { &[query.method] };
+    let named = name != query.method;
+    if query.reference {
+        let mut preset = reference(tables.reference()?, query);
+        if query.accelerated && !named {
+            preset.extend(at(recipes, &["any", "accelerated"]).map(to_map).unwrap_or_default());
+        }
+        return Ok(preset);
+    }
+    let mut preset = Map::new();
+    // An accelerated form without presets of its own has the plain method's constants, but not its schedule.
+    let names: &[&str] = match query.accelerated {
+        true if named => &["accelerated", &name],
+        true => &[query.method, "accelerated"],
+        false => &[query.method],
+    };
     for name in names {
         for dataset in ["any", query.dataset] {
             preset.extend(at(recipes, &[dataset, name]).map(to_map).unwrap_or_default());
@@ -187,6 +197,16 @@ mod tests {
         let digits = find(&run, Query { accelerated: true, ..query("finetune") }).unwrap();
         assert!(digits["lr"].as_float().unwrap() > 0.0 && digits["epochs"].as_int() == Ok(1));
         assert!(find(&run, query("nothing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn accelerated_methods_have_the_schedule_of_acceleration_and_constants_of_their_own() {
+        let run = Run::new(Settings::default());
+        for reference in [false, true] {
+            let preset = find(&run, Query { accelerated: true, reference, ..query("prune") }).unwrap();
+            assert_eq!((preset["epochs"].as_int(), preset["lr"].as_float()), (Ok(1), Ok(1e-3)));
+            assert!(preset["sparsity"].as_float().unwrap() > 0.5);
+        }
     }
 
     #[test]

@@ -67,9 +67,9 @@ impl Choice {
         }
     }
 
-    /// Whether the weights and constants of A-AMU act.
-    pub fn is_named(&self) -> bool {
-        matches!(self, Self::Quantile | Self::Other(_))
+    /// Whether the weight and the constants of A-AMU go into the term. A function of a script is handed them.
+    pub fn is_weighted(&self) -> bool {
+        !matches!(self, Self::Nothing)
     }
 }
 

@@ -105,8 +105,8 @@ pub fn for_method(run: &Run, given: Map, rules: &Map) -> Result<Map> {
     };
     accelerate::refuse_replaced(name, &given)?;
     let read = read(name, given, &preset, &accelerate.rules(rules))?;
-    accelerate.take(&read);
-    frame.record.used(&accelerate::counted(&read, frame.record.regularizer.borrow().is_named()));
+    accelerate.take(&read, rules);
+    frame.record.used(&accelerate::counted(&read, rules, frame.record.regularizer.borrow().is_weighted()));
     Ok(read)
 }
 

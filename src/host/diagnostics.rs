@@ -261,16 +261,19 @@ impl Diagnostic {
         }
     }
 
-    /// Moves to the word at fault: inside the call that failed, else in the nearest call around it that has the word.
+    /// Moves to the word at fault: inside the call that failed, else in the nearest call around it that has the word. A call
+    /// in a script of the user's comes before those of the library, which only declares what the user gave.
     fn point_at(&mut self, word: &str, sources: &Sources) {
-        if let Some(found) = self.place.as_ref().and_then(|place| sources.seek(place, word)) {
-            self.place = Some(found);
-            return;
-        }
-        let places = self.frames.iter().map(|frame| frame.place.as_ref().and_then(|place| sources.seek(place, word)));
-        if let Some((index, Some(found))) = places.enumerate().find(|(_, place)| place.is_some()) {
-            self.place = Some(found);
-            self.frames.drain(..=index);
+        let within = |place: &Option<Place>| place.as_ref().and_then(|place| sources.seek(place, word));
+        let around = self.frames.iter().enumerate().map(|(i, frame)| (i + 1, within(&frame.place)));
+        let found: Vec<(usize, Place)> = std::iter::once((0, within(&self.place)))
+            .chain(around)
+            .filter_map(|(calls, place)| Some((calls, place?)))
+            .collect();
+        let own = found.iter().find(|(_, place)| embedded(&place.source).is_none());
+        if let Some((calls, place)) = own.or(found.first()) {
+            self.place = Some(place.clone());
+            self.frames.drain(..*calls);
         }
     }
 

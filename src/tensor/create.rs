@@ -1,6 +1,6 @@
 //! Creation of tensors from values, and of regular ones.
 
-use super::dtype::{elements, is_float, kind_of, parse_kind, usable_device};
+use super::dtype::{elements, is_float, kind_name, kind_of, parse_kind, usable_device};
 use super::explain::scalar;
 use crate::runtime::{At, Error, Options, Result, Run};
 use rhai::{Array, Dynamic, Map};
@@ -57,6 +57,10 @@ fn placed(run: &Run, value: &Dynamic, options: Map) -> Result<tch::Tensor> {
 fn filled(operation: &str, shape: &Dynamic, value: f64, place: Place) -> Result<tch::Tensor> {
     let shape = super::dtype::shape_of(operation, shape)?;
     elements(operation, &shape)?;
+    if !is_float(place.kind) && value.fract() != 0.0 {
+        let message = format!("{value} is no whole number, and the element type is {}", kind_name(place.kind));
+        return Err(Error::new(operation, message).word("dtype").hint("round(..) it, or take a float type"));
+    }
     match is_float(place.kind) {
         true => scalar(|| tch::Tensor::f_full(&shape, value, place.pair())).at(operation),
         false => scalar(|| tch::Tensor::f_full(&shape, value as i64, place.pair())).at(operation),
@@ -195,6 +199,8 @@ pub mod script {
     }
 
     /// A tensor filled with one value; its element type follows the value (float: f32, integer: i64).
+    ///
+    /// A value that is no whole number is refused where the element type is one of integers.
     ///
     /// # Signature
     /// full(shape: array | int, value: number | bool, #{ dtype: string, device: string }) -> Tensor
