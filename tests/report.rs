@@ -119,8 +119,30 @@ fn figures_can_be_chosen_and_everything_saved() {
     let ended = report(&place, &["out", "--format", "csv"]);
     let mut lines = ended.stdout.lines();
     let header = lines.next().expect("header");
-    assert!(header.contains(",js,retrained_js,") && header.contains(",tow_mia,"), "{header}");
+    assert!(header.contains(",js,retrained_js,original_js,") && header.contains(",tow_mia,"), "{header}");
     assert_eq!(lines.count(), 6, "the original and five results");
+}
+
+#[test]
+fn differences_from_a_baseline_are_told_and_the_picture_saved() {
+    let place = finished();
+    let ended = report(&place, &["out", "--baseline", "finetune", "--columns", "js", "--format", "markdown"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let told = ended.stdout.split_once("**Differences from finetune").expect("a table of differences").1;
+    assert!(told.contains("| original | – | ") && told.contains("| retrain (n=3) | full "), "{told}");
+    assert!(!told.contains("| finetune |"), "nobody is measured against himself: {told}");
+    // What the table shows is the mean of the differences themselves.
+    let found = boards(&place);
+    let rows = found[0]["rows"].as_array().expect("rows");
+    let expected = (0..3).map(|row| number(&rows[row], "js") - number(&rows[3], "js")).sum::<f64>() / 3.0;
+    let shown = format!("{}{:.3} ±", if expected < 0.0 { '-' } else { '+' }, expected.abs());
+    assert!(told.contains(&shown), "{shown} in {told}");
+    let ended = report(&place, &["out", "--baseline", "finetunes"]);
+    assert!(ended.code == 2 && ended.stderr.contains("did you mean \"finetune\"?"), "{}", ended.stderr);
+    let ended = report(&place, &["out", "--baseline", "finetune", "--format", "csv"]);
+    assert!(ended.code == 2 && ended.stderr.contains("CSV"), "{}", ended.stderr);
+    assert_eq!(report(&place, &["out", "--plot", "picture.svg"]).code, 0);
+    assert!(std::fs::read_to_string(place.path("picture.svg")).expect("a picture").starts_with("<svg"));
 }
 
 #[test]

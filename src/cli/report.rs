@@ -1,12 +1,12 @@
 //! `lethe report`: the leaderboards of finished runs.
 
 use super::{Ending, start};
-use crate::report::{Leaderboard, export, finished, table};
+use crate::report::{Leaderboard, export, finished, picture, table};
 use crate::runtime::run::Settings;
-use crate::runtime::{Result, Run};
+use crate::runtime::{Error, Result, Run};
 use clap::ValueEnum;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -14,13 +14,15 @@ Examples:
   lethe report runs/table                                        its leaderboards
   lethe report runs/seed0 runs/seed1 runs/seed2                  three runs beside each other
   lethe report runs/table --columns forget_accuracy,js,epsilon   these figures (lethe list metrics)
+  lethe report runs/table --baseline finetune                    everybody's paired differences from it
   lethe report runs/table --format csv > table.csv               every figure of every run
+  lethe report runs/table --plot table.svg                       accuracy and attack against seconds
   lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
 
 Metrics are computed from the predictions that runs leave in their folders, so those which were added
 to lethe later are told, too. Results of one data set, network and request make one leaderboard.
 
-Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column.")]
+Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column or baseline.")]
 pub struct ReportOptions {
     /// The folders of the runs
     #[arg(value_name = "DIR", required = true)]
@@ -31,6 +33,12 @@ pub struct ReportOptions {
     /// Figures to show in place of the usual ones (of tables)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Show how every entry differs from this one: paired differences over splits and seeds, with verdicts (not in CSV)
+    #[arg(long, value_name = "METHOD")]
+    baseline: Option<String>,
+    /// Save the picture of every leaderboard in this SVG file (a number is added when there are several)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Save every leaderboard under this name (a number is added when there are several) as CSV, JSON, Markdown and picture
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
@@ -58,18 +66,34 @@ pub fn report(options: &ReportOptions, quiet: bool) -> Ending {
 }
 
 fn told(run: &Run, options: &ReportOptions) -> Result<String> {
+    if options.baseline.is_some() && options.format == Format::Csv {
+        return Err(Error::new("report", "CSV has a line for every run and no place for differences from a baseline")
+            .hint("use --format table, markdown or json"));
+    }
     let boards = finished::boards(run, &options.folders)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
+        options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;
     }
     if let Some(path) = &options.save {
         for (index, board) in boards.iter().enumerate() {
-            let number = if boards.len() > 1 { format!("-{}", index + 1) } else { String::new() };
-            let name = if path.components().count() > 1 { path.clone() } else { PathBuf::from(".").join(path) };
-            export::save(board, &format!("{}{number}", name.display()))?;
+            export::save(board, &numbered(path, index, boards.len()))?;
+        }
+    }
+    if let Some(path) = &options.plot {
+        for (index, board) in boards.iter().enumerate() {
+            let name = numbered(&path.with_extension(""), index, boards.len());
+            export::save_text(run, &name, "svg", &picture::of(&board.view()).svg())?;
         }
     }
     text(&boards, options.format)
+}
+
+/// The path of one of several leaderboards. (A bare name would go into the folder of a run.)
+fn numbered(path: &Path, index: usize, count: usize) -> String {
+    let number = if count > 1 { format!("-{}", index + 1) } else { String::new() };
+    let path = if path.components().count() > 1 { path.to_path_buf() } else { Path::new(".").join(path) };
+    format!("{}{number}", path.display())
 }
 
 fn text(boards: &[Leaderboard], format: Format) -> Result<String> {

@@ -15,8 +15,11 @@ const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
 /// What stands before a metric's name in the column of the retrained network's value.
 const RETRAINED: &str = "retrained_";
 
+/// The same of the network before unlearning.
+const ORIGINAL: &str = "original_";
+
 /// One line per row (seeds are not put together), after the originals; missing figures are empty. Beside every metric
-/// stands the retrained network's on the same split (the mean over its seeds).
+/// stand the retrained network's on the same split (the mean over its seeds) and the original's.
 ///
 /// # Errors
 /// Never in practice: the writer's are passed on.
@@ -27,7 +30,9 @@ pub fn csv(view: &View) -> Result<String> {
     let options = keys_of(view, "options");
     let mut header: Vec<String> = texts.map(String::from).to_vec();
     header.extend(retain.map(|key| format!("retain_{key}")));
-    header.extend(metrics.iter().flat_map(|name| [name.clone(), format!("{RETRAINED}{name}")]));
+    header.extend(
+        metrics.iter().flat_map(|name| [name.clone(), format!("{RETRAINED}{name}"), format!("{ORIGINAL}{name}")]),
+    );
     header.extend(DERIVED.map(String::from));
     header.extend(STAGES.map(|stage| format!("seconds_{stage}")));
     header.extend(["seeds".into(), "peak_memory_bytes".into()]);
@@ -43,9 +48,10 @@ pub fn csv(view: &View) -> Result<String> {
                 "label" | "method" => "original".into(),
                 "split_id" => original.split_id.clone(),
                 name if metrics.iter().any(|m| m == name) => number(original.metrics.get(name)),
-                name => match name.strip_prefix(RETRAINED) {
-                    Some(name) => number(retrained.get(name)),
-                    None => continue,
+                name => match (name.strip_prefix(RETRAINED), name.strip_prefix(ORIGINAL)) {
+                    (Some(name), _) => number(retrained.get(name)),
+                    (_, Some(name)) => number(original.metrics.get(name)),
+                    (None, None) => continue,
                 },
             };
         }
@@ -56,8 +62,10 @@ pub fn csv(view: &View) -> Result<String> {
         let mut line: Vec<String> = texts.map(field).to_vec();
         line.extend(retain.map(|key| cell(row.retain(key))));
         let retrained = reference(&view.rows, row.text("split_id")).unwrap_or_default();
-        let pair = |name: &String| [row.metrics.get(name), retrained.get(name)].map(number);
-        line.extend(metrics.iter().flat_map(pair));
+        let original = view.originals.iter().find(|o| o.split_id == row.text("split_id"));
+        let original = original.map(|o| o.metrics.clone()).unwrap_or_default();
+        let three = |name: &String| [row.metrics.get(name), retrained.get(name), original.get(name)].map(number);
+        line.extend(metrics.iter().flat_map(three));
         line.extend(DERIVED.map(|name| number(view.value(index, name))));
         line.extend(STAGES.map(|stage| number(row.seconds(stage))));
         let memory = row.value.get("peak_memory").and_then(|memory| memory.get("bytes"));

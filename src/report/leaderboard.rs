@@ -22,6 +22,7 @@ struct Inner {
     originals: RefCell<Vec<Original>>,
     rows: RefCell<Vec<Row>>,
     columns: RefCell<Option<Vec<String>>>,
+    against: RefCell<Option<String>>,
 }
 
 /// A network before any unlearning, on one split.
@@ -49,13 +50,15 @@ pub struct View {
     pub entries: Vec<Entry>,
     /// The figures that were asked for as columns; the usual ones when `None`.
     pub columns: Option<Vec<String>>,
+    /// Whom everybody's differences are told from; nobody when `None`.
+    pub against: Option<String>,
 }
 
 impl Leaderboard {
     /// An empty board.
     pub fn new(run: &Run, title: impl Into<String>) -> Self {
-        let (originals, rows, columns) = Default::default();
-        Self(Rc::new(Inner { run: run.clone(), title: title.into(), originals, rows, columns }))
+        let (originals, rows, columns, against) = Default::default();
+        Self(Rc::new(Inner { run: run.clone(), title: title.into(), originals, rows, columns, against }))
     }
 
     /// The run it belongs to.
@@ -108,7 +111,8 @@ impl Leaderboard {
         let derived = rows.iter().map(|row| Derived::of(&rows, row)).collect();
         let entries = group(&rows);
         let (title, columns) = (self.0.title.clone(), self.0.columns.borrow().clone());
-        View { title, originals, rows, derived, entries, columns }
+        let against = self.0.against.borrow().clone();
+        View { title, originals, rows, derived, entries, columns, against }
     }
 
     /// Shows these figures as columns in place of the usual ones; the usual ones again when there are none.
@@ -126,6 +130,16 @@ impl Leaderboard {
             return Err(error.note(format!("it has: {}", known.join(", "))));
         }
         self.0.columns.replace((!columns.is_empty()).then_some(columns));
+        Ok(())
+    }
+
+    /// Shows, below the table, the paired differences of every entry from this one.
+    ///
+    /// # Errors
+    /// A name that nothing or more than one entry of the board has.
+    pub fn measure_against(&self, name: &str) -> Result<()> {
+        self.view().subject("against", name)?;
+        self.0.against.replace(Some(name.into()));
         Ok(())
     }
 }

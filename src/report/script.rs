@@ -62,6 +62,26 @@ pub mod board {
         Ok(board)
     }
 
+    /// Shows below the leaderboard how every entry differs from this one (or from "retrain" or "original"): mean paired difference
+    /// with its 90 % t-interval and the verdict, see `statistics`. Returns the leaderboard.
+    ///
+    /// # Signature
+    /// board.against(name: string) -> Leaderboard
+    ///
+    /// # Example
+    /// ```rhai
+    /// let board = leaderboard();
+    /// board.add(#{ label: "one", split_id: "s", metrics: #{ test_accuracy: 0.75 } });
+    /// board.add(#{ label: "two", split_id: "s", metrics: #{ test_accuracy: 0.50 } });
+    /// assert(board.against("two").to_markdown().contains("Differences from two"));
+    /// assert(board.to_markdown().contains("+25.0"));
+    /// ```
+    #[rhai_fn(return_raw, name = "against")]
+    pub fn against(board: Leaderboard, name: &str) -> Script<Leaderboard> {
+        board.measure_against(name)?;
+        Ok(board)
+    }
+
     /// The leaderboards of finished runs: one for each data set, network and kind of request. Metrics are computed anew from
     /// the stored predictions; `lethe report` shows the same.
     ///
@@ -202,7 +222,7 @@ pub mod board {
     }
 
     /// The leaderboard as CSV: a line for the original and one for every row, with every metric and beside it the retrained
-    /// network's on the same split (`retrained_<metric>`), the gaps to retraining and the seconds of every stage; missing
+    /// network's on the same split (`retrained_<metric>`) and the original's (`original_<metric>`), the gaps to retraining and the seconds of every stage; missing
     /// figures are empty.
     ///
     /// # Example

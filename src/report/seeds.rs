@@ -1,8 +1,9 @@
-//! The leaderboard's second table: means with their intervals over splits and seeds, judged against retraining.
+//! The leaderboard's further tables: means with their intervals over splits and seeds, judged against retraining, and the
+//! differences from an entry of one's choice.
 
-use super::columns::{DASH, Format};
+use super::columns::{DASH, Format, columns};
 use super::leaderboard::View;
-use super::statistics::{Difference, LEVEL, Statistic, Subject};
+use super::statistics::{Difference, EQUIVALENCE, LEVEL, Statistic, Subject};
 use super::table::Grid;
 use crate::eval::statistics::{Verdict, margin};
 
@@ -15,7 +16,7 @@ const COLUMNS: [(&str, &str, Format, u8); 4] = [
 ];
 
 /// The rows of at least two splits or seeds; `None` where there are none.
-pub(super) fn grid(view: &View) -> Option<Grid> {
+fn grid(view: &View) -> Option<Grid> {
     let many = view.complete().filter(|entry| entry.rows.len() > 1);
     let mut subjects: Vec<(String, String, Subject)> = many
         .map(|entry| (super::table::name(entry), super::table::retain(view, entry), Subject::Entry(entry)))
@@ -45,17 +46,85 @@ pub(super) fn grid(view: &View) -> Option<Grid> {
 /// `98.7 ±0.6  =`: the mean, half its interval, the verdict in two columns of its own.
 fn cell(statistic: &Statistic, format: Format, verdict: Option<Verdict>) -> String {
     let half = statistic.own.interval(LEVEL).high - statistic.own.mean;
-    let mark = match verdict {
+    format!("{} {}", format.with_spread(statistic.own.mean, half), mark(verdict))
+}
+
+/// A verdict in two columns.
+fn mark(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
         Some(Verdict::Equivalent) => " =",
         Some(Verdict::Different) => "!=",
         Some(Verdict::Undecided) => " ?",
         Some(Verdict::TooFew) | None => "  ",
-    };
-    format!("{} {mark}", format.with_spread(statistic.own.mean, half))
+    }
+}
+
+/// A table with what it is about, above it, and what its marks mean, below; the latter may be empty.
+pub(super) struct Told {
+    pub heading: String,
+    pub grid: Grid,
+    pub legend: String,
+}
+
+/// The tables that follow the leaderboard's own.
+pub(super) fn tables(view: &View) -> Vec<Told> {
+    let over = grid(view).map(|grid| Told { heading: heading(view).into(), grid, legend: legend(view) });
+    over.into_iter().chain(differences(view)).collect()
+}
+
+/// How every entry differs from the one that the board measures against, in the figures of the board's columns; `None` where
+/// it measures against none.
+fn differences(view: &View) -> Option<Told> {
+    let (against, rival) = view.baseline()?;
+    let original = (!view.originals.is_empty()).then_some(Subject::Original);
+    let others = original.into_iter().chain(view.complete().map(Subject::Entry));
+    let others: Vec<Subject> = others.filter(|subject| !view.same_rows(*subject, rival)).collect();
+    let mut grid = Grid::new(["method", "retain"]);
+    for subject in &others {
+        grid.row(match subject {
+            Subject::Entry(entry) => [super::table::name(entry), super::table::retain(view, entry)],
+            Subject::Original | Subject::Retrained => ["original".into(), DASH.into()],
+        });
+    }
+    // Ratios are not told as differences.
+    for column in columns(view).into_iter().filter(|column| column.format != Format::Speedup) {
+        let margin = margin(column.figure);
+        let found: Vec<Statistic> = others
+            .iter()
+            .map(|subject| view.statistic(*subject, column.figure, Some((against, rival)), margin))
+            .collect();
+        let found: Vec<Difference> = found.into_iter().filter_map(|statistic| statistic.difference).collect();
+        if found.iter().all(|difference| difference.sample.n == 0) {
+            continue;
+        }
+        grid.column(column.heading, column.rank);
+        for (index, difference) in found.iter().enumerate() {
+            let verdict = difference.verdict();
+            grid.push(index, apart(difference, column.format, verdict), verdict == Some(Verdict::Equivalent));
+        }
+    }
+    let heading =
+        format!("Differences from {against}: mean over pairs of equal split and seeds ± half of its 90 % t-interval");
+    let legend = "= equivalent: that interval lies within the usual margin (see equivalence); != different: not equivalent, and \
+                  the 95 % interval excludes 0; ? undecided; no mark: fewer than two pairs, or no usual margin";
+    Some(Told { heading, grid, legend: legend.into() })
+}
+
+/// `+1.2 ±0.4 !=`; of a single pair the difference alone.
+fn apart(difference: &Difference, format: Format, verdict: Option<Verdict>) -> String {
+    let sample = &difference.sample;
+    if sample.mean.is_nan() {
+        return format!("{DASH}   ");
+    }
+    let sign = if sample.mean < 0.0 { "-" } else { "+" };
+    let half = sample.interval(EQUIVALENCE).high - sample.mean;
+    let size = sample.mean.abs();
+    let text = if half.is_nan() { format.plain(size) } else { format.with_spread(size, half) };
+    format!("{sign}{text} {}", mark(verdict))
 }
 
 /// What the table is about, above it.
-pub(super) fn heading(view: &View) -> &'static str {
+fn heading(view: &View) -> &'static str {
     match view.has_reference() {
         true => "Over splits and seeds: mean ± half of its 95 % t-interval, against retraining on the same split",
         false => "Over splits and seeds: mean ± half of its 95 % t-interval",
@@ -63,7 +132,7 @@ pub(super) fn heading(view: &View) -> &'static str {
 }
 
 /// What the marks mean; empty where there are none.
-pub(super) fn legend(view: &View) -> String {
+fn legend(view: &View) -> String {
     if !view.has_reference() {
         return String::new();
     }

@@ -15,7 +15,7 @@ pub const USUAL: [&str; 4] = ["retain_accuracy", "forget_accuracy", "test_accura
 pub const LEVEL: f64 = 0.95;
 
 /// The level of a difference's interval that equivalence is judged by.
-const EQUIVALENCE: f64 = 0.9;
+pub(super) const EQUIVALENCE: f64 = 0.9;
 
 /// Whose figures are told: the networks before unlearning, those retrained on the full retain set, or an entry's.
 #[derive(Clone, Copy)]
@@ -361,7 +361,7 @@ impl View {
         metrics.iter().try_for_each(|metric| self.check_metric(operation, metric))?;
         let rival = match &query.against {
             Some(name) => Some((name.as_str(), self.subject(operation, name)?)),
-            None => self.rival(),
+            None => self.baseline().or(self.rival()),
         };
         let original = (!self.originals.is_empty()).then_some(Subject::Original);
         let subjects: Vec<Subject> = original.into_iter().chain(self.complete().map(Subject::Entry)).collect();
@@ -375,6 +375,12 @@ impl View {
     /// Whom everybody is measured against unless told otherwise.
     pub fn rival(&self) -> Option<(&'static str, Subject<'_>)> {
         self.has_reference().then_some(("retrain", Subject::Retrained))
+    }
+
+    /// Whom the board was told to measure everybody against.
+    pub fn baseline(&self) -> Option<(&str, Subject<'_>)> {
+        let name = self.against.as_deref()?;
+        self.subject("against", name).ok().map(|subject| (name, subject))
     }
 
     /// One metric of one subject, measured against a rival, unless that is the subject itself.
@@ -401,7 +407,7 @@ impl View {
     }
 
     /// Whether two subjects are one: nobody is measured against himself.
-    fn same_rows(&self, a: Subject, b: Subject) -> bool {
+    pub(super) fn same_rows(&self, a: Subject, b: Subject) -> bool {
         let is_reference = |entry: &Entry| self.first(entry).is_some_and(Row::is_reference);
         match (a, b) {
             (Subject::Original, Subject::Original) => true,
@@ -430,13 +436,14 @@ impl View {
         Ok(map)
     }
 
-    /// Everything that has at least two values, for the JSON of the board.
+    /// Everything that has at least two values (one will do when a baseline was named), for the JSON of the board.
     pub fn all_statistics(&self) -> Vec<Statistic> {
         let mut metrics = self.metrics();
         metrics.extend(super::leaderboard::DERIVED.map(String::from));
         let query = Query { metrics: Some(metrics), ..Query::default() };
         // No name is asked for that the board does not have.
         let found = self.statistics(&query).unwrap_or_default();
-        found.into_iter().filter(|statistic| statistic.own.n > 1).collect()
+        let told = |statistic: &Statistic| statistic.own.n > 1 || (self.against.is_some() && statistic.own.n > 0);
+        found.into_iter().filter(told).collect()
     }
 }

@@ -226,12 +226,12 @@ pub fn render(view: &View, width: usize, colored: bool) -> String {
         lines.push(String::new());
     }
     lines.extend(grid.lines(colored));
-    if let Some(mut grid) = seeds::grid(view) {
-        let gone = grid.fit(width);
+    for mut told in seeds::tables(view) {
+        let gone = told.grid.fit(width);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
-        lines.extend([String::new(), seeds::heading(view).into(), String::new()]);
-        lines.extend(grid.lines(colored));
-        lines.extend(wrapped(&seeds::legend(view), width));
+        lines.extend([String::new(), told.heading, String::new()]);
+        lines.extend(told.grid.lines(colored));
+        lines.extend(wrapped(&told.legend, width));
     }
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
@@ -275,11 +275,10 @@ pub fn markdown(view: &View) -> String {
     }
     lines.extend(Grid::of(view).markdown());
     lines.extend([String::new(), LEGEND.into()]);
-    if let Some(grid) = seeds::grid(view) {
-        lines.extend([String::new(), format!("**{}**", seeds::heading(view)), String::new()]);
-        lines.extend(grid.markdown());
-        let legend = seeds::legend(view);
-        lines.extend((!legend.is_empty()).then(|| [String::new(), legend]).into_iter().flatten());
+    for told in seeds::tables(view) {
+        lines.extend([String::new(), format!("**{}**", told.heading), String::new()]);
+        lines.extend(told.grid.markdown());
+        lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
     let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
     let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();

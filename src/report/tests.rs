@@ -357,13 +357,14 @@ fn exports_hold_the_statistics_and_the_retrained_value_beside_every_value() {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().unwrap().clone();
     let at = |name: &str| header.iter().position(|h| h == name).unwrap();
-    assert_eq!(at("retrained_mia_auc"), at("mia_auc") + 1);
+    assert_eq!([at("retrained_mia_auc"), at("original_mia_auc")], [at("mia_auc") + 1, at("mia_auc") + 2]);
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let of = |label: &str, split: &str| {
         let row = rows.iter().find(|r| &r[at("label")] == label && &r[at("split_id")] == split).unwrap();
-        ["mia_auc", "retrained_mia_auc", "retrained_mia_tpr_at_1"].map(|name| row[at(name)].to_string())
+        ["mia_auc", "retrained_mia_auc", "original_mia_auc", "retrained_mia_tpr_at_1"]
+            .map(|name| row[at(name)].to_string())
     };
-    assert_eq!(of("original", "s0"), ["0.65", "0.502", ""]);
-    assert_eq!(of("finetune", "s1"), ["0.641", "0.505", ""]);
-    assert_eq!(of("retrain", "s2"), ["0.508", "0.508", ""]);
+    assert_eq!(of("original", "s0"), ["0.65", "0.502", "0.65", ""]);
+    assert_eq!(of("finetune", "s1"), ["0.641", "0.505", "0.651", ""]);
+    assert_eq!(of("retrain", "s2"), ["0.508", "0.508", "0.652", ""]);
 }
