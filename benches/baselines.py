@@ -324,6 +324,31 @@ def l1(scale):
     return work
 
 
+def dm(scale):
+    """Two iterations of distribution matching, class by class as published; a new network in each."""
+    real, classes = torch.randn(2560, 3, 32, 32), torch.arange(2560) % 10
+    of_class = [torch.nonzero(classes == c).flatten() for c in range(10)]
+    pixels = torch.cat([real[index[:10]] for index in of_class]).requires_grad_(True)
+    optimizer = torch.optim.SGD([pixels], lr=1.0, momentum=0.5)
+
+    def work():
+        for _ in range(2 if scale >= 1 else 1):
+            net = ConvNet(width=128).train()
+            for p in net.parameters():
+                p.requires_grad_(False)
+            loss = 0.0
+            for c, index in enumerate(of_class):
+                chosen = index[torch.randperm(len(index))[:256]]
+                with torch.no_grad():
+                    target = net.embed(real[chosen]).mean(0)
+                loss = loss + ((net.embed(pixels[10 * c : 10 * c + 10]).mean(0) - target) ** 2).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return work
+
+
 WORKS = {
     "train": train,
     "acf_naive": lambda scale: acf(scale, best=False),
@@ -337,6 +362,7 @@ WORKS = {
     "distill": distill,
     "bad_teacher": bad_teacher,
     "l1": l1,
+    "dm": dm,
 }
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # of the medians: time of ours / time of theirs, beside the ratio we promise.
 #
 #   benches/compare.sh [--runs N] [WORK ...]        works: train acf blend clusters mia fisher ssd_samples scrub distill
-#                                                          bad_teacher l1 tier0 startup script
+#                                                          bad_teacher l1 dm tier0 startup script
 #
 # The PyTorch versions need a complete PyTorch 2.13.0 and scikit-learn; a private environment is made under
 # target/bench-python when `python3` has none (4.7 GB), or name one: PYTHON=/path/to/python benches/compare.sh
@@ -19,7 +19,7 @@ while (($#)); do
         *) works+=("$1"); shift ;;
     esac
 done
-((${#works[@]})) || works=(train acf blend clusters mia fisher ssd_samples scrub distill bad_teacher l1 tier0 startup script)
+((${#works[@]})) || works=(train acf blend clusters mia fisher ssd_samples scrub distill bad_teacher l1 dm tier0 startup script)
 
 lethe=${LETHE:-target/release/lethe}
 if [[ -z ${LETHE:-} ]]; then
@@ -93,6 +93,7 @@ for work in "${works[@]}"; do
         distill) compare "distillation, epoch after the first" 0.75 script distill -- theirs distill ;;
         bad_teacher) compare "bad teaching, epoch after the first" 0.75 script bad_teacher -- theirs bad_teacher ;;
         l1) compare "L1-sparse epoch" 0.9 script l1 -- theirs l1 ;;
+        dm) compare "DM iteration, 10 classes, 256 real images each" 0.6 script dm -- theirs dm ;;
         tier0) within "all metrics of tier 0, 3 x 10,000 logits" 0.5 script tier0 ;;
         startup) compare "lethe run of an empty script / import torch" 0.25 empty -- import_torch ;;
         script) compare "A-CF as a script / in Rust" 1.03 script acf -- native ;;

@@ -103,10 +103,12 @@ fn exit_ends_the_script_with_its_code_wherever_it_is_called() {
     assert_eq!(code("print(\"before\"); try { exit(4); } catch { } print(\"after\");"), 4);
     assert_eq!(code("print(\"before\"); [1, 2].map(|x| exit(x + 5)); print(\"after\");"), 6);
     assert_eq!(code("print(\"before\"); eval(\"exit(9)\"); print(\"after\");"), 9);
-    let called_back = "print(\"before\"); let d = dataset(\"digits\"); let net = convnet(d, #{ width: 4 });\n\
-        minimize(net.params, #{ steps: 3 }, |i| exit(7)); print(\"after\");";
+    let called_back = "print(\"before\"); let net = network(#{ inner: nn::linear(2, 2) }, |m, x| exit(7));\n\
+        net.forward(ones([1, 2])); print(\"after\");";
     assert_eq!(code(called_back), 7);
-    for (given, words) in [("256", "within 0..=255, got 256"), ("-1", "got -1"), ("\"x\"", "must be an integer, got \"x\"")] {
+    for (given, words) in
+        [("256", "within 0..=255, got 256"), ("-1", "got -1"), ("\"x\"", "must be an integer, got \"x\"")]
+    {
         let ended = place.run(&format!("exit({given});"));
         assert_eq!(ended.code, 1, "{given}");
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
@@ -137,7 +139,9 @@ fn a_return_ends_the_script_from_within_blocks_too() {
         let ended = place.run(&format!("print(1); {block} print(2);"));
         assert_eq!((ended.code, ended.stdout.as_str()), (0, "1\n"), "{block}: {}", ended.stderr);
     }
-    let on = place.run("print(1); if false { return; } let f = |x| { return x; }; let y = 3; if true { y += f.call(1); } print(y);");
+    let on = place.run(
+        "print(1); if false { return; } let f = |x| { return x; }; let y = 3; if true { y += f.call(1); } print(y);",
+    );
     assert_eq!((on.code, on.stdout.as_str()), (0, "1\n4\n"), "{}", on.stderr);
 }
 

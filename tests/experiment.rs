@@ -83,11 +83,20 @@ fn a_method_in_a_file_is_found_by_its_name_and_its_errors_name_the_file() {
 #[test]
 fn an_error_inside_a_built_in_method_shows_its_line_and_the_callers() {
     let place = Place::new();
-    let ended = run(&place, "unlearn::run(\"finetune\", task, #{ lr: 0 });");
+    let ended = run(&place, "unlearn::run(\"unsir\", task);");
     assert_eq!(ended.code, 1);
-    for word in ["`lr` must be above 0", "std/unlearn/finetune.rhai:", "script.rhai:2"] {
+    for word in ["it forgets whole classes", "std/unlearn/unsir.rhai:", "script.rhai:2"] {
         assert!(ended.stderr.contains(word), "no {word:?} in\n{}", ended.stderr);
     }
+}
+
+#[test]
+fn an_option_that_a_built_in_method_refuses_is_shown_where_it_was_given() {
+    let place = Place::new();
+    let ended = run(&place, "unlearn::run(\"finetune\", task, #{ lr: 0 });");
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("`lr` must be above 0, got 0"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("script.rhai:2:35"), "{}", ended.stderr);
     let row = rows(&place).remove(0);
     assert_eq!((&row["status"], &row["metrics"]), (&"failed".into(), &Value::Null), "{row}");
     assert!(row["error"].as_str().is_some_and(|text| text.contains("above 0")), "{row}");

@@ -86,7 +86,8 @@ fn state_in(known: &'static Known, folders: &[PathBuf]) -> State {
     let mut nearest: Option<(usize, State)> = None;
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         for form in known.forms {
-            let there: Vec<Option<PathBuf>> = form.files.iter().map(|file| existing(folder, file, form.reader)).collect();
+            let there: Vec<Option<PathBuf>> =
+                form.files.iter().map(|file| existing(folder, file, form.reader)).collect();
             let files: Vec<PathBuf> = there.iter().flatten().cloned().collect();
             if files.len() == form.files.len() {
                 return State::Complete(Found { form, folder: folder.clone(), files });
@@ -222,10 +223,7 @@ mod tests {
             oddity(&Found { form, folder: folder.path().into(), files: vec![file] })
         };
         assert_eq!(found("cifar10", 170_052_171), None);
-        assert_eq!(
-            found("cifar10", 17).unwrap(),
-            "cifar-10-binary.tar.gz has 17 bytes, the published file 170052171"
-        );
+        assert_eq!(found("cifar10", 17).unwrap(), "cifar-10-binary.tar.gz has 17 bytes, the published file 170052171");
         assert_eq!(found("fashion-mnist", 26_421_856), None);
         assert!(found("fashion-mnist", 20_000_000).is_some());
     }

@@ -153,11 +153,11 @@ fn memorises_nothing(original: &Metrics) -> Option<String> {
     })
 }
 
-/// The attack finds nothing before any unlearning.
+/// The attack finds nothing before any unlearning. (Far below a half it finds them by the other sign: wrong labels, say.)
 fn attacked_in_vain(original: &Metrics) -> Option<String> {
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
     let class_request = !original.basis.classes.is_empty();
-    (!class_request && auc - 0.5 < 2.0 * error).then(|| {
+    (!class_request && (auc - 0.5).abs() < 2.0 * error).then(|| {
         format!("the attack reads {auc:.3} ± {error:.3} before any unlearning, so there is little left to hide")
     })
 }

@@ -10,6 +10,7 @@ use crate::runtime::{Error, Result, Run};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The format this version writes and reads.
 const FORMAT: u32 = 1;
@@ -110,5 +111,12 @@ pub fn load(net: &Net, data: &Data, path: &Path) -> Result<Task> {
     let task = Task::of_parts(net, data, parts, reference)?;
     let Some(of) = content.rounds else { return Ok(task) };
     let earlier: Vec<_> = content.earlier.iter().map(|positions| data.train.subset(positions)).collect();
-    Ok(task.in_round(Round { number: earlier.len(), of, earlier, first, spent: Spent::default() }))
+    Ok(task.in_round(Round {
+        number: earlier.len(),
+        of,
+        earlier,
+        first,
+        spent: Spent::default(),
+        results: Rc::default(),
+    }))
 }

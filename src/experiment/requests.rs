@@ -162,7 +162,7 @@ impl Requests {
         };
         let first = state.earlier.first().unwrap_or(&parts.split.forget).clone();
         let earlier: Vec<Dataset> = state.earlier.iter().map(|positions| data.train.subset(positions)).collect();
-        let round = Round { number, of: *rounds, earlier, first, spent: state.spent.clone() };
+        let round = Round { number, of: *rounds, earlier, first, spent: state.spent.clone(), results: Rc::default() };
         Ok(Task::of_parts(&state.net, data, parts, *reference)?.in_round(round))
     }
 
@@ -249,12 +249,15 @@ impl Requests {
         Ok(())
     }
 
-    /// Ends the present round with a network, about whose making nothing is known.
+    /// Ends the present round with a network: that of a result of this round, or one about whose making nothing is known.
     ///
     /// # Errors
     /// When no round is going on.
     pub fn advance_net(&self, net: &Net) -> Result<()> {
         let task = self.current()?;
+        if let Some(result) = task.round().and_then(|round| round.result_of(net)) {
+            return self.advance(&result);
+        }
         let spent = self.0.state.borrow().spent.clone();
         self.step(&task, net, spent, json!({}), None);
         Ok(())

@@ -85,8 +85,8 @@ pub mod script {
     }
 
     /// Ends the round that is going on. The network of `result`, which `unlearn::run` returned for the round's task or a
-    /// reduction of it, is the next round's original, and its seconds count. A network may be given instead, of whose making
-    /// nothing is known.
+    /// reduction of it, is the next round's original, and its seconds count; `result.net` will do as well. Of any other network
+    /// nothing is known: the round then has no metrics, and its seconds are not in `cumulative`.
     ///
     /// # Signature
     /// stream.advance(result: Outcome | Net)

@@ -1,13 +1,16 @@
 //! One of several requests that come one after another: what came before it, and what it has cost so far.
 
 use super::assess::Assessment;
+use super::outcome::Outcome;
 use super::task::Task;
 use crate::data::Dataset;
 use crate::eval::{PartPredictions, predict};
 use crate::nn::Net;
 use crate::runtime::{Result, Run};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a request knows of those before it.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub struct Round {
     pub first: Vec<usize>,
     /// What the rounds before have cost.
     pub spent: Spent,
+    /// The results so far of methods that ran in it: a network that ends the round is looked for among them.
+    pub results: Rc<RefCell<Vec<Outcome>>>,
 }
 
 /// Seconds of the rounds that are over, evaluation excluded.
@@ -37,6 +42,17 @@ impl Round {
     /// `round 1 of 3`.
     pub fn describe(&self) -> String {
         format!("round {} of {}", self.number + 1, self.of)
+    }
+
+    /// Keeps a result of this round.
+    pub fn keep(&self, result: &Outcome) {
+        self.results.borrow_mut().push(result.clone());
+    }
+
+    /// The result of this round that a network came from.
+    pub fn result_of(&self, net: &Net) -> Option<Outcome> {
+        let results = self.results.borrow();
+        results.iter().rev().find(|result| result.net().is_ok_and(|own| Rc::ptr_eq(own.root(), net.root()))).cloned()
     }
 }
 

@@ -74,21 +74,29 @@ fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Ca
 pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Map) -> Script<Outcome> {
     let run = Run::of(context);
     let called = called(context, &run, method)?;
+    let outcome = one(context, &run, &called, task, given)?;
+    if let Some(round) = task.round() {
+        round.keep(&outcome);
+    }
+    Ok(outcome)
+}
+
+fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
     let (mut order, options) = order::read(context, task, &called.subject(), given)?;
     order.key = run.slot::<Recorder>().name_order(&order.key);
-    let run_id = row::new_id(&run, &order, task);
-    if let Some(outcome) = resume::earlier(&run, task, &order, &options)? {
+    let run_id = row::new_id(run, &order, task);
+    if let Some(outcome) = resume::earlier(run, task, &order, &options)? {
         return Ok(outcome);
     }
-    assess::original(&run, task)?;
-    let record = Rc::new(record(&run, task, &order, &run_id));
-    let book = clock::book(&run);
+    assess::original(run, task)?;
+    let record = Rc::new(record(run, task, &order, &run_id));
+    let book = clock::book(run);
     let worked = {
         let _scope = run.enter(order.seed, &format!("unlearn/{}/{}", order.label, task.split_id()));
-        let job = Job { context, run: &run, called: &called, task, order: &order, options: &options, record: &record };
-        job.work().and_then(|net| Ok((Examiner::new(&run, task, None).assess(&net)?, net)))
+        let job = Job { context, run, called, task, order: &order, options: &options, record: &record };
+        job.work().and_then(|net| Ok((Examiner::new(run, task, None).assess(&net)?, net)))
     };
-    let sheet = row::Sheet { run: &run, task, order: &order, record: &record, run_id, seconds: book.close() };
+    let sheet = row::Sheet { run, task, order: &order, record: &record, run_id, seconds: book.close() };
     match worked {
         Ok((found, net)) => finished(&sheet, &options, net, found),
         Err(error) => failed(&sheet, error),

@@ -180,6 +180,7 @@ impl Selector {
             None => format!("{name}({})", amount.text()),
             Some(of) => format!("{name}({}, {})", amount.text(), of.describe()),
         };
+        let both = |a: &Self, sign: &str, b: &Self| format!("{} {sign} {}", a.operand(), b.operand());
         match &*self.0 {
             Node::Classes(classes) => match classes.as_slice() {
                 [class] => format!("class({class})"),
@@ -192,9 +193,17 @@ impl Selector {
             Node::Some { which: Which::Random, amount, of } => some("random_samples", amount, of),
             Node::Some { which: Which::Loss, amount, of } => some("highest_loss", amount, of),
             Node::Some { which: Which::Scores(_), amount, of } => some("highest", amount, of),
-            Node::And(a, b) => format!("({} & {})", a.describe(), b.describe()),
-            Node::Or(a, b) => format!("({} | {})", a.describe(), b.describe()),
-            Node::Minus(a, b) => format!("({} - {})", a.describe(), b.describe()),
+            Node::And(a, b) => both(a, "&", b),
+            Node::Or(a, b) => both(a, "|", b),
+            Node::Minus(a, b) => both(a, "-", b),
+        }
+    }
+
+    /// The same as a part of an expression.
+    fn operand(&self) -> String {
+        match &*self.0 {
+            Node::And(..) | Node::Or(..) | Node::Minus(..) => format!("({})", self.describe()),
+            _ => self.describe(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::unplaced;
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope, Stmt,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope,
+    Stmt,
 };
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
