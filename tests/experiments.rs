@@ -134,13 +134,45 @@ fn condensers_are_compared_in_the_references_way_and_fairly() {
 }
 
 #[test]
+fn the_table_of_all_unlearners_and_the_search_of_presets_run() {
+    let place = tempfile::tempdir().expect("a folder");
+    let out = smoke(place.path(), "unlearning_table", &["seeds=[0]"]);
+    let rows = std::fs::read_to_string(out.join("results.jsonl")).expect("rows");
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+    // 23 methods on two kinds of retain sets, and one more retraining, for two requests; unsir forgets classes alone.
+    assert_eq!(rows.len(), 2 * (2 * 23 + 1) - 2);
+    assert!(rows.iter().all(|row| row["error"].is_null()), "{:?}", rows.iter().find(|row| !row["error"].is_null()));
+    assert!(out.join("uniform.md").exists() && out.join("class.svg").exists());
+    let out = smoke(place.path(), "search_presets", &["methods=finetune,ssd,acf"]);
+    assert!(std::fs::read_to_string(out.join("results.jsonl")).expect("rows").lines().count() > 12);
+}
+
+#[test]
+fn scripts_that_fetch_data_hand_their_options_on_and_end_as_the_command_does() {
+    let place = tempfile::tempdir().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (script, file) in
+        [("get_cifar10", "cifar-10-binary.tar.gz"), ("get_svhn", "train_32x32.mat"), ("get_cinic10", "CINIC-10.tar.gz")]
+    {
+        let run = assert_cmd::Command::new(root.join("scripts").join(format!("{script}.sh")))
+            .env("LETHE", env!("CARGO_BIN_EXE_lethe"))
+            .env("LETHE_DATA", place.path())
+            .args(["--url", "http://127.0.0.1:9/none"])
+            .output()
+            .expect("the script starts");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(!run.status.success() && said.contains(file) && said.contains("127.0.0.1:9"), "{script}: {said}");
+    }
+}
+
+#[test]
 fn every_script_is_short_has_a_header_and_passes_the_checker() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let scripts = std::fs::read_dir(folder).expect("scripts").map(|entry| entry.expect("entry").path());
     // The experiments of the paper; others there may be longer.
     let of_paper = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("paper_setting("));
     let scripts: Vec<_> = scripts.filter(of_paper).collect();
-    assert!(scripts.len() == 8);
+    assert!(scripts.len() == 9);
     for script in scripts {
         let text = std::fs::read_to_string(&script).expect("text");
         assert!(text.lines().count() <= 70, "{} is long", script.display());

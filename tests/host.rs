@@ -109,6 +109,14 @@ error: `-` is not defined for string and Tensor
 }
 
 #[test]
+fn what_is_no_condition_is_told_how_to_become_one() {
+    let text = message(1, "let x = class(3) && class(4);");
+    assert!(text.contains("expected bool, got Selector") && text.contains("joined by & (both)"), "{text}");
+    assert!(message(1, "let x = class(3) & 4;").contains("joined by & (both)"));
+    assert!(message(1, "if ones([2]) > 0 { print(1); }").contains("t.all()"));
+}
+
+#[test]
 fn an_unknown_property_is_answered_with_the_nearest() {
     let text = message(1, "let x = ones([2]);\nprint(x.shap);");
     assert!(text.starts_with("error: Tensor has no property `shap`\n --> script.rhai:2:9"), "{text}");

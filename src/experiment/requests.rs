@@ -141,7 +141,8 @@ impl Requests {
         if known.is_some() || self.round() == self.0.rounds {
             return Ok(known);
         }
-        let task = self.make()?;
+        let number = self.round() + 1;
+        let task = self.make().map_err(|error| error.note(format!("in round {number} of {}", self.0.rounds)))?;
         self.0.state.borrow_mut().task = Some(task.clone());
         Ok(Some(task))
     }
@@ -153,8 +154,7 @@ impl Requests {
         let number = state.done;
         let mut gone = state.earlier.concat();
         gone.sort_unstable();
-        let request =
-            self.request(&state, &gone).map_err(|e| e.note(format!("in round {} of {rounds}", number + 1)))?;
+        let request = self.request(&state, &gone)?;
         let parts = if gone.is_empty() {
             request::partition(data, &request, *reference, *seed)?
         } else {
@@ -191,9 +191,9 @@ impl Requests {
             Plan::Count(count) => some(None, *count),
             Plan::Classes(classes) => Request::Class(Some(self.class(classes, number))),
             Plan::Chosen(choices) => {
-                let subject = Subject { run, net: &state.net, data, seed: *seed };
+                let subject = Subject { run, net: &state.net, data, seed: *seed, gone };
                 match choices.get(number) {
-                    Some(choice) => choice.request(&subject, gone)?,
+                    Some(choice) => choice.request(&subject)?,
                     None => return Err(Error::new("requests", "there are no more requests")),
                 }
             }

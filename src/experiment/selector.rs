@@ -66,6 +66,14 @@ pub struct Subject<'a> {
     pub data: &'a Data,
     /// What is drawn derives from it.
     pub seed: u64,
+    /// Positions that earlier requests have removed: nothing is chosen among them.
+    pub gone: &'a [usize],
+}
+
+impl Subject<'_> {
+    fn gone(&self) -> Positions {
+        self.gone.iter().copied().collect()
+    }
 }
 
 impl Amount {
@@ -248,7 +256,8 @@ impl Selector {
                     Some(of) => of.choose(s)?,
                     None => (0..train.len()).collect(),
                 };
-                self.some(s, which, *amount, pool)
+                // Gone before the ranking: a network that has forgotten finds nothing harder than what it forgot.
+                self.some(s, which, *amount, &pool - &s.gone())
             }
             Node::And(a, b) => Ok(&a.choose(s)? & &b.choose(s)?),
             Node::Or(a, b) => Ok(&a.choose(s)? | &b.choose(s)?),
@@ -290,9 +299,8 @@ impl Selector {
     ///
     /// # Errors
     /// Those of `choose`; nothing left.
-    pub fn request(&self, s: &Subject, gone: &[usize]) -> Result<Request> {
-        let gone: Positions = gone.iter().copied().collect();
-        let chosen = &self.choose(s)? - &gone;
+    pub fn request(&self, s: &Subject) -> Result<Request> {
+        let chosen = &self.choose(s)? - &s.gone();
         if chosen.is_empty() {
             return Err(Error::new("forget", format!("{} chooses no sample", self.describe())));
         }
@@ -374,7 +382,7 @@ mod tests {
     fn an_expression_reads_as_it_was_written() {
         let few = Selector::random(Amount::Share(0.5), Some(Selector::classes(vec![3])));
         let all = Selector::classes(vec![1, 2]).or(&few).minus(&Selector::positions("samples", vec![4]));
-        assert_eq!(all.describe(), "((class([1, 2]) | random_samples(0.5, class(3))) - samples(1 positions))");
+        assert_eq!(all.describe(), "(class([1, 2]) | random_samples(0.5, class(3))) - samples(1 positions)");
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub mod script {
     }
 
     /// Random training samples, of a choice where one is given: an integer is their number, a float their share. They derive
-    /// from the seed and the expression alone; equal expressions choose the same samples.
+    /// from the seed and the expression alone; equal expressions choose the same samples. In `requests`, of what is left.
     ///
     /// # Signature
     /// random_samples(amount: int | float, of: Selector) -> Selector
@@ -141,7 +141,7 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest cross-entropy under the network that has to
-    /// forget: an integer is their number, a float their share.
+    /// forget: an integer is their number, a float their share. In `requests`, of what is left, under the network as it is then.
     ///
     /// # Signature
     /// highest_loss(amount: int | float, of: Selector) -> Selector
@@ -165,7 +165,7 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest of `scores`, one for each training sample; such
-    /// as `memorisation` gives. Ties go to the earlier sample.
+    /// as `memorisation` gives. Ties go to the earlier sample. In `requests`, of what is left.
     ///
     /// # Signature
     /// highest(scores: Tensor[n], amount: int | float, of: Selector) -> Selector

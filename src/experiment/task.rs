@@ -14,7 +14,7 @@ use crate::runtime::{Error, Options, Result, Run};
 use once_cell::unsync::OnceCell;
 use rhai::{Array, Dynamic, Map};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A forget request on a trained network. Clones share it.
@@ -40,9 +40,25 @@ struct Inner {
     original_hash: OnceCell<String>,
 }
 
-/// Reductions made so far, by split and options: they depend on nothing else; a run slot.
+/// The latest reductions, by split and options: they depend on nothing else; a run slot.
 #[derive(Default)]
-struct Reductions(RefCell<HashMap<String, Rc<Reduced>>>);
+struct Reductions(RefCell<VecDeque<(String, Rc<Reduced>)>>);
+
+impl Reductions {
+    /// How many are kept: their images stay on the device.
+    const MOST: usize = 8;
+
+    fn find(&self, key: &str) -> Option<Rc<Reduced>> {
+        self.0.borrow().iter().find(|(known, _)| known == key).map(|(_, reduced)| reduced.clone())
+    }
+
+    fn keep(&self, key: String, reduced: &Rc<Reduced>) {
+        let mut kept = self.0.borrow_mut();
+        kept.retain(|(known, _)| *known != key);
+        kept.truncate(Self::MOST - 1);
+        kept.push_front((key, reduced.clone()));
+    }
+}
 
 impl Task {
     /// The task of making `original`, trained on `data.train`, forget what the request says.
@@ -222,7 +238,7 @@ impl Task {
         let key = format!("{} {reduced_by}", self.split_id());
         let known = run.slot::<Reductions>();
         let plain = !options.recluster && !options.reuse && options.without.is_none();
-        let found = known.0.borrow().get(&key).cloned().filter(|_| plain);
+        let found = known.find(&key).filter(|_| plain);
         let reduced = match found {
             Some(found) => found,
             None => {
@@ -234,7 +250,7 @@ impl Task {
             }
         };
         if plain {
-            known.0.borrow_mut().insert(key, reduced.clone());
+            known.keep(key, &reduced);
         }
         Ok(Self(Rc::new(Inner { reduction: Some(reduced), own: None, reduced_by, ..(*self.0).clone() })))
     }
@@ -396,7 +412,7 @@ pub fn forget_chosen(run: &Run, original: &Net, data: &Data, choice: &Selector, 
     let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
     o.finish()?;
     check_fits(original, data)?;
-    let request = choice.request(&Subject { run, net: original, data, seed }, &[])?;
+    let request = choice.request(&Subject { run, net: original, data, seed, gone: &[] })?;
     Task::new(original, data, &request, reference, seed)
 }
 

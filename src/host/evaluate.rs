@@ -51,7 +51,7 @@ pub fn evaluate(
             Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
         };
-        if returns && !last.read_lock::<ImmutableString>().is_some_and(|text| *text == ONWARD) {
+        if returns && last.read_lock::<ImmutableString>().is_none_or(|text| *text != ONWARD) {
             return Ok(last);
         }
         if returns {

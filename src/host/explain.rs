@@ -22,7 +22,11 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
             found.hint = "give the recursion an end, or write a loop".into();
         }
         E::ErrorMismatchDataType(expected, actual, _) => {
-            found.message = format!("expected {}, got {}", script_type(expected), script_type(actual));
+            let (expected, actual) = (script_type(expected), script_type(actual));
+            found.message = format!("expected {expected}, got {actual}");
+            if expected == "bool" {
+                found.hint = in_conditions(&actual).into();
+            }
         }
         E::ErrorMismatchOutputType(expected, actual, _) => {
             found.message = format!("expected a result of type {}, got {}", script_type(expected), script_type(actual));
@@ -43,6 +47,15 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
         }
         E::ErrorParsing(kind, _) => (found.message, found.hint) = syntax(kind),
         other => found.message = uncapital(&crate::runtime::error::message_of(other)),
+    }
+}
+
+/// What to write in place of a value of this type where it was taken for true or false.
+fn in_conditions(kind: &str) -> &'static str {
+    match kind {
+        "Selector" => "choices of samples are joined by & (both), | (either) and - (the first but not the second)",
+        "Tensor" => "t.item() is the value of a tensor of one element; t.all() and t.any() make one of many",
+        _ => "",
     }
 }
 
@@ -100,6 +113,9 @@ fn unknown_function(found: &mut Diagnostic, signature: &str, catalog: &Catalog) 
     }
     if operator {
         found.message = format!("`{name}` is not defined for {}", types.join(" and "));
+        if types.iter().any(|name| name == "Selector") {
+            found.hint = in_conditions("Selector").into();
+        }
         return;
     }
     let plain = name.rsplit("::").next().unwrap_or(&name);

@@ -153,7 +153,7 @@ fn names_in_entries_of_their_own_are_read_up_to_a_sensible_length() {
         let digits = (rest.len() + 3).to_string();
         format!("{digits}{rest}").into_bytes()
     };
-    let mut seen = |entries: &[(tar::EntryType, &str, Vec<u8>)]| {
+    let seen = |entries: &[(tar::EntryType, &str, Vec<u8>)]| {
         packed(entries, &path);
         let mut names = vec![];
         members::walk(&path, |member, _| {
