@@ -1,7 +1,7 @@
 //! Condensers that make or choose the images of a class together.
 
 use super::coreset::{herding, k_center};
-use super::embed::{embed_all, embedder};
+use super::embed::{embed, embedder, steps};
 pub use super::problem::Pool;
 use super::problem::{Matched, Problem};
 use super::recipe::{Method, Recipe};
@@ -100,18 +100,17 @@ fn positions(pools: &[Pool], places: impl Iterator<Item = Vec<usize>>) -> Vec<us
 fn choose(problem: &Problem, method: Method) -> Result<Dataset> {
     let at = method.name();
     let (data, pools) = (problem.data, problem.pools);
-    let all: Vec<usize> = pools.iter().flat_map(|pool| pool.members.iter().copied()).collect();
     let net = embedder(data, problem.width, &mut problem.stream.child("embedder"))?;
-    let features = embed_all(&data.subset(&all), &net, problem.run)?;
-    let mut bar = problem.run.progress().start(at, pools.len());
-    let (mut places, mut first) = (vec![], 0);
+    let total = pools.iter().map(|pool| steps(pool.members.len()) + 1).sum();
+    let mut bar = problem.run.progress().start(at, total);
+    let mut places = vec![];
     for pool in pools {
-        let rows = features.f_narrow(0, first, pool.members.len() as i64).at(at)?;
+        let note = format!("class {}", pool.label);
+        let rows = embed(&data.subset(&pool.members), &net, &mut bar, &note)?;
         let found = if method == Method::KCenter { k_center } else { herding }(&rows, pool.count)?;
         let found = Vec::<i64>::try_from(&found.f_to_device(Device::Cpu).at(at)?).at(at)?;
         places.push(found.into_iter().map(|place| place as usize).collect());
-        first += pool.members.len() as i64;
-        bar.step(&format!("class {}", pool.label));
+        bar.step(&note);
     }
     Ok(data.subset(&positions(pools, places.into_iter())))
 }

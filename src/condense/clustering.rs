@@ -2,7 +2,7 @@
 //! arguments.
 
 use super::clusters::{Clusters, best_size};
-use super::embed::{embed_all, embedder};
+use super::embed::{embed, embedder, steps};
 use super::kmeans::{Limits, kmeans};
 use crate::data::Dataset;
 use crate::runtime::options::{as_integer, describe};
@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// Cluster size for class requests, where the ratio is one over it and nothing speaks against larger ones but quality.
 const CLASS_REQUEST_SIZE: f64 = 5.0;
@@ -140,18 +140,18 @@ pub fn clustered(train: &Dataset, how: &How, run: &Run) -> Result<(Rc<Clustered>
 /// The fine label of every sample, from k-means inside each class on the embeddings of a random network.
 fn fine_labels(train: &Dataset, how: &How, run: &Run, stream: &mut Stream) -> Result<(Vec<i64>, Vec<String>)> {
     let net = embedder(train, how.width, &mut stream.child("embedder"))?;
-    let features = embed_all(train, &net, run)?;
     let labels = train.labels();
+    let members = |class: i64| (0..labels.len()).filter(|i| labels.get(*i) == Some(&class)).collect::<Vec<_>>();
+    let pools: Vec<(i64, usize, Vec<usize>)> =
+        how.counts.iter().map(|(class, n)| (*class, *n, members(*class))).collect();
     let mut fine = vec![0_i64; labels.len()];
-    let mut warnings = vec![];
-    let mut offset = 0;
-    let mut bar = run.progress().start("cluster", how.counts.len());
-    for (class, wanted) in &how.counts {
-        let rows: Vec<usize> = (0..labels.len()).filter(|i| labels.get(*i) == Some(class)).collect();
-        let index: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
-        let index = Tensor::f_from_slice(&index).at("cluster")?.f_to_device(features.device()).at("cluster")?;
-        let own = features.f_index_select(0, &index).at("cluster")?;
-        let found = kmeans(&own, *wanted, Limits::default(), &mut stream.child(&format!("class {class}")))?;
+    let (mut warnings, mut offset) = (vec![], 0);
+    let total = pools.iter().map(|(_, _, rows)| steps(rows.len()) + 1).sum();
+    let mut bar = run.progress().start("cluster", total);
+    for (class, wanted, rows) in &pools {
+        let note = format!("class {class}");
+        let own = embed(&train.subset(rows), &net, &mut bar, &note)?;
+        let found = kmeans(&own, *wanted, Limits::default(), &mut stream.child(&note))?;
         let host = found.labels.f_to_device(Device::Cpu).at("cluster")?;
         let assigned = Vec::<i64>::try_from(&host).at("cluster")?;
         for (row, label) in rows.iter().zip(assigned) {
@@ -164,7 +164,7 @@ fn fine_labels(train: &Dataset, how: &How, run: &Run, stream: &mut Stream) -> Re
             warnings.push(format!("class {class} has {made} distinct samples, fewer than {wanted} clusters"));
         }
         offset += made;
-        bar.step(&format!("class {class}"));
+        bar.step(&note);
     }
     Ok((fine, warnings))
 }

@@ -3,7 +3,8 @@
 use crate::data::Dataset;
 use crate::nn::zoo::{ConvNetOptions, convnet};
 use crate::nn::{Net, Shape};
-use crate::runtime::{At, Result, Run, Stream, interrupt};
+use crate::runtime::progress::Task;
+use crate::runtime::{At, Result, Stream, interrupt};
 use tch::{Device, Tensor};
 
 /// Images embedded between two looks at the keyboard.
@@ -27,19 +28,23 @@ pub fn embedder(data: &Dataset, width: usize, stream: &mut Stream) -> Result<Net
     super::blend::frozen(&network(data.shape(), data.classes(), width, stream, data.device())?)
 }
 
-/// Embeddings of all samples, `[n, d]`.
+/// How often `embed` moves the bar for so many images.
+pub fn steps(count: usize) -> usize {
+    count.div_ceil(EMBEDDED_AT_ONCE)
+}
+
+/// Embeddings of all samples, `[n, d]`: of a class at a time rather than of a whole data set, which would take more memory than
+/// its images.
 ///
 /// # Errors
 /// Those of the network; Ctrl-C.
-pub fn embed_all(data: &Dataset, net: &Net, run: &Run) -> Result<Tensor> {
-    let chunks = data.len().div_ceil(EMBEDDED_AT_ONCE);
-    let mut bar = run.progress().start("embed", chunks);
-    let mut parts = Vec::with_capacity(chunks);
+pub fn embed(data: &Dataset, net: &Net, bar: &mut Task, note: &str) -> Result<Tensor> {
+    let mut parts = Vec::with_capacity(steps(data.len()));
     for batch in data.chunks(EMBEDDED_AT_ONCE) {
         interrupt::check()?;
         let batch = batch?;
         parts.push(net.evaluating(|| net.embed(&batch.x))?);
-        bar.step("");
+        bar.step(note);
     }
     Tensor::f_cat(&parts, 0).at("embed")
 }

@@ -91,8 +91,10 @@ impl Task {
     /// `count` steps further.
     pub fn by(&mut self, count: usize) {
         self.bar.inc(count as u64);
+        // The last step says nothing here: the line of the end, with the seconds, follows at once.
+        let going_on = Some(self.bar.position()) < self.bar.length();
         let plain = self.bar.is_hidden() && !self.quiet && self.spoke.elapsed() > Duration::from_secs(10);
-        if plain {
+        if plain && going_on {
             self.spoke = Instant::now();
             eprintln!("{}", self.line());
         }
