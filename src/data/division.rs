@@ -7,6 +7,9 @@ use std::fmt;
 /// The share of a training part that validates unless said otherwise.
 const SHARE: f64 = 0.1;
 
+/// More padding than any network here has a use for.
+const LARGEST_PAD: usize = 64;
+
 /// How a data set is to be prepared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preparation {
@@ -18,6 +21,8 @@ pub struct Preparation {
     pub validation: Option<f64>,
     /// Whether the usual number of training samples of each class is kept before anything else, not all of them.
     pub balanced: bool,
+    /// Black pixels added on every side.
+    pub pad: usize,
 }
 
 /// The text that goes into a data set's id: what is as usual is left out.
@@ -29,6 +34,9 @@ impl fmt::Display for Preparation {
         }
         if !self.balanced {
             write!(f, ", balanced: false")?;
+        }
+        if self.pad > 0 {
+            write!(f, ", pad: {}", self.pad)?;
         }
         write!(f, " }}")
     }
@@ -69,6 +77,11 @@ impl Preparation {
         let seed = o.maybe_integer("seed", 0)?;
         let validation = o.maybe_number("validation")?;
         let balanced = if nature.own { None } else { o.maybe_flag("balanced")? };
+        let pad = if nature.own { None } else { o.maybe_integer("pad", 0)? }.unwrap_or(0) as usize;
+        if pad > LARGEST_PAD {
+            let message = format!("`pad` must be at most {LARGEST_PAD} pixels, got {pad}");
+            return Err(Error::new("dataset", message).word("pad"));
+        }
         let useless = |word: &str, why: &str| {
             Error::new("dataset", format!("`{word}` has no effect on {}, {why}", nature.name)).word(word)
         };
@@ -86,7 +99,8 @@ impl Preparation {
         if nature.fixed && seed.is_some() && per_class.is_none() {
             return Err(useless("seed", "whose parts are fixed").hint("it chooses the samples that `per_class` keeps"));
         }
-        Ok(Self { per_class, seed: seed.unwrap_or(0) as u64, validation, balanced: balanced.unwrap_or(true) })
+        let (seed, balanced) = (seed.unwrap_or(0) as u64, balanced.unwrap_or(true));
+        Ok(Self { per_class, seed, validation, balanced, pad })
     }
 
     /// The rows to train on and to validate with, ascending; `usual` is how many of a class are kept beforehand. A part of
@@ -148,6 +162,8 @@ mod tests {
         assert!(message(&[("balanced", true.into())], PLAIN).contains("all training samples are kept anyway"));
         assert!(message(&[("seed", 3_i64.into())], Nature { fixed: true, ..PLAIN }).contains("whose parts are fixed"));
         assert!(message(&[("validation", 0.7.into())], PLAIN).contains("between 0 and 0.5"));
+        assert!(message(&[("pad", 65_i64.into())], PLAIN).contains("at most 64 pixels"));
+        assert!(message(&[("pad", 2_i64.into())], Nature { own: true, ..PLAIN }).contains("unknown option `pad`"));
     }
 
     #[test]
@@ -176,7 +192,7 @@ mod tests {
             share in 0.0_f64..0.5,
             cap in 1_usize..30,
         ) {
-            let preparation = Preparation { per_class: Some(cap), seed, validation: Some(share), balanced: true };
+            let preparation = Preparation { per_class: Some(cap), seed, validation: Some(share), balanced: true, pad: 0 };
             let (train, validation) = preparation.divide(&labels, Some(40), false);
             prop_assert_eq!(&preparation.divide(&labels, Some(40), false), &(train.clone(), validation.clone()));
             for class in 0..5 {

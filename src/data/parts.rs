@@ -120,17 +120,19 @@ pub mod script {
     /// - `validation` (number, 0.1): the share of every class of the training part that becomes the validation part, at most
     ///   0.5; 0: no validation part, all samples train. Where there is a part of its own, only 0 can be given
     /// - `balanced` (bool, true): `svhn` alone: 4,500 training images of each class, not all 73,257
+    /// - `pad` (int, 0): black pixels added on every side, before normalisation: 2 makes 32 x 32 of 28 x 28, as ResNets need
     ///
     /// # Errors
     /// A data set that is not here or incomplete (with what to run), damaged files, options without effect.
     ///
     /// # Signature
-    /// dataset(name: string, #{ per_class: int, seed: int = 0, validation: number = 0.1, balanced: bool = true }) -> Data
+    /// dataset(name: string, #{ per_class: int, seed: int = 0, validation: number = 0.1, balanced: bool = true, pad: int = 0 }) -> Data
     ///
     /// # Example
     /// ```rhai
     /// let d = dataset("digits", #{ per_class: 20 });
     /// assert(d.train.len == 200 && d.validation.len == 500 && d.test.len == 500);
+    /// assert(dataset("digits", #{ pad: 12 }).shape.height == 32);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn dataset(context: NativeCallContext, name: &str, options: Map) -> Script<Data> {

@@ -9,14 +9,16 @@ use crate::runtime::{Error, Result, Run};
 use std::path::{Path, PathBuf};
 
 /// The parts of a data set in the order of `Known::counts`: training, test and, where there is one, validation part. Taken
-/// from the cache of decoded images, else decoded now.
+/// from the cache of decoded images, else decoded now. `pad` black pixels are added on every side.
 ///
 /// # Errors
 /// Files that are damaged or do not fit together.
-pub fn images(known: &Known, found: &Found, run: &Run) -> Result<Vec<Images>> {
+pub fn images(known: &Known, found: &Found, pad: usize, run: &Run) -> Result<Vec<Images>> {
     let names: &[&str] = if has_validation(known) { &["train", "test", "validation"] } else { &["train", "test"] };
     let checksum = checksum::of_source(found)?;
-    let parts = decoded::parts(run, known.name, &checksum, names, || decode(known, found, run))?;
+    let name = if pad == 0 { known.name.to_string() } else { format!("{}-pad{pad}", known.name) };
+    let make = || Ok(decode(known, found, run)?.into_iter().map(|part| part.padded(pad)).collect());
+    let parts = decoded::parts(run, &name, &checksum, names, make)?;
     for ((part, name), expected) in parts.iter().zip(names).zip(known.counts) {
         if part.labels.len() != expected {
             let count = part.labels.len();

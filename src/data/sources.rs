@@ -3,7 +3,7 @@
 use super::dataset::Dataset;
 use super::decoded::Images;
 use super::division::{Nature, Preparation, shuffled_classes};
-use super::formats::digits;
+use super::formats::{Decoded, digits};
 use super::installed::{self, State};
 use super::known::{self, Known};
 use super::parts::Data;
@@ -116,7 +116,7 @@ pub fn load(name: &str, given: Map, run: &Run) -> Result<Data> {
     }
     let data = match known {
         Some(known) => {
-            let images = reading::images(known, &installed::require(known)?, run)?;
+            let images = reading::images(known, &installed::require(known)?, preparation.pad, run)?;
             divided(&Character::from(known), images, preparation, known.name, run.device())?
         }
         None => read_digits(preparation, run.device())?,
@@ -141,6 +141,9 @@ fn read_digits(preparation: Preparation, device: Device) -> Result<Data> {
     let (pixels, labels) = digits::read()?;
     let n = labels.len();
     let id = identity("digits", preparation, &[&pixels, &labels]);
+    let wide = labels.iter().map(|label| u16::from(*label)).collect();
+    let decoded = Decoded { shape: [1, 8, 8], images: pixels, labels: wide, order: vec![] }.padded(preparation.pad);
+    let [channels, height, width] = decoded.shape.map(|side| side as i64);
     let info = DatasetInfo {
         name: "digits".into(),
         classes: Some(10),
@@ -148,7 +151,8 @@ fn read_digits(preparation: Preparation, device: Device) -> Result<Data> {
         std: vec![0.3760],
         scale: Some(16.0),
     };
-    let images = Tensor::f_from_slice(&pixels).at("dataset")?.f_view([n as i64, 1, 8, 8]).at("dataset")?;
+    let images = Tensor::f_from_slice(&decoded.images).at("dataset")?;
+    let images = images.f_view([n as i64, channels, height, width]).at("dataset")?;
     let all = Dataset::new(Storage::new(&images, &Tensor::f_from_slice(&labels).at("dataset")?, info, device)?);
     let order = Stream::new(0, "digits").permutation(n);
     let (train, held) = order.split_at(DIGITS_PARTS[0].min(n));
@@ -297,7 +301,7 @@ mod tests {
         divided(
             &Character::from(known),
             images,
-            Preparation { per_class, seed, validation: None, balanced: true },
+            Preparation { per_class, seed, validation: None, balanced: true, pad: 0 },
             known.name,
             Device::Cpu,
         )

@@ -63,6 +63,7 @@ pub mod script {
     /// - `mode`, `fraction`, `count`, `class`, `classes`, `indices`, `variant`: as for `forget`
     /// - `seed` (int, the run's): of the training and of the split
     /// - `per_class` (int): at most so many training samples of each class (the recipe's number otherwise)
+    /// - `pad` (int): as for `dataset`
     /// - `validation` (number): as for `dataset`
     /// - `original` (map, #{}): options of `original`, such as `width` or `epochs`
     ///

@@ -83,6 +83,7 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     let seed = o.integer("seed", run.seed() as i64, 0)?;
     let per_class = o.maybe_integer("per_class", 1)?;
     let validation = o.maybe_number("validation")?;
+    let pad = o.maybe_integer("pad", 0)?;
     let mut training = o.map("original")?;
     o.finish()?;
     let usual = presets::original(run, dataset)?.remove("per_class");
@@ -92,6 +93,9 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     }
     if let Some(share) = validation {
         preparation.insert("validation".into(), share.into());
+    }
+    if let Some(pad) = pad {
+        preparation.insert("pad".into(), pad.into());
     }
     let data = sources::load(dataset, preparation, run)?;
     training.entry("seed".into()).or_insert_with(|| seed.into());

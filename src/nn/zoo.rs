@@ -288,7 +288,10 @@ fn resnet(
 ) -> Result<Net> {
     if shape.height < 32 || shape.width < 32 {
         let given = format!("needs images of at least 32 x 32, got {} x {}", shape.height, shape.width);
-        return Err(Error::new(name, given).hint("pad or resize the images to 32 x 32, or use convnet"));
+        let pad = 32_usize.saturating_sub(shape.height.min(shape.width) as usize).div_ceil(2);
+        let hint =
+            format!("pad or resize the images to 32 x 32 (`pad: {pad}` of `dataset` and `load_task`), or use convnet");
+        return Err(Error::new(name, given).hint(hint));
     }
     if o.norm == Norm::None {
         return Err(Error::new(name, "needs a normalisation, got \"none\"").hint("use \"instance\" or \"batch\""));

@@ -107,11 +107,27 @@ const BOTTOM: f64 = 48.0;
 const FONT: f64 = 12.0;
 const INK: &str = "#333333";
 const PALE: &str = "#6b6b6b";
-/// Keeps text readable where it crosses a line.
-const HALO: &str = "paint-order=\"stroke\" stroke=\"white\" stroke-width=\"3\" stroke-linejoin=\"round\"";
+/// What keeps text readable where it crosses a line, drawn beneath it: programs that know no `paint-order` would cover the text.
+const HALO: &str = "stroke=\"white\" stroke-width=\"3\" stroke-linejoin=\"round\"";
+const LEGEND_ROW: f64 = 20.0;
 
 fn color(index: usize) -> &'static str {
     COLORS.get(index % COLORS.len()).copied().unwrap_or(INK)
+}
+
+/// The form of a series' marker: colours come again after the last, forms do not as soon.
+pub fn form(index: usize) -> Marker {
+    let forms = [Marker::Disc, Marker::Diamond, Marker::Triangle, Marker::Square];
+    forms.get(index / COLORS.len() % forms.len()).copied().unwrap_or(Marker::Disc)
+}
+
+/// The same for lines.
+fn dashes(index: usize) -> &'static str {
+    match index / COLORS.len() {
+        0 => "",
+        1 => " stroke-dasharray=\"7 3\"",
+        _ => " stroke-dasharray=\"2 3\"",
+    }
 }
 
 /// Text as XML has it; control characters have no form there.
@@ -132,6 +148,12 @@ pub fn escape(text: &str) -> String {
 /// A piece of text; `extra` are further attributes.
 fn text(out: &mut String, x: f64, y: f64, content: &str, extra: &str) {
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {extra}>{}</text>", escape(content));
+}
+
+/// Text that stays readable on lines.
+fn text_above(out: &mut String, x: f64, y: f64, content: &str, extra: &str) {
+    text(out, x, y, content, &format!("{extra} {HALO}"));
+    text(out, x, y, content, extra);
 }
 
 fn stroke(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
@@ -230,8 +252,8 @@ impl Frame<'_> {
                 let _ = write!(path, "{}{x:.1},{y:.1} ", if drawing { "L" } else { "M" });
                 drawing = true;
             }
-            let style =
-                format!("fill=\"none\" stroke=\"{}\" stroke-width=\"2\" stroke-linejoin=\"round\"", color(line.color));
+            let (ink, dashes) = (color(line.color), dashes(line.color));
+            let style = format!("fill=\"none\" stroke=\"{ink}\" stroke-width=\"2\" stroke-linejoin=\"round\"{dashes}");
             let _ = writeln!(out, "<path d=\"{}\" {style}/>", path.trim_end());
         }
     }
@@ -256,8 +278,8 @@ impl Frame<'_> {
             };
             let areas: Vec<Area> = spots.iter().map(area).collect();
             if let Some(((x, anchor, _), base)) = spots.get(labels.choose(&areas)) {
-                let style = format!("text-anchor=\"{anchor}\" fill=\"{PALE}\" font-size=\"11\" {HALO}");
-                text(out, *x, *base, &rule.label, &style);
+                let style = format!("text-anchor=\"{anchor}\" fill=\"{PALE}\" font-size=\"11\"");
+                text_above(out, *x, *base, &rule.label, &style);
             }
         }
     }
@@ -301,7 +323,7 @@ impl Frame<'_> {
             if let Some(leader) = found.leader {
                 stroke(out, (*x, *y), leader, "stroke=\"#b0b0b0\" stroke-width=\"0.8\"");
             }
-            text(out, found.x, found.y, &point.label, &format!("text-anchor=\"{}\" {HALO}", found.anchor));
+            text_above(out, found.x, found.y, &point.label, &format!("text-anchor=\"{}\"", found.anchor));
         }
     }
 }
@@ -311,8 +333,9 @@ impl Chart {
     pub fn svg(&self) -> String {
         let cell = LEFT + PANEL_WIDTH + RIGHT;
         let heading = if self.title.is_empty() { 8.0 } else { 34.0 };
-        let legend = if self.keys.is_empty() { 0.0 } else { 26.0 };
         let width = cell * self.panels.len().max(1) as f64;
+        let rows = self.legend_rows(width - LEFT - RIGHT);
+        let legend = if rows.is_empty() { 0.0 } else { 6.0 + LEGEND_ROW * rows.len() as f64 };
         let height = heading + TOP + PANEL_HEIGHT + BOTTOM + legend;
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
@@ -326,29 +349,59 @@ impl Chart {
             let (left, top) = (cell * index as f64 + LEFT, heading + TOP);
             Frame { panel, left, top, width: PANEL_WIDTH, height: PANEL_HEIGHT }.draw(&mut out);
         }
-        self.legend(&mut out, LEFT, height - 14.0);
+        for (index, row) in rows.iter().enumerate() {
+            legend_row(&mut out, row, height - 14.0 - LEGEND_ROW * (rows.len() - 1 - index) as f64);
+        }
         out.push_str("</svg>\n");
         out
     }
 
-    fn legend(&self, out: &mut String, left: f64, y: f64) {
-        let mut x = left;
-        for key in &self.keys {
-            let ink = key.color.map_or(PALE, color);
-            match key.marker {
-                Some(form) => marker(out, form, x + 6.0, y - 4.0, ink),
-                None if key.color.is_some() => {
-                    stroke(out, (x, y - 4.0), (x + 18.0, y - 4.0), &format!("stroke=\"{ink}\" stroke-width=\"2\""));
-                }
-                None => {
-                    let style = format!("stroke=\"{ink}\" stroke-width=\"1.5\" stroke-dasharray=\"1.5 3\"");
-                    stroke(out, (x, y - 4.0), (x + 18.0, y - 4.0), &style);
-                    stroke(out, (x + 18.0, y - 8.0), (x + 18.0, y), &format!("stroke=\"{ink}\" stroke-width=\"1.5\""));
-                }
+    /// The legend's entries in rows of at most this width.
+    fn legend_rows(&self, width: f64) -> Vec<&[Key]> {
+        let (mut rows, mut first, mut filled) = (vec![], 0, 0.0);
+        for (index, key) in self.keys.iter().enumerate() {
+            if index > first && filled + key.width() > width {
+                rows.extend(self.keys.get(first..index));
+                (first, filled) = (index, 0.0);
             }
-            let start = x + if key.marker.is_some() { 16.0 } else { 24.0 };
-            text(out, start, y, &key.label, "");
-            x = start + text_width(&key.label, FONT) + 22.0;
+            filled += key.width() + KEY_GAP;
         }
+        rows.extend(self.keys.get(first..).filter(|rest| !rest.is_empty()));
+        rows
+    }
+}
+
+/// Between two entries of the legend.
+const KEY_GAP: f64 = 22.0;
+
+impl Key {
+    /// Where its text starts.
+    fn indent(&self) -> f64 {
+        if self.marker.is_some() { 16.0 } else { 24.0 }
+    }
+
+    fn width(&self) -> f64 {
+        self.indent() + text_width(&self.label, FONT)
+    }
+}
+
+fn legend_row(out: &mut String, keys: &[Key], y: f64) {
+    let mut x = LEFT;
+    for key in keys {
+        let ink = key.color.map_or(PALE, color);
+        match (key.marker, key.color) {
+            (Some(form), _) => marker(out, form, x + 6.0, y - 4.0, ink),
+            (None, Some(index)) => {
+                let style = format!("stroke=\"{ink}\" stroke-width=\"2\"{}", dashes(index));
+                stroke(out, (x, y - 4.0), (x + 18.0, y - 4.0), &style);
+            }
+            (None, None) => {
+                let style = format!("stroke=\"{ink}\" stroke-width=\"1.5\" stroke-dasharray=\"1.5 3\"");
+                stroke(out, (x, y - 4.0), (x + 18.0, y - 4.0), &style);
+                stroke(out, (x + 18.0, y - 8.0), (x + 18.0, y), &format!("stroke=\"{ink}\" stroke-width=\"1.5\""));
+            }
+        }
+        text(out, x + key.indent(), y, &key.label, "");
+        x += key.width() + KEY_GAP;
     }
 }

@@ -98,7 +98,12 @@ fn legend(view: &View, entries: &[&Entry]) -> Vec<Key> {
     }
     let key = |marker: Option<Marker>, label: String| Key { marker, color: None, label };
     let mut keys = vec![key(Some(Marker::Disc), "whole retain set".into())];
-    keys.extend(kinds.iter().map(|kind| key(Some(marker(view, kind)), format!("reduced by {kind}"))));
+    for form in [Marker::Diamond, Marker::Triangle, Marker::Square] {
+        let same: Vec<&str> = kinds.iter().filter(|kind| marker(view, kind) == form).map(String::as_str).collect();
+        if !same.is_empty() {
+            keys.push(key(Some(form), format!("reduced by {}", same.join(", "))));
+        }
+    }
     if entries.iter().any(|entry| view.figure(entry, "preparation").mean > 0.0) {
         keys.push(key(None, "clustering and condensing included".into()));
     }

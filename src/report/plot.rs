@@ -1,6 +1,6 @@
 //! `plot`: lines and points from a script, as SVG.
 
-use super::chart::{Chart, Key, Line, Marker, Panel, Point};
+use super::chart::{Chart, Key, Line, Panel, Point, form};
 use super::scale::Scale;
 use crate::eval::scores::to_host;
 use crate::runtime::options::{as_number, describe};
@@ -12,6 +12,8 @@ use rhai::{Array, Dynamic, Map};
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    /// Texts beside the points; may be empty.
+    labels: Vec<String>,
     lines: bool,
 }
 
@@ -25,12 +27,21 @@ fn numbers(key: &str, value: &Dynamic) -> Result<Vec<f64>> {
     found.ok_or_else(|| Error::new("plot", format!("`{key}` must be numbers, got {}", describe(value))).word(key))
 }
 
+/// Texts from an array of anything.
+fn texts(value: &Dynamic) -> Result<Vec<String>> {
+    let items = value.clone().try_cast::<Array>();
+    let found = items.map(|items| items.iter().map(ToString::to_string).collect());
+    found
+        .ok_or_else(|| Error::new("plot", format!("`labels` must be an array, got {}", describe(value))).word("labels"))
+}
+
 fn series(index: usize, map: Map) -> Result<Series> {
     let mut o = Options::new("plot", map);
     let x = o.take("x", "numbers", "0, 1, ..").map(|value| numbers("x", &value)).transpose()?;
     let y = o.take("y", "numbers", "required").map(|value| numbers("y", &value)).transpose()?;
     let name = o.text("name", &format!("series {}", index + 1))?;
     let lines = o.choice("kind", "line", &["line", "scatter"])? == "line";
+    let labels = o.take("labels", "array, one for each point", "[]").map(|value| texts(&value)).transpose()?;
     o.finish()?;
     let y =
         y.ok_or_else(|| Error::new("plot", "a series needs its values `y`").hint("#{ name: \"loss\", y: losses }"))?;
@@ -38,7 +49,16 @@ fn series(index: usize, map: Map) -> Result<Series> {
     if x.len() != y.len() {
         return Err(Error::new("plot", format!("`x` has {} values and `y` has {}", x.len(), y.len())).word("x"));
     }
-    Ok(Series { name, points: x.into_iter().zip(y).collect(), lines })
+    let labels = labels.unwrap_or_default();
+    if !labels.is_empty() && (lines || labels.len() != y.len()) {
+        let message = if lines {
+            "`labels` are for points: kind: \"scatter\"".into()
+        } else {
+            format!("`labels` has {} values and `y` has {}", labels.len(), y.len())
+        };
+        return Err(Error::new("plot", message).word("labels"));
+    }
+    Ok(Series { name, points: x.into_iter().zip(y).collect(), labels, lines })
 }
 
 /// Reads the options of `plot`.
@@ -73,19 +93,19 @@ pub fn chart(options: Map) -> Result<Chart> {
         if series.lines {
             panel.lines.push(Line { points: series.points.clone(), color });
         } else {
-            panel.points.extend(series.points.iter().map(|(x, y)| Point {
+            panel.points.extend(series.points.iter().enumerate().map(|(place, (x, y))| Point {
                 x: *x,
                 y: *y,
                 error: f64::NAN,
                 tail: f64::NAN,
-                label: String::new(),
+                label: series.labels.get(place).cloned().unwrap_or_default(),
                 color,
-                marker: Marker::Disc,
+                marker: form(color),
             }));
         }
     }
     let key = |(color, s): (usize, &Series)| Key {
-        marker: (!s.lines).then_some(Marker::Disc),
+        marker: (!s.lines).then_some(form(color)),
         color: Some(color),
         label: s.name.clone(),
     };
@@ -104,10 +124,11 @@ pub mod script {
     /// the path.
     ///
     /// # Signature
-    /// plot(name: string, #{ series: [#{ name, x, y, kind }], title, x_label, y_label, x_log, y_log }) -> string
+    /// plot(name: string, #{ series: [#{ name, x, y, kind, labels }], title, x_label, y_label, x_log, y_log }) -> string
     ///
     /// # Options
-    /// - `series` (array of maps): each `y` (array or tensor), `x` (0, 1, …), `name`, `kind` ("line" or "scatter")
+    /// - `series` (array of maps): each `y` (array or tensor), `x` (0, 1, …), `name`, `kind` ("line" or "scatter"),
+    ///   `labels` (texts beside the points of a "scatter")
     /// - `title` (string, ""): above the picture
     /// - `x_label` (string, ""): below the horizontal axis
     /// - `y_label` (string, ""): above the vertical axis

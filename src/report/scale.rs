@@ -9,22 +9,27 @@ pub struct Scale {
     pub high: f64,
     /// Logarithmic.
     pub log: bool,
+    /// Ticks at whole numbers alone: rounds, epochs, counts.
+    pub whole: bool,
 }
 
 impl Scale {
     /// Covers the finite values with some air; a logarithmic one covers the positive values.
     pub fn cover(values: impl Iterator<Item = f64>, log: bool) -> Self {
         let values = values.filter(|x| x.is_finite() && (!log || *x > 0.0));
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+        let values: Vec<f64> = values.collect();
+        let whole = !log && !values.is_empty() && values.iter().all(|x| x.fract() == 0.0);
+        let (low, high) = values.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
         if low > high {
-            return if log { Self { low: 0.1, high: 10.0, log } } else { Self { low: 0.0, high: 1.0, log } };
+            let (low, high) = if log { (0.1, 10.0) } else { (0.0, 1.0) };
+            return Self { low, high, log, whole };
         }
         if log {
             let air = (high / low).powf(0.1).max(1.25);
-            return Self { low: low / air, high: high * air, log };
+            return Self { low: low / air, high: high * air, log, whole };
         }
         let span = if high > low { high - low } else { low.abs().max(1.0) * 0.2 };
-        Self { low: low - 0.1 * span, high: high + 0.1 * span, log }
+        Self { low: low - 0.1 * span, high: high + 0.1 * span, log, whole }
     }
 
     /// Widens the scale to at least this span about its middle.
@@ -53,7 +58,10 @@ impl Scale {
     }
 
     fn linear_ticks(&self, wanted: usize) -> Vec<f64> {
-        let step = round_step((self.high - self.low) / wanted.max(1) as f64);
+        let mut step = round_step((self.high - self.low) / wanted.max(1) as f64);
+        if self.whole && step.fract() != 0.0 {
+            step = step.ceil();
+        }
         if !(step > 0.0 && step.is_finite()) {
             return vec![];
         }
@@ -109,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn labels(low: f64, high: f64, log: bool) -> Vec<String> {
-        let scale = Scale { low, high, log };
+        let scale = Scale { low, high, log, whole: false };
         let ticks = scale.ticks(6);
         ticks.iter().map(|t| scale.label(*t, &ticks)).collect()
     }
@@ -126,7 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn ticks_lie_within_and_are_never_too_many(low in -1e6..1e6_f64, span in 1e-6..1e6_f64) {
-            let scale = Scale { low, high: low + span, log: false };
+            let scale = Scale { low, high: low + span, log: false, whole: false };
             let ticks = scale.ticks(6);
             prop_assert!(ticks.len() <= 8);
             prop_assert!(ticks.iter().all(|t| (-0.01..=1.01).contains(&scale.place(*t))));
@@ -135,9 +143,14 @@ mod tests {
 
     #[test]
     fn a_scale_covers_what_it_is_given_even_when_that_is_nothing() {
-        assert_eq!(Scale::cover([f64::NAN].into_iter(), false), Scale { low: 0.0, high: 1.0, log: false });
+        assert_eq!(
+            Scale::cover([f64::NAN].into_iter(), false),
+            Scale { low: 0.0, high: 1.0, log: false, whole: false }
+        );
         let one = Scale::cover([5.0].into_iter(), false);
         assert!(one.low < 5.0 && one.high > 5.0);
+        let rounds = Scale::cover([0.0, 1.0, 2.0].into_iter(), false);
+        assert_eq!(rounds.ticks(7), [0.0, 1.0, 2.0]);
         let log = Scale::cover([0.0, 0.1, 10.0].into_iter(), true);
         assert!(log.low < 0.1 && log.low > 0.0 && log.high > 10.0);
         assert!((Scale::cover([5.0, 5.1].into_iter(), false).at_least(2.0).high - 6.05).abs() < 1e-9);

@@ -71,6 +71,27 @@ impl Decoded {
         self.labels.get(self.row(position)).copied().unwrap_or(0)
     }
 
+    /// The same with `by` black pixels added on every side of every image.
+    #[must_use]
+    pub fn padded(self, by: usize) -> Self {
+        if by == 0 || self.images.is_empty() {
+            return self;
+        }
+        let [channels, height, width] = self.shape;
+        let shape = [channels, height + 2 * by, width + 2 * by];
+        let mut images = vec![0; self.len() * shape.iter().product::<usize>()];
+        let planes = images.chunks_exact_mut(shape[1] * shape[2]);
+        for (plane, from) in planes.zip(self.images.chunks_exact((height * width).max(1))) {
+            let rows = plane.chunks_exact_mut(shape[2]).skip(by);
+            for (row, from) in rows.zip(from.chunks_exact(width.max(1))) {
+                if let Some(inner) = row.get_mut(by..by + width) {
+                    inner.copy_from_slice(from);
+                }
+            }
+        }
+        Self { shape, images, ..self }
+    }
+
     /// Pixels and labels agree in number, and there are some.
     ///
     /// # Errors

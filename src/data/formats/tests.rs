@@ -5,6 +5,7 @@ use super::cifar::Kind;
 use super::picture::Target;
 use super::*;
 use crate::runtime::{Run, run::Settings};
+use proptest::prelude::*;
 use std::path::PathBuf;
 
 fn set(name: &str) -> PathBuf {
@@ -328,4 +329,23 @@ fn pictures_that_are_damaged_too_large_or_of_another_size_are_refused() {
     huge[29..33].copy_from_slice(&crc.to_be_bytes());
     let error = Target { resize: true, ..target }.decode(&huge, &mut out).unwrap_err();
     assert!(error.contains("50000 x 50000 pixels are too many") || error.to_lowercase().contains("limit"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn padding_surrounds_every_image_with_black(by in 0_usize..4, sides in (1_usize..4, 1_usize..6, 1_usize..6), count in 1_usize..4) {
+        let shape = [sides.0, sides.1, sides.2];
+        let images: Vec<u8> = (0..count * shape.iter().product::<usize>()).map(|place| 1 + (place % 255) as u8).collect();
+        let plain = Decoded { shape, images, labels: vec![1; count], order: vec![] };
+        let padded = plain.clone().padded(by);
+        prop_assert_eq!(padded.shape, [shape[0], shape[1] + 2 * by, shape[2] + 2 * by]);
+        let inside = |side: usize, place: usize| (by..by + side).contains(&place).then(|| place - by);
+        for (place, pixel) in padded.images.iter().enumerate() {
+            let (row, column) = (place / padded.shape[2] % padded.shape[1], place % padded.shape[2]);
+            let plane = place / (padded.shape[1] * padded.shape[2]);
+            let expected = inside(shape[1], row).zip(inside(shape[2], column));
+            let expected = expected.map_or(0, |(row, column)| plain.images[(plane * shape[1] + row) * shape[2] + column]);
+            prop_assert_eq!(*pixel, expected);
+        }
+    }
 }
