@@ -22,14 +22,21 @@ pub fn leaderboard(run: &Run, tasks: &[Task]) -> Result<Leaderboard> {
 fn title(tasks: &[Task]) -> String {
     let Some(task) = tasks.first() else { return String::new() };
     let split = &task.parts().split;
-    let mode =
-        if split.classes.is_empty() { split.mode.clone() } else { format!("{} {:?}", split.mode, split.classes) };
+    let mode = if split.classes.is_empty() { split.mode.clone() } else { format!("{} {}", split.mode, classes(tasks)) };
     let seeds = match tasks {
         [_] => format!("seed {}", task.seed()),
         _ => format!("{} splits", tasks.len()),
     };
     let (forgotten, all) = (task.forget().len(), task.train().len());
     format!("{} · {} · {forgotten} of {all} samples forgotten ({mode}) · {seeds}", task.data().name, task.model_name())
+}
+
+/// The classes forgotten, `[1] or [9]` where tasks differ.
+fn classes(tasks: &[Task]) -> String {
+    let mut all: Vec<String> = tasks.iter().map(|task| format!("{:?}", task.parts().split.classes)).collect();
+    all.sort();
+    all.dedup();
+    all.join(" or ")
 }
 
 /// What scripts see of boards with tasks and results on them.
@@ -58,6 +65,8 @@ pub mod script {
     /// let board = leaderboard(task);
     /// board.add(unlearn::run("finetune", task, #{ epochs: 1 }));
     /// assert(board.to_markdown().contains("original") && board.to_markdown().contains("finetune"));
+    /// let both = [3, 5].map(|class| forget(task.net, data, #{ mode: "classwise", class: class }));
+    /// assert(leaderboard(both).to_markdown().contains("(classwise [3] or [5]) · 2 splits"));
     /// ```
     #[rhai_fn(return_raw, name = "leaderboard")]
     pub fn leaderboard(context: NativeCallContext, task: Task) -> Script<Leaderboard> {
