@@ -132,7 +132,7 @@ pub mod script {
     /// ```rhai
     /// let d = dataset("digits", #{ per_class: 20 });
     /// assert(d.train.len == 200 && d.validation.len == 500 && d.test.len == 500);
-    /// assert(dataset("digits", #{ pad: 12 }).shape.height == 32);
+    /// assert(dataset("digits", #{ pad: 12 }).shape == [1, 32, 32]);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn dataset(context: NativeCallContext, name: &str, options: Map) -> Script<Data> {

@@ -61,11 +61,12 @@ pub mod script {
     /// ```rhai
     /// import "std/unlearn" as unlearn;
     /// let data = dataset("digits");
-    /// let task = forget(convnet(data, #{ width: 4, depth: 1 }), data, #{ fraction: 0.1 });
+    /// let net = convnet(data, #{ width: 4, depth: 1 });
+    /// let task = forget(net, data, #{ fraction: 0.1 });
     /// let board = leaderboard(task);
     /// board.add(unlearn::run("finetune", task, #{ epochs: 1 }));
     /// assert(board.to_markdown().contains("original") && board.to_markdown().contains("finetune"));
-    /// let both = [3, 5].map(|class| forget(task.net, data, #{ mode: "classwise", class: class }));
+    /// let both = [3, 5].map(|class| forget(net, data, #{ mode: "classwise", class: class }));
     /// assert(leaderboard(both).to_markdown().contains("(classwise [3] or [5]) · 2 splits"));
     /// ```
     #[rhai_fn(return_raw, name = "leaderboard")]
