@@ -51,7 +51,7 @@ fn single_round_scripts_write_the_references_files_and_aggregates() {
     assert_eq!(columns(&trained), "Training Time,Train Accuracy,Test Accuracy,MIA Score,dataset,seed");
     assert!(number(&trained, "Training Time") > 0.0);
     // Digits are padded for them: ResNets refuse images below 32 x 32.
-    let out = smoke(place.path(), "train_originals", &["repetitions=1", "models=[\"resnet18\"]"]);
+    let out = smoke(&place.path().join("padded"), "train_originals", &["repetitions=1", "models=[\"resnet18\"]"]);
     assert_eq!(files(&out), ["stat_resnet18_1epochs_exp_1.csv".to_string()].into());
 
     let out = smoke(place.path(), "unlearn_full", &["repetitions=2", "modes=[\"uniform\"]"]);
