@@ -1,9 +1,9 @@
-//! Datasets from folders of pictures: `root/class/*.png|jpg`, alone or below `train`, `test` and `valid`.
+//! Datasets from folders of pictures: `root/class/*.png`, alone or below `train`, `test` and `valid`.
 
 use super::dataset::Dataset;
-use super::decoded;
+use super::decoded::{self, Images, Subject};
 use super::division::{Nature, Preparation};
-use super::formats::class_folders::Tree;
+use super::formats::class_folders::{Classes, Tree};
 use super::formats::picture::Target;
 use super::own::constants;
 use super::parts::Data;
@@ -51,20 +51,27 @@ impl Taking {
     }
 
     /// The pictures of some trees, from the cache or decoded now.
-    fn images(&self, parts: &[(&str, Tree)], run: &Run) -> Result<Vec<decoded::Images>> {
+    fn images(&self, root: &Path, parts: &[(&str, Tree)], run: &Run) -> Result<Vec<Images>> {
         let Some((_, first)) = parts.first() else { return Ok(vec![]) };
         let target = self.target(first)?;
-        let mut checksum = Sha256::new();
-        checksum.update(format!("{target:?}"));
-        for (_, tree) in parts {
-            checksum.update(tree.fingerprint()?);
-        }
+        let trees: Vec<&Tree> = parts.iter().map(|(_, tree)| tree).collect();
+        trees.iter().for_each(|tree| tree.tell(run));
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-        let checksum = super::checksum::hex(&checksum.finalize());
-        decoded::parts(run, "pictures", &checksum, &names, || {
+        let subject = Subject { stem: "pictures", dataset: &self.name, place: root, parts: &names };
+        let checksum = || super::checksum::of_trees(&format!("{target:?}"), &trees, &self.name, run);
+        let images = decoded::parts(run, &subject, checksum, || {
             parts.iter().map(|(part, tree)| tree.decode(target, &format!("{} ({part})", self.name), run)).collect()
-        })
+        })?;
+        Ok(images.into_iter().map(|part| named(part, &first.classes)).collect())
     }
+}
+
+/// The images of a part with the names of the classes as a part of their content.
+fn named(part: Images, classes: &[String]) -> Images {
+    let mut hasher = Sha256::new();
+    hasher.update(&part.content);
+    classes.iter().for_each(|class| hasher.update(format!("\n{}:{class}", class.len())));
+    Images { content: super::checksum::hex(&hasher.finalize()), ..part }
 }
 
 /// One side or both.
@@ -110,9 +117,9 @@ pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
     let taking = Taking::read(&mut o, "load_dataset", root)?;
     o.finish()?;
     let read = || {
-        let tree = Tree::of(root, None)?;
+        let tree = Tree::of(root, Classes::Own)?;
         let character = taking.character(&tree);
-        let images = taking.images(&[("all", tree)], run)?;
+        let images = taking.images(root, &[("all", tree)], run)?;
         let all = images.first().ok_or_else(|| Error::file("load_dataset", root, "no pictures"))?;
         stored(&character, all, None, run.device())
     };
@@ -137,16 +144,16 @@ pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
             .hint("load_dataset(folder) reads one folder of classes; data_from(train, validation, test) joins parts"));
     }
     let read = || {
-        let train = Tree::of(&root.join("train"), None)?;
-        let test = Tree::of(&root.join("test"), Some(&train.classes))?;
+        let train = Tree::of(&root.join("train"), Classes::Own)?;
+        let test = Tree::of(&root.join("test"), Classes::Among(&train.classes))?;
         let character = taking.character(&train);
         let mut parts = vec![("test", test)];
         if let Some(name) = own {
-            parts.push(("validation", Tree::of(&root.join(name), Some(&train.classes))?));
+            parts.push(("validation", Tree::of(&root.join(name), Classes::Among(&train.classes))?));
         }
         parts.insert(0, ("train", train));
         let label = format!("{} {:?} {:?}", taking.name, taking.mean, taking.std);
-        divided(&character, taking.images(&parts, run)?, preparation, &label, run.device())
+        divided(&character, taking.images(root, &parts, run)?, preparation, &label, run.device())
     };
     read().map_err(|error| called("load_data", error))
 }

@@ -7,11 +7,14 @@ pub mod cinic;
 pub mod class_folders;
 pub mod digits;
 pub mod idx;
+pub mod jpeg;
+pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
 pub mod picture;
 pub mod svhn;
+pub mod whole;
 #[cfg(test)]
 mod tests;
 
