@@ -188,7 +188,10 @@ fn list(options: &ListOptions) -> Result<Ending> {
     }
     let unreadable = items.iter().filter(|item| item.about.is_none()).count();
     for (n, what) in [
-        (items.iter().filter(|item| is_earlier(item)).count(), "of an earlier version, used no more: lethe cache clear --kind earlier --yes"),
+        (
+            items.iter().filter(|item| is_earlier(item)).count(),
+            "of an earlier version, used no more: lethe cache clear --kind earlier --yes",
+        ),
         (leftovers.len(), "left behind by a killed process: lethe cache clear --kind leftover --yes"),
         (unreadable, "that cannot be read: lethe cache verify"),
         (foreign.len(), "not written by lethe: lethe cache verify"),

@@ -64,7 +64,8 @@ pub fn md5_of(path: &Path) -> Result<String> {
 /// Files that cannot be read; Ctrl-C.
 pub fn of_source(found: &Found, name: &str, run: &Run) -> Result<String> {
     if found.form.reader == Reader::CinicFolders {
-        let trees = cinic::PARTS.iter().map(|part| cinic::tree(&found.folder, part, run)).collect::<Result<Vec<Tree>>>()?;
+        let trees =
+            cinic::PARTS.iter().map(|part| cinic::tree(&found.folder, part, run)).collect::<Result<Vec<Tree>>>()?;
         return of_trees("", &trees.iter().collect::<Vec<_>>(), name, run);
     }
     let files: Vec<&Path> = found.files.iter().map(PathBuf::as_path).collect();

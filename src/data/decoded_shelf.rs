@@ -112,3 +112,32 @@ fn memo(path: &Path) -> std::result::Result<(), String> {
     let sound = text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit);
     if sound { Ok(()) } else { Err("it holds no checksum".into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_earlier_versions_are_known_by_their_names_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let memo = write(&format!("{}.source", "a".repeat(32)), &"0".repeat(64));
+        let images = write("fashion-mnist-pad2-train-0123456789abcdef.u8", "LETHEu8\x01 and not much more");
+        assert_eq!(Decodes.kind_of(&name(&memo)), Some("decoded"));
+        let about = Decodes.about(&images).unwrap();
+        assert_eq!((about.dataset.as_deref(), about.part.as_deref()), (Some("fashion-mnist-pad2"), Some("train")));
+        assert!(about.earlier && Decodes.about(&memo).unwrap().earlier);
+        assert_eq!(Decodes.verify(&memo).unwrap(), Soundness::Sound);
+        assert!(matches!(Decodes.verify(&images).unwrap(), Soundness::Damaged(_)));
+        write(&name(&memo), "half");
+        assert!(matches!(Decodes.verify(&memo).unwrap(), Soundness::Damaged(_)));
+        assert_eq!(Decodes.verify(&folder.path().join("gone-0123456789abcdef.u8")).unwrap(), Soundness::Gone);
+        for other in ["notes.txt", "x.u8", "x-0123.u8", "x-0123456789abcdeg.u8", "y.source"] {
+            assert_eq!(Decodes.kind_of(other), None, "{other}");
+        }
+    }
+}

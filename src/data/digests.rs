@@ -57,8 +57,12 @@ const SETTLED: i128 = 2_000_000_000;
 /// # Errors
 /// Files that are missing, cannot be read, are no files, or change while they are read; Ctrl-C.
 pub fn of(root: &Path, files: &[&Path], name: &str, run: &Run) -> Result<Vec<Digest>> {
-    let place = place(root);
-    let memo = Memo::read(&place);
+    remembered(&place(root), files, name, run)
+}
+
+/// The digests of these files, with the memo at a place.
+fn remembered(place: &Path, files: &[&Path], name: &str, run: &Run) -> Result<Vec<Digest>> {
+    let memo = Memo::read(place);
     let mut rows = vec![0; files.len() * ROW];
     let mut task = run.progress().start(&format!("reading {name}"), files.len());
     for (files, rows) in files.chunks(STEP).zip(rows.chunks_mut(STEP * ROW)) {
@@ -72,7 +76,7 @@ pub fn of(root: &Path, files: &[&Path], name: &str, run: &Run) -> Result<Vec<Dig
     }
     if rows.chunks_exact(ROW).any(|row| row.last() == Some(&NEW)) {
         // Without the memo, the files are read again.
-        let _ = write(&place, &rows);
+        let _ = write(place, &rows);
     }
     Ok(rows.chunks_exact(ROW).filter_map(|row| row.get(STAMP..)?.first_chunk().copied()).collect())
 }
@@ -148,7 +152,8 @@ fn stamp(about: &Metadata) -> Option<[u8; STAMP]> {
 
 #[cfg(unix)]
 fn is_settled(about: &Metadata) -> bool {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
     times(about).into_iter().all(|time| now - time > SETTLED)
 }
 
@@ -229,4 +234,110 @@ fn host() -> Vec<u8> {
 #[cfg(not(unix))]
 fn host() -> Vec<u8> {
     vec![]
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::runtime::run::Settings;
+    use std::time::{Duration, SystemTime};
+
+    struct House {
+        folder: tempfile::TempDir,
+        run: Run,
+    }
+
+    impl House {
+        fn new() -> Self {
+            Self {
+                folder: tempfile::tempdir().unwrap(),
+                run: Run::new(Settings { quiet: true, ..Settings::default() }),
+            }
+        }
+
+        fn memo(&self) -> PathBuf {
+            self.folder.path().join("state/memo")
+        }
+
+        /// Writes a file in place and gives it a time long past.
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(17)).unwrap();
+            path
+        }
+
+        fn digests(&self, files: &[&Path]) -> Vec<String> {
+            remembered(&self.memo(), files, "own", &self.run).unwrap().iter().map(|digest| hex(digest)).collect()
+        }
+    }
+
+    /// Of the texts `one` and `two`.
+    const ONE: &str = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+    const TWO: &str = "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3";
+
+    #[test]
+    fn a_file_that_changes_at_once_under_its_old_time_is_read_again() {
+        let house = House::new();
+        let path = house.write("a", "one");
+        assert_eq!(house.digests(&[&path]), [ONE]);
+        assert!(!house.memo().exists(), "so young a file is not remembered");
+        house.write("a", "two");
+        assert_eq!(house.digests(&[&path]), [TWO]);
+    }
+
+    #[test]
+    fn a_file_that_has_settled_is_remembered_until_anything_about_it_changes() {
+        let house = House::new();
+        let (a, b) = (house.write("a", "one"), house.write("b", "two"));
+        std::thread::sleep(Duration::from_millis(2100));
+        assert_eq!(house.digests(&[&a, &b]), [ONE, TWO]);
+        let sound = std::fs::read(house.memo()).unwrap();
+        assert_eq!(sound.len(), 12 + 2 * RECORD);
+        // What the memo says is believed, so that a file need not be read.
+        let lie = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes[12 + STAMP] ^= 0xFF;
+            let sum = crc32fast::hash(&bytes[12..]);
+            bytes[8..12].copy_from_slice(&sum.to_le_bytes());
+            bytes
+        };
+        std::fs::write(house.memo(), lie(&sound)).unwrap();
+        assert_ne!(house.digests(&[&a, &b])[0], ONE);
+        // A damaged memo is none.
+        for damage in [&sound[..sound.len() - 1], &sound[1..], b"", &[sound.as_slice(), &[0]].concat()] {
+            std::fs::write(house.memo(), damage).unwrap();
+            assert_eq!(house.digests(&[&a, &b]), [ONE, TWO]);
+        }
+        // Another content of the same size under the same time, in the same inode.
+        house.write("a", "two");
+        assert_eq!(house.digests(&[&a, &b]), [TWO, TWO]);
+        // A file moved into its place.
+        let other = house.write("c", "one");
+        std::fs::rename(other, &a).unwrap();
+        assert_eq!(house.digests(&[&a, &b]), [ONE, TWO]);
+    }
+
+    #[test]
+    fn old_memos_go_when_there_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, age) in [("old", 3), ("own", 9), ("young", 1)] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_len(MOST_BYTES / 2 - 10).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age * 1000)).unwrap();
+        }
+        bound(folder.path(), &folder.path().join("own"));
+        assert!(!folder.path().join("old").exists());
+        assert!(folder.path().join("own").exists() && folder.path().join("young").exists());
+    }
+
+    #[test]
+    fn what_is_missing_or_no_file_is_named() {
+        let house = House::new();
+        let missing = house.folder.path().join("missing");
+        let said = |path: &Path| remembered(&house.memo(), &[path], "own", &house.run).unwrap_err().to_string();
+        assert!(said(&missing).contains("missing: no such file"));
+        assert!(said(house.folder.path()).contains("this is no file"));
+    }
 }

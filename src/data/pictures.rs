@@ -171,10 +171,18 @@ pub mod script {
 
     /// A dataset from a file or from a folder of pictures.
     ///
-    /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes`,
-    /// `mean`, `std` and `scale`. A folder has one folder of PNG or JPEG files for each class; classes are numbered in the
-    /// order of their names. Decoded pictures are kept below the cache folder. They are divided by 255 and, where `mean` and
-    /// `std` are given, normalised.
+    /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes` (how
+    /// many there are), `mean`, `std` and `scale`.
+    ///
+    /// A folder has one folder of pictures for each class: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, told apart by their content.
+    /// Classes are numbered in the order of their names, the pictures of a class stand in the order of their paths below its
+    /// folder, deeper folders included; both orders are those of the bytes of the names. Of several frames or pages the first is
+    /// taken. What is no picture is left out, with a warning that counts it by kind, and so are hidden files, what systems and
+    /// packers leave behind (`__MACOSX`, `Thumbs.db`) and pictures beside the class folders. Pictures are divided by 255 and,
+    /// where `mean` and `std` are given, normalised.
+    ///
+    /// Decoded pictures are kept below the cache folder, by the content of the files: a folder with other pictures never gets
+    /// them, whatever its names, sizes and times.
     ///
     /// # Options
     /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
@@ -185,7 +193,8 @@ pub mod script {
     /// - `name` (string, that of the folder): what messages call it
     ///
     /// # Errors
-    /// Files that are missing, damaged or no dataset; options for a file, which has its own.
+    /// Files that are missing, cut off, damaged or no dataset; pictures of different sizes; a class folder without pictures, which
+    /// would take a number; folders of parts (`train`, `test`) in place of classes; options for a file, which has its own.
     ///
     /// # Signature
     /// load_dataset(path: string, #{ size: int, grey: bool = false, mean: array, std: array, name: string }) -> Dataset
@@ -212,10 +221,11 @@ pub mod script {
     }
 
     /// A data set from a folder of pictures that has `train`, `test` and perhaps `validation` (or `valid`, or `val`), each
-    /// with one folder of PNG or JPEG files for each class.
+    /// with one folder of pictures for each class, read as by `load_dataset`.
     ///
-    /// Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are kept
-    /// below the cache folder.
+    /// The folders of `train` are the classes. One that another part lacks is told in a warning; one that only another part has is
+    /// an error. Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are
+    /// kept below the cache folder, by the content of their files.
     ///
     /// # Options
     /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
@@ -230,7 +240,8 @@ pub mod script {
     /// - `name` (string, that of the folder): the name in rows and messages
     ///
     /// # Errors
-    /// Folders that are missing or have different classes, pictures that are damaged or of different sizes.
+    /// Folders that are missing or have classes that `train` does not have, class folders of `train` without pictures, pictures
+    /// that are cut off, damaged or of different sizes.
     ///
     /// # Signature
     /// load_data(folder: string, #{ size: int, grey: bool = false, mean: array, std: array, per_class: int, seed: int = 0, validation: number = 0.1, name: string }) -> Data

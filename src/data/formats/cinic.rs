@@ -75,7 +75,9 @@ pub fn read_archive(path: &Path, run: &Run) -> Result<Vec<Decoded>> {
     };
     let mut left_out = LeftOut::default();
     members::walk(path, |member, reader| {
-        let Some((part, class, name)) = place(member).filter(|(_, _, name)| left_out.takes(name)) else { return Ok(()) };
+        let Some((part, class, name)) = place(member).filter(|(_, _, name)| left_out.takes(name)) else {
+            return Ok(());
+        };
         let mut bytes = vec![];
         let fail = |problem: String| Error::file("dataset", path, format!("{}: {problem}", member.display()));
         let read = reader.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|error| fail(unreadable(&error)))?;
@@ -132,7 +134,8 @@ fn place(member: &Path) -> Option<(usize, u16, String)> {
     let (file, class, part) = (names.next()??, names.next()??, names.next()??);
     let part = PARTS.iter().position(|known| *known == part)?;
     let class = CLASSES.iter().position(|known| *known == class)?;
-    let above = member.components().filter_map(|one| matches!(one, Component::Normal(_)).then(|| one.as_os_str().to_str())?);
+    let above =
+        member.components().filter_map(|one| matches!(one, Component::Normal(_)).then(|| one.as_os_str().to_str())?);
     let left = above.into_iter().find(|name| listing::is_leftover(name));
     Some((part, class as u16, left.unwrap_or(file).to_string()))
 }

@@ -91,7 +91,8 @@ impl Tree {
         files.sort_by_key(|(_, class)| *class);
         let mut there = vec![false; known.len()];
         files.iter().for_each(|(_, class)| there.iter_mut().skip(usize::from(*class)).take(1).for_each(|t| *t = true));
-        let lacking: Vec<&str> = known.iter().zip(&there).filter(|(_, there)| !**there).map(|(n, _)| n.as_str()).collect();
+        let lacking: Vec<&str> =
+            known.iter().zip(&there).filter(|(_, there)| !**there).map(|(n, _)| n.as_str()).collect();
         match (classes, lacking.as_slice()) {
             (_, []) => {}
             (Classes::Among(_), names) => {
@@ -193,7 +194,9 @@ fn own(root: &Path, folders: &[ClassFolder]) -> Result<Vec<String>> {
     let nested = |folder: &&ClassFolder| !folder.shallow && !folder.deeper.is_empty();
     if names.iter().all(|name| PARTS.contains(&name.as_str())) && filled.iter().any(nested) {
         let message = format!("its folders are parts, not classes: {}", names.join(", "));
-        return Err(fail(message).hint("load_data(folder) reads all parts, load_dataset(folder + \"/train\") one of them"));
+        return Err(
+            fail(message).hint("load_data(folder) reads all parts, load_dataset(folder + \"/train\") one of them")
+        );
     }
     if let ([only], [folder]) = (filled.as_slice(), folders)
         && nested(only)
@@ -245,7 +248,8 @@ fn escaped(name: &str) -> String {
 fn looks_like(a: &str, b: &str) -> bool {
     let letters = |text: &str| text.chars().filter(|c| !('\u{300}'..='\u{36F}').contains(c)).collect::<Vec<char>>();
     let (a, b) = (letters(a), letters(b));
-    let same = |(a, b): (&char, &char)| a == b || (a.is_ascii() != b.is_ascii() && a.is_alphabetic() && b.is_alphabetic());
+    let same =
+        |(a, b): (&char, &char)| a == b || (a.is_ascii() != b.is_ascii() && a.is_alphabetic() && b.is_alphabetic());
     a.len() == b.len() && a.iter().zip(&b).all(same)
 }
 
@@ -254,7 +258,8 @@ fn mixed(folder: &ClassFolder) -> Option<String> {
     let ClassFolder { name, deeper, .. } = folder;
     let within: Vec<&str> = deeper.iter().take(3).map(String::as_str).collect();
     let more = if deeper.len() > 3 { ", .." } else { "" };
-    (deeper.len() > 1).then(|| format!("pictures in {name}/ ({}{more}) are all of the class {name:?}", within.join(", ")))
+    (deeper.len() > 1)
+        .then(|| format!("pictures in {name}/ ({}{more}) are all of the class {name:?}", within.join(", ")))
 }
 
 /// The bytes of a picture's file. What is no plain file (a pipe, say) might never end.

@@ -66,7 +66,8 @@ struct Component {
     stride: usize,
     /// In progressive files, which coefficients of each block are not zero so far.
     history: Vec<u64>,
-    seen: bool,
+    /// The coefficients that have come to their last bit.
+    complete: u64,
 }
 
 /// The part of the coefficients that a scan brings.
@@ -77,6 +78,8 @@ struct Band {
     end: u32,
     /// Whether it adds a bit to coefficients that an earlier scan brought.
     refines: bool,
+    /// Whether no later scan adds another.
+    last: bool,
 }
 
 /// A channel within a scan: its number and its tables.
@@ -146,9 +149,10 @@ impl<'a> File<'a> {
                 return Err("damaged: sampling factors outside 1..4".into());
             }
             let id = byte(header, 6 + 3 * number)?;
-            components.push(Component { id, sampling, stride: 0, history: vec![], seen: false });
+            components.push(Component { id, sampling, stride: 0, history: vec![], complete: 0 });
         }
-        let most = [0, 1].map(|side| components.iter().filter_map(|c| c.sampling.get(side)).copied().max().unwrap_or(1));
+        let most =
+            [0, 1].map(|side| components.iter().filter_map(|c| c.sampling.get(side)).copied().max().unwrap_or(1));
         let units = [width.div_ceil(8 * most[0]), height.div_ceil(8 * most[1])];
         for component in &mut components {
             component.stride = units[0] * component.sampling[0];
@@ -177,12 +181,13 @@ impl<'a> File<'a> {
             parts.push(Part { component, tables: [usize::from(tables >> 4), usize::from(tables & 15)] });
         }
         let band = match frame.progressive {
-            false => Band { progressive: false, start: 0, end: 63, refines: false },
+            false => Band { progressive: false, start: 0, end: 63, refines: false, last: true },
             true => Band {
                 progressive: true,
                 start: u32::from(byte(header, 1 + 2 * count)?),
                 end: u32::from(byte(header, 2 + 2 * count)?).min(63),
                 refines: byte(header, 3 + 2 * count)? >> 4 != 0,
+                last: byte(header, 3 + 2 * count)? & 15 == 0,
             },
         };
         let mut data = Data { bytes: self.bytes, at: self.at, buffer: 0, count: 0, run: 0 };
@@ -192,12 +197,11 @@ impl<'a> File<'a> {
     }
 
     fn finish(self) -> Result<usize, String> {
-        match self.frame {
-            Some(frame) if !frame.components.is_empty() && frame.components.iter().all(|component| component.seen) => {
-                Ok(self.bytes.len() - self.at)
-            }
-            _ => Err("damaged: it ends before the data of all channels has come".into()),
+        let components = self.frame.map(|frame| frame.components).unwrap_or_default();
+        if components.is_empty() || components.iter().any(|component| component.complete != u64::MAX) {
+            return Err("cut off: it ends before all of its scans have come".into());
         }
+        Ok(self.bytes.len() - self.at)
     }
 }
 
@@ -249,9 +253,9 @@ fn walk(
             }
         }
     }
-    for part in parts.iter().filter(|_| band.start == 0) {
+    for part in parts.iter().filter(|_| band.last) {
         if let Some(component) = frame.components.get_mut(part.component) {
-            component.seen = true;
+            (band.start..=band.end).for_each(|place| component.complete |= 1 << place);
         }
     }
     Ok(())

@@ -139,7 +139,11 @@ fn nature(path: &Path, name: &str) -> std::io::Result<Nature> {
     while let count @ 1.. = file.read(first.get_mut(length..).unwrap_or_default())? {
         length += count;
     }
-    Ok(if picture::is_sure(first.get(..length).unwrap_or_default(), extension.is_none()) { Nature::Picture } else { named })
+    Ok(if picture::is_sure(first.get(..length).unwrap_or_default(), extension.is_none()) {
+        Nature::Picture
+    } else {
+        named
+    })
 }
 
 /// An entry of a folder.

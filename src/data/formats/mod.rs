@@ -8,15 +8,17 @@ pub mod class_folders;
 pub mod digits;
 pub mod idx;
 pub mod jpeg;
+#[cfg(test)]
+mod kinds_tests;
 pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
 pub mod picture;
 pub mod svhn;
-pub mod whole;
 #[cfg(test)]
 mod tests;
+pub mod whole;
 
 use crate::runtime::{Error, Result};
 use std::io::Read;

@@ -131,7 +131,9 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
     const KNOWN: &str = "PNG, JPEG, BMP, GIF, TIFF, WebP and PNM are";
     match image::guess_format(bytes) {
         Ok(format) if FORMATS.contains(&format) => Ok(format),
-        Ok(other) => Err(format!("{} pictures are not read, {KNOWN}", other.extensions_str().first().unwrap_or(&"other"))),
+        Ok(other) => {
+            Err(format!("{} pictures are not read, {KNOWN}", other.extensions_str().first().unwrap_or(&"other")))
+        }
         Err(_) if bytes.is_empty() => Err("this file is empty".into()),
         Err(_) => Err(format!("no picture by its content ({KNOWN} read)")),
     }

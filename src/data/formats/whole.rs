@@ -25,7 +25,7 @@ pub fn check(format: ImageFormat, bytes: &[u8]) -> Result<Option<Rest>, String> 
         ImageFormat::Png => png(bytes),
         ImageFormat::Gif => gif(bytes),
         ImageFormat::WebP => webp(bytes),
-        ImageFormat::Tiff => Ok(pages(bytes)),
+        ImageFormat::Tiff => pages(bytes),
         _ => Ok(None),
     }
 }
@@ -109,11 +109,18 @@ fn webp(bytes: &[u8]) -> Result<Option<Rest>, String> {
 }
 
 /// Whether the first directory is followed by another.
-fn pages(bytes: &[u8]) -> Option<Rest> {
+fn pages(bytes: &[u8]) -> Result<Option<Rest>, String> {
     let little = bytes.starts_with(b"II");
     let two = |at| some(bytes, at).map(|b| if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) });
     let four = |at| some(bytes, at).map(|b| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) });
-    let first = four(4).filter(|_| two(2) == Some(42))? as usize;
-    let next = four(first.checked_add(2)? + 12 * usize::from(two(first)?))?;
-    (next > 0).then_some(Rest::Frames)
+    if two(2) != Some(42) {
+        return Ok(None);
+    }
+    let first = four(4).ok_or(CUT)? as usize;
+    let entries = usize::from(two(first).ok_or(CUT)?);
+    match four(first.saturating_add(2 + 12 * entries)).ok_or(CUT)? as usize {
+        0 => Ok(None),
+        next if next < bytes.len() => Ok(Some(Rest::Frames)),
+        _ => Err(CUT.into()),
+    }
 }
