@@ -9,7 +9,7 @@ use super::checksum::hex;
 use super::folders;
 use super::formats::parallel;
 use crate::runtime::{Error, Result, Run, interrupt};
-use crate::tensor::files::{reason, write_atomically};
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -189,7 +189,7 @@ impl Memo {
 /// Remembers the files that these rows are of, and nothing else.
 fn write(place: &Path, rows: &[u8]) -> Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| Error::file("dataset", folder, reason(&error)))?;
+    create_folders(folder).map_err(|error| Error::file("dataset", folder, reason(&error)))?;
     let kept = rows.chunks_exact(ROW).filter(|row| row.last() != Some(&0)).take(MOST_RECORDS);
     let records: Vec<u8> = kept.flat_map(|row| row.iter().take(RECORD)).copied().collect();
     write_atomically(place, |file| {

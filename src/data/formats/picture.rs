@@ -164,7 +164,9 @@ fn open(
     let format = format(bytes)?;
     // Decoders are other people's code for files of unknown people: what panics there is a damaged file here.
     let guarded = catch_unwind(AssertUnwindSafe(|| {
-        let decoder = decoder(bytes, format)?;
+        // What the file lacks says more than what its decoder stumbled over.
+        let lacking = |problem: String| whole::check(format, bytes).err().unwrap_or(problem);
+        let decoder = decoder(bytes, format).map_err(lacking)?;
         let (width, height) = decoder.dimensions();
         accepts((width, height))?;
         let values = u64::from(width) * u64::from(height) * u64::from(decoder.color_type().channel_count());
