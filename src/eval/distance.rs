@@ -2,6 +2,8 @@
 //! retrained networks of different seeds: that is the floor.
 
 use super::scores::{row_chunks, to_host};
+use crate::nn::guess::{NO_CLASS, guesses};
+use crate::nn::loss;
 use crate::runtime::{At, Error, Result};
 use tch::{Kind, Tensor};
 
@@ -39,7 +41,7 @@ pub fn distances(a: &Tensor, b: &Tensor) -> Result<Distances> {
                 divergence(&q, &p)?,
                 js_of(&p, &q)?,
                 js_legacy_of(&p, &q)?,
-                p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?,
+                agreement_of(&p, &q)?,
             ];
             Tensor::f_stack(&columns, 0)?.f_sum_dim_intlist(1, false, None::<Kind>)
         };
@@ -68,9 +70,7 @@ fn log_probabilities(operation: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor,
 
 /// sum of p (ln p - ln q) over the classes; a class without probability adds nothing.
 fn divergence(log_p: &Tensor, log_q: &Tensor) -> Torch {
-    let p = log_p.f_exp()?;
-    let terms = p.f_mul(&log_p.f_sub(log_q)?)?;
-    terms.f_masked_fill(&p.f_eq(0.0)?, 0.0)?.f_sum_dim_intlist(1, false, None::<Kind>)
+    loss::divergence(log_p, log_q)?.f_sum_dim_intlist(1, false, None::<Kind>)
 }
 
 /// KL(softmax(a) || softmax(b)) in nats, per sample.
@@ -100,6 +100,12 @@ fn activation_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
     log_p.f_exp()?.f_sub(&log_q.f_exp()?)?.f_square()?.f_sum_dim_intlist(1, false, None::<Kind>)?.f_sqrt()
 }
 
+/// 1 where both predict the same class and 0 elsewhere; outputs that are no distribution predict none.
+fn agreement_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let (p, q) = (guesses(log_p)?, guesses(log_q)?);
+    p.f_eq_tensor(&q)?.f_logical_and(&p.f_ne(NO_CLASS)?)?.f_to_kind(Kind::Double)
+}
+
 /// The Jensen-Shannon divergence in nats, per sample: between 0 and ln 2.
 pub fn js(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (p, q) = log_probabilities("js_divergence", a, b)?;
@@ -121,9 +127,7 @@ pub fn activation(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// The share of samples on which both predict the same class.
 pub fn agreement(a: &Tensor, b: &Tensor) -> Result<f64> {
     let (p, q) = log_probabilities("completeness", a, b)?;
-    let same =
-        || p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?.f_mean(None::<Kind>);
-    same().and_then(|share| f64::try_from(&share)).at("completeness")
+    mean("completeness", &agreement_of(&p, &q).at("completeness")?)
 }
 
 /// The mean of a per-sample tensor, NaN of nothing.
@@ -139,7 +143,8 @@ pub mod script {
 
     /// Kullback-Leibler divergence KL(softmax(a) || softmax(b)) of logits `[n, classes]`, per sample, in nats. The metric `kl`
     /// has the retrained network's logits as `a` and the unlearned one's as `b` (SFRon, Huang et al., NeurIPS 2024). 0 is best;
-    /// the floor is the value between two retrained networks.
+    /// the floor is the value between two retrained networks. A class without probability in `a` (a masked logit, minus
+    /// infinity) adds nothing; one that only `b` lacks makes it infinite, as in SciPy.
     ///
     /// # Example
     /// ```rhai
@@ -199,7 +204,7 @@ pub mod script {
     }
 
     /// Share of samples on which two logits `[n, classes]` predict the same class (SUPREME's completeness). 1 is best; the ceiling
-    /// is the value between two retrained networks.
+    /// is the value between two retrained networks. Logits that are NaN or infinite predict none, so they agree with nothing.
     ///
     /// # Example
     /// ```rhai

@@ -2,6 +2,7 @@
 
 use super::predict::predict;
 use crate::data::{Batch, Dataset};
+use crate::nn::guess::guesses;
 use crate::nn::loss::cross_entropy;
 use crate::nn::{Net, Optimizer, SgdOptions};
 use crate::runtime::{At, Error, Options, Result, Stream};
@@ -173,7 +174,7 @@ fn measure(net: &Net, dataset: &Dataset, step: usize) -> Result<Point> {
             let logits = net.forward(&batch.x)?;
             let pair = || {
                 let loss = logits.f_cross_entropy_loss(&batch.y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
-                let hits = logits.f_argmax(1, false)?.f_eq_tensor(&batch.y)?.f_sum(Kind::Double)?;
+                let hits = guesses(&logits)?.f_eq_tensor(&batch.y)?.f_sum(Kind::Double)?;
                 Tensor::f_stack(&[loss.f_to_kind(Kind::Double)?, hits], 0)
             };
             let _ = pair().and_then(|pair| sums.f_add_(&pair)).at("relearn")?;

@@ -6,6 +6,11 @@ use tch::{Device, Kind, Reduction, Tensor};
 /// Label that `ignore_index` names: none that occurs.
 const NONE_IGNORED: i64 = i64::MIN;
 
+/// The dimension of the classes.
+const LAST: &[i64] = &[-1];
+
+type Torch = std::result::Result<Tensor, tch::TchError>;
+
 /// How the losses of a batch become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduce {
@@ -26,7 +31,7 @@ impl Reduce {
         }
     }
 
-    fn apply(self, each: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    fn apply(self, each: &Tensor) -> Torch {
         match self {
             Self::Mean => each.f_mean(None::<Kind>),
             Self::Sum => each.f_sum(None::<Kind>),
@@ -59,13 +64,29 @@ pub fn cross_entropy_each(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 pub fn cross_entropy_with(logits: &Tensor, labels: &Tensor, reduce: Reduce, smoothing: f64) -> Result<Tensor> {
     let operation = "cross_entropy";
     if labels.size() == logits.size() && labels.f_kind().at(operation)? != Kind::Int64 {
-        let loss = logits.f_cross_entropy_loss(labels, None::<Tensor>, reduce.torch(), NONE_IGNORED, smoothing);
-        return loss.on(operation, &[logits, labels]);
+        return soft(logits, labels, reduce, smoothing).on(operation, &[logits, labels]);
     }
     let classes = check_labels(operation, logits, labels)?;
     guarded(operation, classes, labels, reduce, |labels, reduction| {
         logits.f_cross_entropy_loss(labels, None::<Tensor>, reduction, NONE_IGNORED, smoothing)
     })
+}
+
+/// Cross-entropy of logits and probabilities [n, classes]. A class that is masked (its logit minus infinity) and has no
+/// probability adds nothing, to the gradients neither: 0 log 0 is 0, while torch's own loss is NaN.
+fn soft(logits: &Tensor, probabilities: &Tensor, reduce: Reduce, smoothing: f64) -> Torch {
+    if logits.dim() != 2 {
+        return logits.f_cross_entropy_loss(probabilities, None::<Tensor>, reduce.torch(), NONE_IGNORED, smoothing);
+    }
+    let classes = logits.size().last().copied().unwrap_or(1).max(1) as f64;
+    let target = match smoothing {
+        0.0 => probabilities.shallow_clone(),
+        share => probabilities.f_mul_scalar(1.0 - share)?.f_add_scalar(share / classes)?,
+    };
+    let log = logits.f_log_softmax(-1, None::<Kind>)?;
+    let nothing = log.f_isneginf()?.f_logical_and(&target.f_eq(0.0)?)?;
+    let each = target.f_mul(&log.f_masked_fill(&nothing, 0.0)?)?.f_sum_dim_intlist(LAST, false, None::<Kind>)?;
+    reduce.apply(&each.f_neg()?)
 }
 
 /// The gradient of each sample's own cross-entropy with respect to its logits, [n, classes]: softmax minus one-hot label.
@@ -164,8 +185,8 @@ pub fn mse(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// Two tensors [n, classes]; returns n.
 fn pair(operation: &str, a: &Tensor, b: &Tensor) -> Result<f64> {
     let (x, y) = (a.size(), b.size());
-    if x.len() == 2 && x == y {
-        return Ok(x.first().copied().unwrap_or(1).max(1) as f64);
+    if let ([n, _], true) = (&x[..], x == y) {
+        return Ok(*n as f64);
     }
     Err(Error::new(operation, format!("expects two tensors [n, classes] of one shape, got {x:?} and {y:?}")))
 }
@@ -194,9 +215,18 @@ fn distillation(operation: &str, student: &Tensor, teacher: &Tensor, t: f64) -> 
     let compute = || {
         let q = student.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
         let p = teacher.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
-        q.f_kl_div(&p, Reduction::Sum, true)?.f_mul_scalar(t * t / n)
+        divergence(&p, &q)?.f_sum(None::<Kind>)?.f_mul_scalar(t * t / n)
     };
     compute().on(operation, &[student, teacher])
+}
+
+/// p (ln p - ln q) of each class, given the logarithms. A class without probability in p adds nothing, whatever q says of it:
+/// 0 log 0 is 0, of the gradients too (torch's own `kl_div` is NaN there). One that only q lacks makes it infinite.
+pub fn divergence(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    // The difference is masked before the product: what the product would pass on to p is 0 times NaN.
+    let apart = log_p.f_sub(log_q)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
+    p.f_mul(&apart)
 }
 
 /// Entropy [n] of the softmax of each row, in nats.
@@ -205,10 +235,17 @@ fn distillation(operation: &str, student: &Tensor, teacher: &Tensor, t: f64) -> 
 /// Those of torch.
 pub fn entropy(logits: &Tensor) -> Result<Tensor> {
     let compute = || {
-        let log = logits.f_log_softmax(-1, None::<Kind>)?;
-        log.f_exp()?.f_mul(&log)?.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_neg()
+        information(&logits.f_log_softmax(-1, None::<Kind>)?)?.f_sum_dim_intlist(LAST, false, None::<Kind>)
     };
     compute().on("entropy", &[logits])
+}
+
+/// -p ln p of each class, given the logarithms; a class without probability adds nothing, to the gradients neither.
+pub fn information(log_p: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    let log = log_p.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
+    // Negated as a difference, so that a certain output has 0 and not -0.
+    p.f_mul(&log)?.f_rsub_scalar(0.0)
 }
 
 /// Sum of the absolute values of all parameters.
@@ -311,6 +348,8 @@ pub mod script {
     }
 
     /// Kullback-Leibler divergence KL(softmax(target) || softmax(logits)) of logits [n, classes], mean over the batch.
+    /// A class that `target` gives no probability (a masked logit, minus infinity) adds nothing; one that only `logits` lacks makes
+    /// it infinite, as in SciPy.
     ///
     /// # Example
     /// ```rhai
