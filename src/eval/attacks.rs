@@ -236,7 +236,8 @@ mod tests {
         // scikit-learn: cross_val_score 0.5, roc_auc_score 0.5 for constants; its regression refuses infinities.
         for x in [0.0, 1.0, 1e8] {
             let same = [x; 60];
-            let (found, reference) = (logistic(&same, &same, &mut Stream::new(0, "c")), reference(&same, &same, (&same, &same)));
+            let (found, reference) =
+                (logistic(&same, &same, &mut Stream::new(0, "c")), reference(&same, &same, (&same, &same)));
             assert_eq!((found.auc.value, found.auc.error, found.accuracy, found.two_sided()), (0.5, 0.0, 0.5, 0.5));
             assert_eq!(reference.score, 0.5);
         }

@@ -70,13 +70,7 @@ pub mod script {
     /// assert(interclass_confusion(logits, tensor([0, 1, 1, 2]), 0, 1) == 1.0 / 3.0);
     /// ```
     #[rhai_fn(return_raw, name = "interclass_confusion")]
-    pub fn interclass_confusion(
-        context: NativeCallContext,
-        net: Net,
-        dataset: Dataset,
-        a: i64,
-        b: i64,
-    ) -> Script<f64> {
+    pub fn interclass_confusion(context: NativeCallContext, net: Net, dataset: Dataset, a: i64, b: i64) -> Script<f64> {
         // Only these two classes count, so only they are run.
         super::told(&Run::of(&context), &predict(&net, &dataset.of(&[a, b]))?.scores, a, b)
     }

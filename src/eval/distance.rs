@@ -294,6 +294,46 @@ mod tests {
     }
 
     #[test]
+    fn masked_classes_are_as_scipy_has_them() {
+        let gone = f64::NEG_INFINITY;
+        let z = |rows: [[f64; 3]; 2]| Tensor::from_slice(&rows.concat()).view([2, 3]);
+        let (a, b) = (z([[1.0, gone, 2.0], [0.5, gone, 0.0]]), z([[0.0, gone, 2.0], [0.1, gone, 0.3]]));
+        let whole = z([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]);
+        let check = |found: Result<Tensor>, wanted: [f64; 2]| {
+            let found = to_host("t", &found.unwrap()).unwrap();
+            found.iter().zip(wanted).for_each(|(g, w)| assert!((g - w).abs() < 1e-9 || *g == w, "{g} instead of {w}"));
+        };
+        // scipy.stats.entropy(p, q), scipy.spatial.distance.jensenshannon(p, q) ** 2, numpy.linalg.norm(p - q).
+        check(kl(&a, &b), [0.082_607_744_894_745, 0.059_783_417_042_783]);
+        check(kl(&a, &whole), [0.363_285_698_296_153, 0.989_677_308_268_910]);
+        check(kl(&whole, &a), [f64::INFINITY; 2]);
+        check(js(&a, &b), [0.018_305_589_797_428, 0.014_997_943_535_553]);
+        check(js(&a, &whole), [0.108_913_595_844_192, 0.216_687_679_163_198]);
+        check(js(&whole, &a), [0.108_913_595_844_192, 0.216_687_679_163_198]);
+        check(activation(&a, &whole), [0.310_214_563_853_201, 0.652_796_953_156_354]);
+        let all = distances(&a, &whole).unwrap();
+        assert!(all.kl == f64::INFINITY && all.js.is_finite() && all.completeness == 0.5);
+        let apart = z([[0.0, gone, gone], [gone, 0.0, gone]]);
+        check(js(&apart, &apart.flip([0])), [std::f64::consts::LN_2; 2]);
+    }
+
+    #[test]
+    fn broken_outputs_agree_with_nothing_and_have_no_distance() {
+        let broken = logits("a", 1.0) * f64::NAN;
+        for (x, y) in [(&broken, &broken), (&broken, &logits("b", 1.0)), (&logits("b", 1.0), &broken)] {
+            let all = distances(x, y).unwrap();
+            assert_eq!((all.completeness, agreement(x, y).unwrap()), (0.0, 0.0));
+            assert!([all.activation, all.kl, all.js, all.js_legacy].iter().all(|x| x.is_nan()));
+        }
+        // Equal constants are at no distance, and a single class neither.
+        let constant = Tensor::ones([4, 3], (Kind::Float, tch::Device::Cpu)) * 1e30;
+        for z in [constant.shallow_clone(), constant.narrow(1, 0, 1)] {
+            let all = distances(&z, &z).unwrap();
+            assert_eq!((all.kl, all.js, all.js_legacy, all.activation, all.completeness), (0.0, 0.0, 0.0, 0.0, 1.0));
+        }
+    }
+
+    #[test]
     fn the_legacy_divergence_is_what_torchs_kl_div_gives_and_stays_finite() {
         // 0.5 * kl_div(log p, m) + 0.5 * kl_div(log q, m) with the default reduction over all elements.
         let (a, b) = (logits("a", 1.0), logits("b", 1.0));

@@ -122,7 +122,11 @@ mod tests {
             (&[1.0; 6], &[0.0; 6], &[0.0, 1.0], 0.5, 0.5),
             (&[0.0; 6], &[1.0; 6], &[0.0, 1.0], 0.5, 0.5),
         ] {
-            assert_eq!(attack(members, nonmembers, targets, Separator::Logistic), logistic, "{members:?} {nonmembers:?}");
+            assert_eq!(
+                attack(members, nonmembers, targets, Separator::Logistic),
+                logistic,
+                "{members:?} {nonmembers:?}"
+            );
             assert_eq!(attack(members, nonmembers, targets, Separator::Machine), machine, "{members:?} {nonmembers:?}");
         }
     }

@@ -130,7 +130,7 @@ mod tests {
         let mut m = Metrics::default();
         let names = ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_auc", "mia_auc_se", "mia_salun"];
         names.iter().zip([ra, fa, ta, auc, 0.02, 1.0 - fa]).for_each(|(name, value)| m.set(name, value));
-        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, classes: vec![] };
+        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, ..Default::default() };
         m
     }
 

@@ -1,6 +1,6 @@
 //! The classes a network takes its inputs for: the highest logit, where the outputs are a distribution at all.
 
-use tch::{Tensor, TchError};
+use tch::{TchError, Tensor};
 
 /// Stands for the class of an input whose outputs are no distribution. No label is it, so that such an input is never right.
 pub const NO_CLASS: i64 = -1;
