@@ -299,10 +299,10 @@ mod tests {
         for (name, wanted) in [
             ("retain_accuracy", 1.0 / 3.0),
             ("mia_auc", 0.5),
-            ("mia_salun_correctness", 0.0),
             ("mia_salun_entropy", 0.0),
             ("mia_entropy", 0.0),
-            ("mia_entropy_svc", 1.0),
+            // With four test samples to a retained one the unbalanced machine calls everything a non-member.
+            ("mia_entropy_svc", 0.0),
         ] {
             assert!((metrics.get(name) - wanted).abs() < 1e-9, "{name}: {}", metrics.get(name));
         }

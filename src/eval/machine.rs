@@ -39,7 +39,8 @@ impl Machine {
         for width in [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001] {
             newton(&mut weights, &samples, width);
         }
-        let intercept = weights.pop().unwrap_or(0.0);
+        weights.pop();
+        let intercept = intercept(&weights, &samples);
         Self { terms: features.expand(weights), intercept }
     }
 
@@ -91,8 +92,10 @@ fn close(pending: &mut Vec<(f64, f64)>, gathered: &mut Vec<Cell>) {
     for sign in [1.0, -1.0] {
         let of_side = || pending.iter().filter(|(_, s)| *s == sign).map(|(x, _)| *x);
         let weight = of_side().count() as f64;
-        if weight > 0.0 {
-            gathered.push(Cell { x: of_side().sum::<f64>() / weight, sign, weight });
+        if let Some(first) = of_side().next() {
+            // Around the first, so that equal values have exactly themselves for a mean.
+            let x = first + of_side().map(|x| x - first).sum::<f64>() / weight;
+            gathered.push(Cell { x, sign, weight });
         }
     }
     pending.clear();
@@ -176,6 +179,25 @@ impl Samples {
     fn iter(&self) -> impl Iterator<Item = (&[f64], f64, f64)> {
         self.rows.chunks_exact(self.size).zip(&self.sides).map(|(row, (sign, weight))| (row, *sign, *weight))
     }
+}
+
+/// The intercept that fits best, given the other weights. It costs the least between two of the values at which a cell meets
+/// its margin, or at one of them: libsvm takes the middle. (Few or constant samples often leave such room.)
+fn intercept(weights: &[f64], samples: &Samples) -> f64 {
+    let met = |(phi, sign, weight): (&[f64], f64, f64)| (sign - dot(weights, &phi[..weights.len()]), weight);
+    let mut met: Vec<(f64, f64)> = samples.iter().map(met).collect();
+    met.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    // The cost falls by as many as there are members to begin with, and less by every cell that is passed.
+    let mut slope = -samples.iter().filter(|(_, sign, _)| *sign > 0.0).map(|(.., weight)| weight).sum::<f64>();
+    let mut cells = met.iter().peekable();
+    while let Some((at, weight)) = cells.next() {
+        slope += weight;
+        if slope >= 0.0 {
+            let next = cells.peek().filter(|_| slope == 0.0).map_or(*at, |(next, _)| *next);
+            return (at + next) / 2.0;
+        }
+    }
+    0.0
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -79,9 +79,11 @@ const FEWEST: i64 = 256;
 
 type Torch = std::result::Result<Tensor, tch::TchError>;
 
-fn phi_of(logits: &Tensor, y: &Tensor) -> Torch {
+/// Of logits that are no distribution it is NaN: infinity less something would pass for a figure.
+fn phi_of(logits: &Tensor, y: &Tensor, predicted: &Tensor) -> Torch {
     let others = logits.f_scatter_value(1, y, f64::NEG_INFINITY)?.f_logsumexp(1, false)?;
-    logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)
+    let phi = logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)?;
+    phi.f_masked_fill(&predicted.f_eq(NO_CLASS)?, f64::NAN)
 }
 
 fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> Torch {
@@ -114,7 +116,7 @@ fn modified_entropy_of(log_p: &Tensor, y: &Tensor) -> Torch {
 pub fn phi(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (logits, y) = checked("phi", logits, y)?;
     let logits = logits.f_to_kind(Kind::Double).at("phi")?;
-    phi_of(&logits, &y).on("phi", &[&logits, &y])
+    guesses(&logits).and_then(|predicted| phi_of(&logits, &y, &predicted)).on("phi", &[&logits, &y])
 }
 
 /// The reference's phi: losses clamped to [0, 50], probabilities floored at 1e-15, `[n]` in f64.
@@ -139,12 +141,13 @@ fn columns(logits: &Tensor, y: &Tensor) -> Torch {
     let logits = logits.f_to_kind(Kind::Double)?;
     let log_p = logits.f_log_softmax(1, None::<Kind>)?;
     let own = log_p.f_gather(1, y, false)?.f_squeeze_dim(1)?;
-    let predicted = guesses(&logits)?.f_to_kind(Kind::Double)?;
+    let predicted = guesses(&logits)?;
     let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
-    let (phi, phi_ref) = (phi_of(&logits, y)?, phi_ref_of(&log_p, y)?);
+    let (phi, phi_ref) = (phi_of(&logits, y, &predicted)?, phi_ref_of(&log_p, y)?);
     let (entropy, modified) = (entropy_of(&log_p)?, modified_entropy_of(&log_p, y)?);
     let (loss, confidence) = (own.f_rsub_scalar(0.0)?, own.f_exp()?);
-    let columns: [Tensor; COLUMNS] = [label, predicted, loss, confidence, phi, phi_ref, entropy, modified];
+    let columns: [Tensor; COLUMNS] =
+        [label, predicted.f_to_kind(Kind::Double)?, loss, confidence, phi, phi_ref, entropy, modified];
     Tensor::f_stack(&columns, 0)
 }
 
