@@ -7,6 +7,7 @@ pub mod cuda;
 pub mod error;
 pub mod interrupt;
 pub mod options;
+pub mod output;
 pub mod progress;
 pub mod random;
 pub mod run;
