@@ -56,9 +56,12 @@ impl Commit {
         let (id, branch) = repository.head();
         let index = id.as_ref().map_err(Clone::clone).and_then(|id| {
             let place = repository.own.join("index");
-            // Without one nothing is tracked.
-            let none = place.symlink_metadata().is_err();
-            Index::parse(if none { Index::EMPTY.to_vec() } else { read(&place, INDEX)? }, id.len() / 2)
+            let width = id.len() / 2;
+            if place.symlink_metadata().is_err() {
+                Ok(Index::empty(width))
+            } else {
+                Index::parse(read(&place, INDEX)?, width)
+            }
         });
         Some(Self { root, id, branch, index })
     }

@@ -57,8 +57,10 @@ impl<'a> Bytes<'a> {
 }
 
 impl Index {
-    /// The bytes of one that tracks nothing, with any checksum.
-    pub const EMPTY: &[u8] = b"DIRC\0\0\0\x02\0\0\0\0................................";
+    /// One that tracks nothing: a repository before its first `git add`.
+    pub fn empty(width: usize) -> Self {
+        Self { bytes: [b"DIRC\0\0\0\x02\0\0\0\0".as_slice(), &vec![0; width]].concat(), width }
+    }
 
     /// Takes the bytes of an index whose ids have so many bytes.
     ///
