@@ -63,6 +63,6 @@ fn details(item: &Value) -> String {
     let text = |key: &str| item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let tier = item.get("tier").and_then(Value::as_u64).map(|tier| format!("tier {tier}"));
     let from = text("from").map(|from| if from == "function" { "a function".into() } else { format!("from {from}") });
-    let parts = [text("direction").map(String::from), tier, from, text("source").map(String::from)];
+    let parts = [text("reading").map(String::from), tier, from, text("source").map(String::from)];
     parts.into_iter().flatten().map(|part| format!(" · {part}")).collect()
 }

@@ -13,7 +13,7 @@ use super::resume;
 use super::round;
 use super::row;
 use super::task::Task;
-use crate::eval::Metrics;
+use crate::eval::{Metrics, alarms};
 use crate::nn::{Hooks, Net};
 use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
@@ -234,6 +234,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
     let mut found = found;
     let round = round::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
+    alarms::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
         run.slot::<References>().add(task, &metrics, &key);
