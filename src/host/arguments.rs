@@ -1,7 +1,7 @@
 //! Script arguments: `arg("epochs", 10)` in a script, `--set epochs=20` on the command line.
 
 use crate::runtime::options::{describe, nearest, type_name};
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, notation};
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Stmt};
 use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
@@ -74,7 +74,7 @@ impl Declared {
             if seen.contains(&name) {
                 continue;
             }
-            match engine.compile(&text) {
+            match notation::compile(engine, &text) {
                 Ok(ast) => imports.extend(declared.scan(&name, &ast)),
                 Err(_) => declared.open = true,
             }
@@ -181,7 +181,11 @@ fn typed(name: &str, text: &str, default: &Dynamic) -> Result<Dynamic> {
     if default.is_bool() {
         return trimmed.parse::<bool>().map_or_else(|_| wrong("true or false"), |flag| Ok(flag.into()));
     }
-    let literal = Engine::new_raw().eval_expression::<Dynamic>(text);
+    let engine = Engine::new_raw();
+    let literal = engine.eval_expression::<Dynamic>(text);
+    if let (Ok(_), Some(fault)) = (&literal, notation::faults(&engine, text).first()) {
+        return Err(Error::new("--set", format!("{name}={text}: {}", fault.0)).word(name));
+    }
     match literal {
         Ok(value) if default.is_unit() => Ok(value),
         // A word without quotes where any value will do is meant as text.
