@@ -195,6 +195,15 @@ pub mod script {
             );
         }
         let labels: Vec<i64> = to_host("stratified_folds", &labels)?.into_iter().map(|x| x as i64).collect();
+        let counts = labels.iter().fold(std::collections::HashMap::new(), |mut counts: std::collections::HashMap<i64, i64>, label| {
+            *counts.entry(*label).or_default() += 1;
+            counts
+        });
+        let largest = counts.into_values().max().unwrap_or(0);
+        if folds > largest {
+            let message = format!("{folds} folds asked for, the largest class has {largest} samples");
+            return Err(crate::runtime::Error::new("stratified_folds", message).into());
+        }
         let folds = super::folds::stratified(&labels, folds as usize, 0);
         let folds: Vec<i64> = folds.into_iter().map(|f| f as i64).collect();
         Ok(tch::Tensor::from_slice(&folds).into())

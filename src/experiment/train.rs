@@ -248,8 +248,10 @@ pub fn accuracy(net: &Net, dataset: &Dataset) -> Result<f64> {
         let mut right = Tensor::f_zeros([], (Kind::Int64, net.device())).at("accuracy")?;
         for batch in dataset.chunks(EVALUATION_BATCH) {
             let batch = batch?;
-            let guesses = net.forward(&batch.x)?.f_argmax(1, false).at("accuracy")?;
-            let hits = guesses.f_eq_tensor(&batch.y).at("accuracy")?.f_sum(Kind::Int64).at("accuracy")?;
+            // Of logits that are NaN, none is the largest.
+            let (largest, guesses) = net.forward(&batch.x)?.f_max_dim(1, false).at("accuracy")?;
+            let hits = || guesses.f_eq_tensor(&batch.y)?.f_logical_and(&largest.f_isnan()?.f_logical_not()?);
+            let hits = hits().and_then(|hits| hits.f_sum(Kind::Int64)).at("accuracy")?;
             let _ = right.f_add_(&hits).at("accuracy")?;
         }
         Ok(right.f_int64_value(&[]).at("accuracy")? as f64 / dataset.len() as f64)

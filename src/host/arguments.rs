@@ -176,7 +176,11 @@ fn typed(name: &str, text: &str, default: &Dynamic) -> Result<Dynamic> {
         return whole.map_or_else(|| wrong("an integer"), |n| Ok(n.into()));
     }
     if default.is_float() {
-        return trimmed.parse::<f64>().ok().map_or_else(|| wrong("a number"), |x| Ok(x.into()));
+        let number = trimmed.parse::<f64>().ok();
+        // Where the default is infinite, another infinity may be meant.
+        let finite = default.as_float().is_ok_and(f64::is_finite);
+        let number = number.filter(|x| !x.is_nan() && (x.is_finite() || !finite));
+        return number.map_or_else(|| wrong(if finite { "a finite number" } else { "a number" }), |x| Ok(x.into()));
     }
     if default.is_bool() {
         return trimmed.parse::<bool>().map_or_else(|_| wrong("true or false"), |flag| Ok(flag.into()));
@@ -264,6 +268,11 @@ mod tests {
     fn a_value_of_another_type_is_an_error_that_shows_the_default() {
         let message = read("ten", 10_i64).unwrap_err().to_string();
         assert_eq!(message, "--set: key=ten is not an integer (the default is 10)");
+        for text in ["nan", "inf", "-Infinity", "1e999"] {
+            let message = read(text, 0.1).unwrap_err().to_string();
+            assert_eq!(message, format!("--set: key={text} is not a finite number (the default is 0.1)"));
+        }
+        assert_eq!(read("inf", f64::INFINITY).unwrap().as_float(), Ok(f64::INFINITY));
         assert!(read("1.5", 10_i64).is_err() && read("yes", true).is_err() && read("3", rhai::Array::new()).is_err());
     }
 
