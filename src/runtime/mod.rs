@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cuda;
 pub mod error;
 pub mod interrupt;
+pub mod notation;
 pub mod options;
 pub mod output;
 pub mod progress;
