@@ -175,6 +175,9 @@ fn files_that_a_row_names_and_that_are_not_whole_are_made_again() {
     assert!(quiet.code == 0 && !quiet.stderr.contains("made again"), "{}", quiet.stderr);
 }
 
+/// What happens to a run folder.
+type Happening = fn(&Place);
+
 /// Lets something happen to the run folder between two rows; what the run then says, and the rows it has rescued.
 fn between(happens: impl Fn(&Place)) -> (Ended, Vec<serde_json::Value>) {
     let place = Place::new();
@@ -195,7 +198,7 @@ fn between(happens: impl Fn(&Place)) -> (Ended, Vec<serde_json::Value>) {
 
 #[test]
 fn a_folder_that_goes_away_ends_the_run_with_a_message_and_every_row_is_kept() {
-    let gone: [(&str, fn(&Place)); 4] = [
+    let gone: [(&str, Happening); 4] = [
         ("deleted", |place| std::fs::remove_dir_all(place.path("out")).expect("removed")),
         ("moved away", |place| std::fs::rename(place.path("out"), place.path("elsewhere")).expect("renamed")),
         ("deleted", |place| std::fs::remove_file(place.path("out/results.jsonl")).expect("removed")),
@@ -239,6 +242,10 @@ fn a_row_that_finds_no_room_is_kept_elsewhere_even_where_the_script_goes_on() {
     let ended = ended(output);
     let kept = place.rows().len();
     assert!(ended.code == 1 && kept < 4, "{} {kept}", ended.code);
+    let entries = std::fs::read_dir(place.folder.path()).expect("entries").flatten();
+    let mut rescued = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("lethe-rescued-"));
+    let rescued = std::fs::read_to_string(rescued.next().expect("a file").path()).expect("rows");
+    assert_eq!(rescued.lines().count(), 4 - kept);
     assert!(ended.stderr.contains("it is not complete"), "{}", ended.stderr);
     let status = std::fs::read_to_string(place.path("out/status.json")).expect("a status");
     assert!(status.contains(&format!("\"rows\": {}", 4 - kept)), "{status}");

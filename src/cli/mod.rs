@@ -66,7 +66,8 @@ Examples:
   lethe data fetch cifar10                      get a data set
   lethe doctor                                  is everything in place, is CUDA usable
 
-Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted; exit(n) in a script: n.";
+Exit codes: 0 success, 1 script error, or results or output that could not be written, 2 usage or check failed, 130 interrupted;
+exit(n) in a script: n.";
 
 /// An embedded scripting host for machine unlearning.
 #[derive(Debug, Parser)]
@@ -141,10 +142,11 @@ struct RunOptions {
     set: Vec<(String, String)>,
     #[command(flatten)]
     machine: Machine,
-    /// The run folder [default: a new one below runs/, opened by the first recorded row]
+    /// The run folder, of one process at a time [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there
+    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there, and made again where
+    /// files that they name are missing or damaged
     #[arg(long, requires = "out")]
     resume: bool,
 }

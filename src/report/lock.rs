@@ -2,6 +2,7 @@
 
 use super::folder::now;
 use crate::runtime::{Error, Result};
+use crate::tensor::files::reason;
 use crate::tensor::place::{open_regular, sync_folder};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -38,7 +39,7 @@ impl Lock {
     /// When another process has it, which is named; a folder that cannot be written.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
-        let failed = |problem: std::io::Error| Error::file("run folder", &path, problem);
+        let failed = |problem: std::io::Error| Error::file("run folder", &path, reason(&problem));
         if path.is_symlink() {
             return Err(failed(std::io::Error::other("this is a link")));
         }
@@ -151,6 +152,14 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn where_there_are_no_locks_it_is_said() {
+        let place = tempfile::tempdir().unwrap();
+        let mut lock = Lock::take(place.path()).unwrap();
+        lock.missing = Some("not supported".into());
+        assert!(lock.warning().unwrap().contains("cannot be locked (not supported)"));
     }
 
     #[test]

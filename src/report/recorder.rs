@@ -282,28 +282,33 @@ impl Recorder {
 
 impl State {
     fn complete(&mut self, status: &str, problem: Option<&str>) -> Result<()> {
-        if let (Some(plan), Some(folder)) = (&self.plan, &self.folder) {
-            if let Err(error) = folder.check() {
-                self.rescue.add_all(&self.rows);
-                return Err(error.note(self.rescue.describe()));
-            }
-            folder.write_sources(&(plan.sources)())?;
-            folder.write_json("settings.json", &(plan.settings)())?;
-            let (rows, missing) = (self.rows.len(), self.rescue.len());
-            let mut value = json!({ "status": status, "error": problem, "rows": rows, "ended": super::folder::now() });
-            if missing + self.unkept > 0 {
-                value["missing"] = json!({ "rows": missing, "files": self.unkept });
-            }
-            folder.write_json("status.json", &value)?;
+        if self.folder.as_ref().is_some_and(|folder| folder.check().is_err()) {
+            self.rescue.add_all(&self.rows);
         }
-        if !self.rescue.is_empty() {
-            return Err(Error::new("run folder", format!("it is not complete: {}", self.rescue.describe())));
-        }
-        if self.unkept > 0 {
+        let written = self.describe(status, problem);
+        let missing = if !self.rescue.is_empty() {
+            Error::new("run folder", format!("it is not complete: {}", self.rescue.describe()))
+        } else if self.unkept > 0 {
             let what = format!("{} files of predictions or weights could not be written", self.unkept);
-            return Err(Error::new("run folder", what).hint("--resume makes them again, once there is room"));
+            Error::new("run folder", what).hint("--resume makes them again, once there is room")
+        } else {
+            return written;
+        };
+        Err(written.err().into_iter().fold(missing, |missing, error| missing.note(error.to_string())))
+    }
+
+    /// Writes what the folder says about the run as a whole.
+    fn describe(&self, status: &str, problem: Option<&str>) -> Result<()> {
+        let (Some(plan), Some(folder)) = (&self.plan, &self.folder) else { return Ok(()) };
+        folder.check()?;
+        folder.write_sources(&(plan.sources)())?;
+        folder.write_json("settings.json", &(plan.settings)())?;
+        let (rows, missing) = (self.rows.len(), self.rescue.len());
+        let mut value = json!({ "status": status, "error": problem, "rows": rows, "ended": super::folder::now() });
+        if missing + self.unkept > 0 {
+            value["missing"] = json!({ "rows": missing, "files": self.unkept });
         }
-        Ok(())
+        folder.write_json("status.json", &value)
     }
 }
 

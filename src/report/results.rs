@@ -3,7 +3,7 @@
 use super::line;
 use crate::runtime::{Error, Result};
 use crate::tensor::files::{read_bytes, reason, write_atomically};
-use crate::tensor::place::{open_regular, sync_folder};
+use crate::tensor::place::{allows_writing, open_regular, sync_folder};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -84,15 +84,21 @@ impl Found {
         Some(format!("{}: line {number} breaks off after {bytes} bytes, as a crash leaves it", self.path.display()))
     }
 
-    /// Refuses damaged lines: what they held would be lost on going on.
+    /// Refuses what cannot be gone on with: damaged lines, whose content would be lost, and a file that takes no more.
     ///
     /// # Errors
     /// The file, the lines, and what to do.
     pub fn check(&self) -> Result<()> {
+        if !allows_writing(&self.path) {
+            return Err(Error::file("run folder", &self.path, "permission denied"));
+        }
         let Some(damage) = self.damage() else { return Ok(()) };
-        let first = self.damaged.first().map_or(0, |(number, _)| *number);
+        let numbers: Vec<String> = self.damaged.iter().take(TOLD).map(|(number, _)| number.to_string()).collect();
+        let more = if self.damaged.len() > TOLD { ", .." } else { "" };
+        let lines = if self.damaged.len() == 1 { "line" } else { "lines" };
+        let which = format!("{lines} {}{more}", numbers.join(", "));
         Err(Error::file("run folder", &self.path, damage).hint(format!(
-            "keep a copy and mend or delete line {first}, then run again: results that it no longer has are computed anew"
+            "keep a copy and mend or delete {which}, then run again: results that it no longer has are computed anew"
         )))
     }
 }
@@ -201,6 +207,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    type Change = fn(&Path);
+
     fn found(text: impl AsRef<[u8]>) -> (tempfile::TempDir, Found) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(NAME);
@@ -221,7 +229,7 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         let Error::Fault(fault) = error else { panic!("a fault") };
-        assert!(fault.hint.contains("delete line 2"), "{}", fault.hint);
+        assert!(fault.hint.contains("delete lines 2, 5, 6, then"), "{}", fault.hint);
         let many = "x\n".repeat(9);
         assert!(self::found(many).1.damage().unwrap().ends_with("and 4 more"));
     }
@@ -250,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_gone_replaced_or_written_by_others_is_noticed_and_stays_as_it_is() {
-        let changes: [(fn(&Path), &str); 4] = [
+        let changes: [(Change, &str); 4] = [
             (|path| std::fs::remove_file(path).unwrap(), "deleted"),
             (|path| std::fs::rename(path, path.with_extension("old")).unwrap(), "moved away"),
             (|path| write_atomically(path, |file| file.write_all(b"{\"n\":1}\n")).unwrap(), "replaced"),
