@@ -5,6 +5,7 @@
 use super::layer::{BatchNorm, Captured, Conv2d, GroupNorm, Layer, LayerNorm};
 use super::parameter::Parameter;
 use std::rc::Rc;
+use crate::tensor::scalars::WithNumber;
 use tch::{Device, Kind, Tensor};
 
 /// Elements of a product that is only there to be summed: on the CPU it should stay in the cache, elsewhere it should be
@@ -292,7 +293,7 @@ impl Conv2d {
 impl BatchNorm {
     /// The input as running statistics normalise it: only asked for in evaluation mode.
     fn normalised(&self, x: &Tensor) -> Torch<Tensor> {
-        let scale = self.variance.get().f_add_scalar(self.eps)?.f_rsqrt()?;
+        let scale = self.variance.get().plus(self.eps)?.f_rsqrt()?;
         x.f_sub(&over_channels(&self.mean.get(), x)?)?.f_mul(&over_channels(&scale, x)?)
     }
 }

@@ -1,6 +1,7 @@
 //! The tensor scripts hold: a shared handle, so that assignment aliases as in Python.
 
 use super::dtype::{is_float, kind_of, parse_kind, usable_device};
+use super::range::{Fractions, cast};
 use crate::runtime::{At, Error, Result};
 use rhai::Dynamic;
 use std::rc::Rc;
@@ -146,7 +147,7 @@ pub fn convert(tensor: &tch::Tensor, to: &str) -> Result<tch::Tensor> {
     if to.starts_with("cpu") || to.starts_with("cuda") {
         return tensor.f_to_device(usable_device("to", to)?).at("to");
     }
-    tensor.f_to_kind(parse_kind(to)?).at("to")
+    cast("to", tensor, parse_kind(to)?, Fractions::Cut)
 }
 
 /// What scripts see of a tensor value.
