@@ -1,8 +1,8 @@
 //! PyTorch's `.pth` files: a zip archive with the pickle `data.pkl` and one entry `data/<key>` for each storage.
 
 use super::pickle::{self, Arena, Dialect, Pickle, corrupt};
-use crate::runtime::{At, Error, Result};
 use crate::runtime::budget::{Budget, MOST_DIMENSIONS};
+use crate::runtime::{At, Error, Result};
 use crate::tensor::archive;
 use crate::tensor::files::{from_bytes, reason};
 use std::collections::{HashMap, HashSet};

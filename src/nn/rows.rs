@@ -4,8 +4,8 @@
 
 use super::layer::{BatchNorm, Captured, Conv2d, GroupNorm, Layer, LayerNorm};
 use super::parameter::Parameter;
-use std::rc::Rc;
 use crate::tensor::scalars::WithNumber;
+use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 /// Elements of a product that is only there to be summed: on the CPU it should stay in the cache, elsewhere it should be

@@ -21,8 +21,8 @@ pub fn tensors(operation: &str, left: &Tensor, right: &Tensor, call: OfTensors) 
     if matches!(operation, "%" | "floor_div") {
         overflow::divisor(operation, left, right)?;
     }
-    // What wraps in a sum is found in its result.
-    if !matches!(operation, "+" | "-" | "*") {
+    // What wraps in a sum of integers is found in its result.
+    if is_float(kind_of(left)) || !matches!(operation, "+" | "-" | "*") {
         fit_each_other(operation, left, right)?;
     }
     let result = pair(operation, left, right, call(left, right))?;
@@ -148,6 +148,10 @@ macro_rules! arithmetic {
 
 arithmetic! {
     /// Elementwise sum of tensors that broadcast, or of a tensor and a number on either side.
+    ///
+    /// A number takes the dtype of the tensor; a float turns integers into f32. What does not fit a dtype is an error in this
+    /// and all other operations: a number beyond its range (`300` beside u8, `1e39` beside f32), and results of integers that
+    /// would wrap around. Floats round, and their results may become infinite.
     ///
     /// # Signature
     /// left: Tensor | number + right: Tensor | number -> Tensor

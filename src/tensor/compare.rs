@@ -183,7 +183,8 @@ macro_rules! comparison {
 }
 
 comparison! {
-    /// Mask of where the left side is smaller.
+    /// Mask of where the left side is smaller. Numbers of any size compare with every dtype; beside floats a number is
+    /// rounded to theirs.
     ///
     /// # Signature
     /// left: Tensor | number < right: Tensor | number -> Tensor

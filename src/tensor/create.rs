@@ -148,7 +148,7 @@ pub mod script {
     type Tensor = crate::tensor::Tensor;
 
     /// A tensor of the values given: a number or boolean, or nested arrays of them. Integers give i64, floats f32, booleans bool.
-    /// An array of tensors of one shape is stacked; a tensor is copied.
+    /// An array of tensors of one shape is stacked; a tensor is copied. Values that the dtype cannot hold are an error.
     ///
     /// # Signature
     /// tensor(values: array | int | float | bool | Tensor, #{ dtype: string, device: string }) -> Tensor
@@ -220,7 +220,7 @@ pub mod script {
 
     /// A tensor filled with one value; its element type follows the value (float: f32, integer: i64).
     ///
-    /// A value that is no whole number is refused where the element type is one of integers.
+    /// A value that the element type cannot hold is an error: a fraction among integers, a number beyond its range.
     ///
     /// # Signature
     /// full(shape: array | int, value: number | bool, #{ dtype: string, device: string }) -> Tensor

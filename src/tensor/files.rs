@@ -236,7 +236,8 @@ fn roomy(operation: &str, path: &Path, tensors: &[(String, Tensor)]) -> Result<(
     match budget::free().filter(|free| *free < total) {
         Some(free) => {
             let message = format!("its tensors take {}, of memory {} are free", size(total), size(free));
-            Err(Error::file(operation, path, message).hint("views of one tensor are written one by one: write less at a time"))
+            Err(Error::file(operation, path, message)
+                .hint("views of one tensor are written one by one: write less at a time"))
         }
         None => Ok(()),
     }

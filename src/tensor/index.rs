@@ -57,9 +57,7 @@ pub fn set(tensor: &tch::Tensor, index: &Dynamic, value: &Dynamic) -> Result<()>
         return target.view.f_copy_(&values).at("index").map_err(leaf);
     }
     let values = match number {
-        Some(number) => {
-            number.element("index", kind_of(tensor))?.f_to_device(tensor.device()).at("index")?
-        }
+        Some(number) => number.element("index", kind_of(tensor))?.f_to_device(tensor.device()).at("index")?,
         None => values_for(tensor, value)?,
     };
     let chosen = std::mem::take(&mut target.chosen);

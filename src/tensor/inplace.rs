@@ -1,7 +1,7 @@
 //! Methods that change a tensor in place; their names end in an underscore.
 
-use super::explain::{broadcast, scalar};
 use super::dtype::kind_of;
+use super::explain::{broadcast, scalar};
 use super::math::{Limits, limit};
 use super::range::{Fractions, Number, cast, fits_beside, integers};
 use super::value::Tensor;
@@ -170,7 +170,8 @@ pub mod script {
         Ok(tensor)
     }
 
-    /// Overwrites the tensor with the values of another that broadcasts to its shape, converted to its dtype and device.
+    /// Overwrites the tensor with the values of another that broadcasts to its shape, converted to its dtype and device;
+    /// fractions and numbers that integers cannot hold are errors.
     ///
     /// # Signature
     /// copy_(tensor: Tensor, other: Tensor | number) -> Tensor

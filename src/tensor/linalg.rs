@@ -16,7 +16,9 @@ pub fn matmul(left: &tch::Tensor, right: &tch::Tensor) -> Result<tch::Tensor> {
     let error = match left.f_matmul(right) {
         Ok(product) => {
             let length = left.size().last().map_or(0, |size| *size as usize);
-            refuse_products("matmul", &[left, right], length, &product, |wide| wide[0].f_matmul(&wide[1]).at("matmul"))?;
+            refuse_products("matmul", &[left, right], length, &product, |wide| {
+                wide[0].f_matmul(&wide[1]).at("matmul")
+            })?;
             return Ok(product);
         }
         Err(error) => error,

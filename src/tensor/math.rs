@@ -165,7 +165,8 @@ pub mod script {
         Ok(super::rounded(&tensor, digits)?.into())
     }
 
-    /// Values limited to `low..=high`; `()` leaves a side open. Also of a number.
+    /// Values limited to `low..=high`; `()` leaves a side open. Also of a number. Limits beyond all that a dtype of integers
+    /// can hold limit nothing.
     ///
     /// # Signature
     /// clamp(x: Tensor | number, low: number | (), high: number | ()) -> Tensor | number

@@ -63,7 +63,13 @@ impl How {
 fn power(base: i128, exponent: i128) -> i128 {
     match (base, u32::try_from(exponent)) {
         (0 | 1, _) => base,
-        (-1, _) => if exponent % 2 == 0 { 1 } else { -1 },
+        (-1, _) => {
+            if exponent % 2 == 0 {
+                1
+            } else {
+                -1
+            }
+        }
         // Torch refuses negative exponents by itself.
         (_, Err(_)) if exponent < 0 => 0,
         (_, Err(_)) => i128::MAX,
@@ -180,7 +186,8 @@ fn wrapped(operation: &str, result: &Tensor, exact: &Tensor) -> Result<()> {
     }
     let first = chosen.f_double_value(&[0]).at(operation)?;
     let (count, name) = (chosen.numel(), kind_name(kind));
-    let message = format!("{count} of {} results do not fit {name} ({low} to {high}), the first is {first:?}", exact.numel());
+    let message =
+        format!("{count} of {} results do not fit {name} ({low} to {high}), the first is {first:?}", exact.numel());
     let wider = if kind == Kind::Int64 { "f64" } else { "i64" };
     Err(Error::new(operation, message).hint(format!("take a wider element type, e.g. x.to({wider:?})")))
 }

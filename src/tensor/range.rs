@@ -126,7 +126,9 @@ impl Number {
         let name = kind_name(kind);
         if matches!(self, Self::Float(value) if value.is_finite() && value.fract() != 0.0) && !is_float(kind) {
             let message = format!("{self} is no whole number, and the element type is {name}");
-            return Error::new(operation, message).word("dtype").hint("round(..) it, or take a float type: x.to(\"f32\")");
+            return Error::new(operation, message)
+                .word("dtype")
+                .hint("round(..) it, or take a float type: x.to(\"f32\")");
         }
         let message = format!("{self} does not fit {name} ({})", described(kind));
         let wider = match (integers(kind), self) {
@@ -235,7 +237,8 @@ fn small_elements(operation: &str, tensor: &tch::Tensor, kind: Kind) -> Result<(
     match bounds(operation, tensor)? {
         Some((least, most)) if least < low || most > high => {
             let wide = tensor.f_to_kind(Kind::Int64).at(operation)?;
-            let outside = wide.f_lt(range.0).and_then(|below| below.f_logical_or(&wide.f_gt(range.1)?)).at(operation)?;
+            let outside =
+                wide.f_lt(range.0).and_then(|below| below.f_logical_or(&wide.f_gt(range.1)?)).at(operation)?;
             Err(refused(operation, tensor, &outside, kind, "do not fit")?)
         }
         _ => Ok(()),
@@ -254,7 +257,8 @@ fn whole_elements(operation: &str, tensor: &tch::Tensor, kind: Kind, fractions: 
     if !above(least) || most.is_nan() || most >= high {
         let wide = tensor.f_to_kind(Kind::Double).at(operation)?;
         let inside = if kind == Kind::Int64 { wide.f_ge(low) } else { wide.f_gt(low) };
-        let outside = inside.and_then(|inside| inside.f_logical_and(&wide.f_lt(high)?)?.f_logical_not()).at(operation)?;
+        let outside =
+            inside.and_then(|inside| inside.f_logical_and(&wide.f_lt(high)?)?.f_logical_not()).at(operation)?;
         return Err(refused(operation, &wide, &outside, kind, "do not fit")?);
     }
     if fractions == Fractions::Refused {
@@ -279,7 +283,8 @@ fn refused(operation: &str, tensor: &tch::Tensor, mask: &tch::Tensor, kind: Kind
         kind_name(kind),
         described(kind)
     );
-    Ok(Error::new(operation, message).hint("clamp(x, low, high) limits the values, isfinite(x) finds NaN and infinities"))
+    Ok(Error::new(operation, message)
+        .hint("clamp(x, low, high) limits the values, isfinite(x) finds NaN and infinities"))
 }
 
 /// Refuses a tensor of rank 0 whose number a tensor of `kind` cannot hold: torch keeps the dtype of the larger tensor.

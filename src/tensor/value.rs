@@ -268,9 +268,12 @@ pub mod script {
     /// The tensor with another element type (`"f64"`) or on another device (`"cuda"`, `"cuda:1"`, `"cpu"`). No copy when it is
     /// so already.
     ///
+    /// Floats that become integers lose their fraction; NaN, infinities and numbers beyond the range are an error that counts
+    /// them. Floats that become other floats round, to infinity where the new type ends. To a mask, all but 0 is true.
+    ///
     /// # Example
     /// ```rhai
-    /// assert(tensor([1, 2]).to("f64").dtype == "f64");
+    /// assert(tensor([1, 2]).to("f64").dtype == "f64" && tensor([1.9, -1.9]).to("i64") == tensor([1, -1]));
     /// ```
     #[rhai_fn(return_raw)]
     pub fn to(tensor: Tensor, target: &str) -> Script<Tensor> {

@@ -61,12 +61,7 @@ pub fn pair(image_file: &Path, label_file: &Path, classes: u8) -> Result<Decoded
 }
 
 /// Reads header and elements; `length` is the size of the whole file where it is known beforehand.
-fn parse(
-    mut source: impl Read,
-    rank: usize,
-    length: Option<u64>,
-    budget: &Budget,
-) -> std::result::Result<Idx, String> {
+fn parse(mut source: impl Read, rank: usize, length: Option<u64>, budget: &Budget) -> std::result::Result<Idx, String> {
     let mut magic = [0_u8; 4];
     fill(&mut source, &mut magic, "header")?;
     if magic[..3] != [0, 0, 8] {
