@@ -158,7 +158,7 @@ fn candidates(name: &str, near: Option<&str>) -> Vec<PathBuf> {
 }
 
 fn from_file(run: &Run, engine: &Engine, path: &Path, name: &str) -> Script<Method> {
-    let text = std::fs::read_to_string(path).map_err(|problem| Error::file("unlearn::run", path, problem))?;
+    let text = crate::tensor::files::read_text("unlearn::run", path)?;
     let library = run.slot::<Library>();
     let known = library.files.borrow().get(path).filter(|(old, _)| *old == text).map(|(_, script)| script.clone());
     let script = match known {

@@ -1,6 +1,7 @@
 //! What every room needs of the process it runs in: errors, options, randomness, the run's settings, progress, interrupts.
 
 pub mod allocator;
+pub mod budget;
 pub mod callback;
 pub mod clock;
 pub mod cuda;
