@@ -4,9 +4,8 @@ use super::{Ending, ListOptions, Listed, start};
 use crate::host::Host;
 use crate::host::catalog::Catalog;
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use serde_json::{Value, json};
-use std::io::Write;
 
 /// Prints the list.
 pub fn list(options: &ListOptions) -> Ending {
@@ -15,8 +14,7 @@ pub fn list(options: &ListOptions) -> Ending {
         Err(error) => return start::complain(&error),
     };
     let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { table(&items) };
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::write(&text);
     Ending::Success
 }
 

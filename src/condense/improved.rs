@@ -12,6 +12,7 @@ use crate::nn::guess::guesses;
 use crate::nn::loss::{cross_entropy, cross_entropy_each};
 use crate::nn::{Net, Optimizer, SgdOptions};
 use crate::runtime::{At, Error, Result, Stream, interrupt};
+use crate::tensor::scalars::WithNumber;
 use std::collections::VecDeque;
 use tch::{Device, Kind, Tensor};
 
@@ -198,7 +199,7 @@ impl Member {
         if o.queue.is_none() {
             return self.right.f_full_like(o.ce_weight).at("idm");
         }
-        self.right.f_mul_scalar(100.0 * o.ce_weight / self.seen.max(1) as f64).at("idm")
+        self.right.times(100.0 * o.ce_weight / self.seen.max(1) as f64).at("idm")
     }
 }
 

@@ -257,12 +257,12 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
             fields.insert("round".into(), round);
         }
     }
-    run.slot::<Recorder>().append(&row)?;
-    // After the row: should the disk be full by now, it is the smaller loss.
+    // Before the row that names them: a run that is killed in between must not pass for done.
     let store = run.slot::<PredictionStore>();
     store.put(run, &key, &parts)?;
     let original = assess::original(run, task)?;
     store.put(run, &original.key, &original.parts)?;
+    run.slot::<Recorder>().append(&row)?;
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     Ok(Outcome::new(run, Ok(net), metrics, row, history, retrained))
 }
@@ -274,7 +274,10 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     if let Some(fields) = row.as_object_mut() {
         fields.insert("error".into(), message_of(&error).into());
     }
-    sheet.run.slot::<Recorder>().append(&row)?;
+    if let Err(problem) = sheet.run.slot::<Recorder>().append(&row) {
+        sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
+        return Err(problem.into());
+    }
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
         return Ok(Outcome::new(sheet.run, Err(Absent::Failed), Metrics::default(), row, vec![], None));

@@ -8,6 +8,7 @@ use crate::nn::optim::{AdamOptions, Optimizer, SgdOptions};
 use crate::nn::schedule::Schedule;
 use crate::runtime::{At, Callback, Error, Options, Result, Run};
 use crate::tensor::Tensor as Value;
+use crate::tensor::scalars::WithNumber;
 use rhai::{Array, Dynamic, Map};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -197,7 +198,7 @@ fn pass(
             Some(closure) => asked_loss(closure, net, batch)?,
         };
         optimizer.minimize(&loss)?;
-        let weighted = loss.f_detach().at("train")?.f_mul_scalar(samples).at("train")?;
+        let weighted = loss.f_detach().at("train")?.times(samples).at("train")?;
         let _ = total.f_add_(&weighted).at("train")?;
     }
     Ok(total.f_double_value(&[]).at("train")? / dataset.len() as f64)

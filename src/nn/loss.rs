@@ -1,6 +1,7 @@
 //! Losses of classifiers.
 
 use crate::runtime::{At, Error, Options, Result};
+use crate::tensor::scalars::WithNumber;
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Label that `ignore_index` names: none that occurs.
@@ -213,9 +214,9 @@ fn distillation(operation: &str, student: &Tensor, teacher: &Tensor, t: f64) -> 
     }
     let n = pair(operation, student, teacher)?;
     let compute = || {
-        let q = student.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
-        let p = teacher.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
-        divergence(&p, &q)?.f_sum(None::<Kind>)?.f_mul_scalar(t * t / n)
+        let q = student.over(t)?.f_log_softmax(-1, None::<Kind>)?;
+        let p = teacher.over(t)?.f_log_softmax(-1, None::<Kind>)?;
+        divergence(&p, &q)?.f_sum(None::<Kind>)?.times(t * t / n)
     };
     compute().on(operation, &[student, teacher])
 }
