@@ -2,8 +2,8 @@
 //! by `import "std/.."`. Methods are not among them: they are found by name when they are run.
 
 use super::resolver;
-use crate::runtime::{Run, notation};
 use crate::runtime::sources::{STDLIB, SourceMap};
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, Module, Scope, Shared};
 
 /// Where the methods are.

@@ -1,8 +1,8 @@
 //! Finds and evaluates what `import` names: beside the importing file, in the current folder, on `$LETHE_PATH`, or in the
 //! embedded library. Rhai's own resolver breaks nested relative imports and overflows the stack on circular ones.
 
-use crate::runtime::{Run, notation};
 use crate::runtime::sources::{STDLIB, SourceMap, embedded};
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;

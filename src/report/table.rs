@@ -4,6 +4,7 @@ use super::columns::{Column, DASH, Format, columns};
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
 use super::seeds;
+use crate::eval::alarms::outputs;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 
@@ -196,11 +197,13 @@ fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
 }
 
 /// Which entries have the best mean of a column among the methods (the retrained network is what they are measured by). Nobody
-/// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared.
+/// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared, and a network with
+/// broken outputs or one that has collapsed is not either, however well it hides and however fast that went.
 fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Vec<bool> {
     let ideal = view.retrained(column.figure);
     let worth = |(entry, figure): (&Entry, &Figure)| {
-        let method = view.first(entry).is_some_and(|row| !row.is_reference());
+        let rows = || entry.rows.iter().filter_map(|index| view.rows.get(*index));
+        let method = rows().all(|row| !row.is_reference() && outputs(&row.metrics).is_empty());
         if method && figure.missing == 0 { column.direction.worth(figure.mean, ideal) } else { f64::NAN }
     };
     let worths: Vec<f64> = view.entries.iter().zip(figures).map(worth).collect();

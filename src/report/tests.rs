@@ -418,6 +418,31 @@ fn the_best_of_a_column_is_bold_among_the_methods_in_markdown() {
     assert!(bold_rows(&one.view(), "FA %").is_empty() && !table::markdown(&one.view()).contains("Bold"));
 }
 
+#[test]
+fn a_broken_or_collapsed_network_is_the_best_of_nothing() {
+    let with = |method: &str, mut m: Metrics, broken: usize, class: Option<i64>| {
+        (m.basis.outputs, m.basis.not_finite, m.basis.only_class) = (900, broken, class);
+        row(method, "full", 0, &m, if broken + class.map_or(0, |_| 1) > 0 { 0.001 } else { 1.0 + m.get("mia_auc") })
+    };
+    let view = board([
+        with("retrain", metrics(1.0, 0.99, 0.98, 0.50), 0, None),
+        with("finetune", metrics(0.98, 0.97, 0.96, 0.55), 0, None),
+        with("acf", metrics(0.97, 0.96, 0.95, 0.53), 0, None),
+        with("collapsed", metrics(0.1, 0.1, 0.1, 0.50), 0, Some(3)),
+        with("broken", metrics(1.0, 0.99, 0.98, 0.50), 9, None),
+    ]);
+    let view = view.view();
+    for column in ["RA %", "FA %", "TA %", "MIA AUC", "SalUn %", "gap", "ToW", "seconds", "speed-up"] {
+        let found = bold_rows(&view, column);
+        assert!(found == ["finetune"] || found == ["acf"], "{column}: {found:?}");
+    }
+    let text = table::markdown(&view);
+    assert!(
+        text.contains("broken: broken outputs: 9 of 900") && text.contains("collapsed: collapsed: each of"),
+        "{text}"
+    );
+}
+
 /// A board of three methods with this metric, with or without a retrained network at 0.4.
 fn board_of(metric: &str, retrained: bool, values: [f64; 3]) -> Leaderboard {
     let with = |method: &str, value: f64| {

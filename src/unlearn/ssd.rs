@@ -6,8 +6,8 @@ use crate::data::Dataset;
 use crate::nn::tangent::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
-use crate::tensor::checks::comparable;
 use crate::tensor::autograd::run_backward;
+use crate::tensor::checks::comparable;
 use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
