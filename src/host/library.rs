@@ -3,6 +3,7 @@
 
 use super::resolver;
 use crate::runtime::Run;
+use crate::runtime::imports::Modules;
 use crate::runtime::sources::{STDLIB, SourceMap};
 use rhai::{Engine, EvalAltResult, Module, Scope, Shared};
 
@@ -22,7 +23,7 @@ pub fn register(engine: &mut Engine, run: &Run) -> Result<(), Box<EvalAltResult>
         resolver::reveal_closures(&mut module);
         module.build_index();
         let module: Shared<Module> = module.into();
-        resolver::remember(run, name, &module);
+        run.slot::<Modules>().insert(name, &module);
         engine.register_global_module(module);
     }
     Ok(())

@@ -3,11 +3,14 @@
 pub mod beside;
 pub mod chart;
 pub mod columns;
+pub mod difference;
 pub mod entry;
 pub mod export;
 pub mod finished;
 pub mod folder;
+pub mod gathering;
 pub mod grid;
+pub mod kinship;
 pub mod labels;
 pub mod leaderboard;
 pub mod picture;
@@ -18,6 +21,7 @@ pub mod scale;
 pub mod script;
 pub mod seeds;
 pub mod statistics;
+pub mod succession;
 pub mod table;
 pub mod table_files;
 #[cfg(test)]
