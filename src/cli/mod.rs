@@ -142,7 +142,8 @@ struct RunOptions {
     /// The run folder [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there
+    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there as long as all that
+    /// decides them is the same; those that the script does not ask for any more stay, marked superseded
     #[arg(long, requires = "out")]
     resume: bool,
 }

@@ -227,3 +227,32 @@ fn about(notes: &Notes) -> About {
         seconds: own("seconds").and_then(|seconds| seconds.parse().ok()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::models;
+    use crate::runtime::run::Settings;
+
+    #[test]
+    fn a_recipe_tells_the_machine_and_the_versions_and_changes_with_each_part() {
+        let recipe = |threads: usize, width: i64, training: &str| {
+            let run = Run::new(Settings { threads, ..Settings::default() });
+            let data = crate::data::sources::load("digits", Map::new(), &run).unwrap();
+            let given = Map::from([("width".into(), width.into())]);
+            let net = models::build("convnet", data.shape, data.classes, given, &mut run.stream("init"), run.device());
+            let source = Source::new(&run, &data, &net.unwrap(), training, 3);
+            (source.original().path, source.reference("split", 4, "{}").path, source.recipe)
+        };
+        let (original, reference, text) = recipe(2, 4, "{}");
+        let libtorch = versions::libtorch().unwrap();
+        for part in [format!("v{RECIPE_VERSION} "), " on=cpu/2/f32".into(), format!(" libtorch={libtorch}")] {
+            assert!(text.contains(&part), "no {part:?} in {text}");
+        }
+        for (threads, width, training) in [(1, 4, "{}"), (2, 8, "{}"), (2, 4, "{\"lr\":1}")] {
+            let (other, second, _) = recipe(threads, width, training);
+            assert!(other != original && second != reference);
+        }
+        assert_eq!(recipe(2, 4, "{}").0, original);
+    }
+}

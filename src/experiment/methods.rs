@@ -140,12 +140,11 @@ pub fn find(run: &Run, engine: &Engine, name: &str, near: Option<&str>) -> Scrip
     Err(unknown(run, engine, name, &tried)?.into())
 }
 
-/// The embedded script that declares the built-in method of this name.
-pub fn file_of(name: &str) -> Option<&'static str> {
-    let plain = accelerate::plain_name(name).0;
-    let mut files = STDLIB.iter().filter(|(file, _)| file.starts_with(FOLDER));
-    let declares = |text: &str, name: &str| text.contains(&format!("fn {name}("));
-    files.find(|(_, text)| declares(text, name) || declares(text, plain)).map(|(file, _)| *file)
+/// The built-in methods and the embedded scripts they are in, accelerated ones under their own names as well.
+pub fn files() -> Vec<(String, &'static str)> {
+    let files = STDLIB.iter().filter(|(file, _)| file.starts_with(FOLDER));
+    let named = files.flat_map(|(file, text)| declared(text).into_iter().map(|(name, _)| (name, *file)));
+    named.flat_map(|(name, file)| [(accelerate::name_of(&name), file), (name, file)]).collect()
 }
 
 /// The file that a method of this name would be taken from. `near` is the script that asks.

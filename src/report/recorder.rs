@@ -39,6 +39,8 @@ struct State {
     asked: HashMap<String, usize>,
     /// Orders that no row of the earlier run stood for.
     missed: Missed,
+    /// Rows of the earlier run that rows of this one have taken the place of: positions in `rows`.
+    replaced: Vec<usize>,
 }
 
 impl State {
@@ -73,6 +75,7 @@ impl State {
         let fresh = waiting.filter(|(_, row)| !succession::is_superseded(row));
         let Some((at, _)) = succession::drifted(fresh, parts) else { return Ok(()) };
         self.rows.get_mut(at).map(|old| succession::supersede(old, true));
+        self.replaced.push(at);
         let rows = self.rows.clone();
         self.folder.as_mut().map_or(Ok(()), |folder| folder.rewrite(&rows))
     }
@@ -120,6 +123,7 @@ impl Recorder {
         let found = waiting.iter().position(|at| reusable && rows.get(*at).is_some_and(|row| stands(row, key)));
         let Some(found) = found else {
             let waiting = waiting.iter().filter_map(|at| Some((*at, rows.get(*at)?)));
+            let waiting = waiting.filter(|(_, row)| !succession::is_superseded(row));
             return Ok(Earlier::Nothing(missed.add(parts, waiting)));
         };
         let at = waiting.remove(found);
@@ -138,8 +142,11 @@ impl Recorder {
     /// When the results cannot be written.
     pub fn supersede_rest(&self) -> Result<Left> {
         let mut state = self.0.borrow_mut();
-        let State { rows, waiting, missed, folder, .. } = &mut *state;
-        let left = missed.instead_of(waiting.iter().filter_map(|at| rows.get(*at)));
+        let State { rows, waiting, missed, folder, replaced, .. } = &mut *state;
+        let fresh = |(at, row): &(&usize, &Value)| !succession::is_superseded(row) || replaced.contains(at);
+        let own = waiting.iter().filter_map(|at| Some((at, rows.get(*at)?))).filter(fresh);
+        let mut left = missed.instead_of(own.map(|(_, row)| row));
+        left.before = waiting.len() - left.count;
         let mark = |at: &usize| rows.get_mut(*at).is_some_and(|row| succession::supersede(row, true));
         let changed = waiting.iter().map(mark).filter(|changed| *changed).count();
         if let Some(folder) = folder.as_mut().filter(|_| changed > 0) {
@@ -332,7 +339,8 @@ mod tests {
         let third = start();
         assert_eq!(earlier(&third, "c"), Some(row("c", "ok")));
         third.append(&json!({ "record": "note", "x": 1 })).unwrap();
-        assert_eq!(third.supersede_rest().unwrap().count, 2);
+        let left = third.supersede_rest().unwrap();
+        assert_eq!((left.count, left.before), (2, 0));
         let rows = crate::report::folder::rows_of(&folder).unwrap();
         assert_eq!((marked(&rows), &rows[2], rows.len()), (2, &row("c", "ok"), 4));
         // A label says nothing about a row that is not of this run.

@@ -83,7 +83,8 @@ pub mod board {
     }
 
     /// The leaderboards of finished runs: one for each data set, network and kind of request. Metrics are computed anew from
-    /// the stored predictions; `lethe report` shows the same.
+    /// the stored predictions; `lethe report` shows the same. A result that several folders have counts once; one that a later
+    /// run of its folder did not ask for any more does not count.
     ///
     /// # Signature
     /// leaderboards(folder: string) -> array

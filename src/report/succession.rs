@@ -42,8 +42,10 @@ pub struct Missed {
 /// What there is to say about rows that nobody has asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Left {
-    /// How many there are.
+    /// How many there are, but for those that were superseded before.
     pub count: usize,
+    /// How many were.
+    pub before: usize,
     /// What is asked for in their place: a sentence, and of how many it is true.
     pub reasons: Vec<(String, usize)>,
 }
@@ -105,8 +107,12 @@ const MOST: usize = 5;
 impl Left {
     /// What is said at the end of a run; `None` when nothing is left.
     pub fn describe(&self) -> Option<String> {
-        let n = self.count;
-        let rows = match n {
+        let earlier = match self.before {
+            0 => String::new(),
+            1 => "; 1 other was superseded before".into(),
+            n => format!("; {n} others were superseded before"),
+        };
+        let rows: String = match self.count {
             0 => return None,
             1 => "1 row of the earlier run was not asked for this time: it stays in results.jsonl, marked superseded, and is left out of leaderboards".into(),
             n => format!("{n} rows of the earlier run were not asked for this time: they stay in results.jsonl, marked superseded, and are left out of leaderboards"),
@@ -117,7 +123,8 @@ impl Left {
         if self.reasons.len() > MOST {
             reasons.push(format!("and {} other changes", self.reasons.len() - MOST));
         }
-        Some(if reasons.is_empty() { rows } else { format!("{rows} ({})", reasons.join("; ")) })
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        Some(format!("{rows}{reasons}{earlier}"))
     }
 }
 
@@ -159,7 +166,7 @@ mod tests {
         assert!(
             told.starts_with("4 rows of the earlier run were") && told.contains("(m: threads 1 -> 2 (2 rows); m: opt")
         );
-        assert!(Left { count: 1, reasons: vec![] }.describe().unwrap().starts_with("1 row of the earlier run was "));
+        assert!(Left { count: 1, ..Left::default() }.describe().unwrap().starts_with("1 row of the earlier run was "));
         assert_eq!(Left::default().describe(), None);
     }
 }

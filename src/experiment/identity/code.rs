@@ -6,6 +6,7 @@ use crate::experiment::methods;
 use crate::runtime::Run;
 use crate::runtime::imports::{Modules, find, native};
 use crate::runtime::sources::{SourceMap, embedded};
+use once_cell::unsync::OnceCell;
 use rhai::{Dynamic, Engine, FnPtr, Position};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
@@ -17,6 +18,25 @@ use std::rc::Rc;
 /// Scripts taken apart, by name; a run slot.
 #[derive(Default)]
 struct Texts(RefCell<HashMap<String, (String, Rc<Text>)>>);
+
+/// The files of the embedded library by the functions and methods that are in them; a run slot.
+#[derive(Default)]
+struct Library(OnceCell<HashMap<String, BTreeSet<String>>>);
+
+impl Library {
+    fn read(run: &Run) -> HashMap<String, BTreeSet<String>> {
+        let mut files: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for (file, module) in run.slot::<Modules>().all().into_iter().filter(|(name, _)| embedded(name).is_some()) {
+            for (_, _, name, ..) in module.iter_script_fn_info() {
+                files.entry(name.into()).or_default().insert(file.clone());
+            }
+        }
+        for (name, file) in methods::files() {
+            files.entry(name).or_default().insert(file.into());
+        }
+        files
+    }
+}
 
 /// A script under the name that errors give it, as it was read; from its file when nothing has read it yet.
 fn text(run: &Run, engine: &Engine, name: &str) -> Option<Rc<Text>> {
@@ -108,6 +128,14 @@ pub fn script(naming: &Naming, name: &str) -> Value {
     reach.parts().into()
 }
 
+/// The file of the method that a text names, if it names one.
+pub fn method_file(naming: &Naming, name: &str, near: Option<&str>) -> Option<String> {
+    let path = methods::file_named(name, near)?.to_string_lossy().into_owned();
+    let function = Path::new(name).file_stem()?.to_string_lossy().into_owned();
+    let text = text(&naming.run, naming.context.engine(), &path)?;
+    text.functions(&function).next().is_some().then_some(path)
+}
+
 /// Everything that some code may use, found by the names it speaks of: rather too much than too little.
 struct Reach<'n, 'c> {
     naming: &'n Naming<'c>,
@@ -176,7 +204,7 @@ impl<'n, 'c> Reach<'n, 'c> {
                     self.argument(|key| key == *word);
                     self.file(script, word);
                 }
-                for import in text.imports().into_iter().filter(|import| import.alias == *word) {
+                for import in text.imports().iter().filter(|import| import.alias == *word) {
                     self.import(script, &import.path);
                 }
                 self.library(word);
@@ -220,13 +248,9 @@ impl<'n, 'c> Reach<'n, 'c> {
 
     /// Functions of the embedded library that are reachable by their bare names, and methods.
     fn library(&mut self, word: &str) {
-        let modules = self.naming.run.slot::<Modules>();
-        for (name, module) in modules.all().into_iter().filter(|(name, _)| embedded(name).is_some()) {
-            if module.iter_script_fn_info().any(|(_, _, known, ..)| known == word) {
-                self.other(name.trim_end_matches(".rhai"), &name);
-            }
-        }
-        if let Some(file) = methods::file_of(word) {
+        let library = self.naming.run.slot::<Library>();
+        let files = library.0.get_or_init(|| Library::read(&self.naming.run));
+        for file in files.get(word).into_iter().flatten() {
             self.other(file.trim_end_matches(".rhai"), file);
         }
     }
@@ -244,8 +268,8 @@ impl<'n, 'c> Reach<'n, 'c> {
 
     /// A method in a file of its own that the code may name.
     fn file(&mut self, from: &str, word: &str) {
-        if let Some(path) = methods::file_named(word, Some(from)) {
-            self.other(word.trim_end_matches(".rhai"), &path.to_string_lossy());
+        if let Some(path) = method_file(self.naming, word, Some(from)) {
+            self.other(word.trim_end_matches(".rhai"), &path);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use rhai::{Engine, Position, Token};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The tokens of a script without its comments.
@@ -9,10 +10,11 @@ use std::ops::Range;
 pub struct Text {
     tokens: Vec<(Token, Position)>,
     functions: Vec<(String, Range<usize>)>,
+    imports: Vec<Import>,
 }
 
 /// A name that a stretch of tokens speaks of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name<'a> {
     /// A word outside strings.
     Word(&'a str),
@@ -20,7 +22,7 @@ pub enum Name<'a> {
     String(&'a str),
     /// `global::NAME`.
     Constant(&'a str),
-    /// Something that may name anything: `eval(..)`, `Fn(x)`, `import x`.
+    /// Something that may name anything: `eval(..)`, `Fn(x)`, `arg(x, ..)`, `import x`.
     Anything,
 }
 
@@ -42,8 +44,8 @@ impl Text {
     /// Takes a script apart.
     pub fn new(engine: &Engine, script: &str) -> Self {
         let tokens = tokens(engine, script);
-        let functions = functions(&tokens);
-        Self { tokens, functions }
+        let (functions, imports) = (functions(&tokens), imports(&tokens));
+        Self { tokens, functions, imports }
     }
 
     /// The whole script.
@@ -73,27 +75,27 @@ impl Text {
         short(tokens.iter().map(|(token, _)| format!("{token:?}\n")).collect::<String>())
     }
 
-    /// What a stretch speaks of.
-    pub fn names(&self, range: &Range<usize>) -> Vec<Name<'_>> {
+    /// What a stretch speaks of, each name once.
+    pub fn names(&self, range: &Range<usize>) -> BTreeSet<Name<'_>> {
         let tokens = self.tokens.get(range.clone()).unwrap_or_default();
         let token = |index: usize| tokens.get(index).map(|(token, _)| token);
         let string = |index: usize| matches!(token(index), Some(Token::StringConstant(_)));
-        let mut names = vec![];
+        let mut names = BTreeSet::new();
         for (index, (here, _)) in tokens.iter().enumerate() {
             if matches!(here, Token::Import) && !string(index + 1) {
-                names.push(Name::Anything);
+                names.insert(Name::Anything);
             }
             match here {
-                Token::StringConstant(text) => names.push(Name::String(text)),
+                Token::StringConstant(text) => names.insert(Name::String(text)),
                 _ => {
                     let Some(word) = word(here) else { continue };
                     let qualified = index >= 2
                         && matches!(token(index - 1), Some(Token::DoubleColon))
                         && token(index - 2).and_then(self::word) == Some("global");
                     let called = matches!(token(index + 1), Some(Token::LeftParen));
-                    names.push(if qualified { Name::Constant(word) } else { Name::Word(word) });
-                    if called && (word == "eval" || word == "Fn" && !string(index + 2)) {
-                        names.push(Name::Anything);
+                    names.insert(if qualified { Name::Constant(word) } else { Name::Word(word) });
+                    if called && (word == "eval" || ["Fn", "arg"].contains(&word) && !string(index + 2)) {
+                        names.insert(Name::Anything);
                     }
                 }
             }
@@ -102,17 +104,21 @@ impl Text {
     }
 
     /// Every import with a path that is written out.
-    pub fn imports(&self) -> Vec<Import> {
-        let mut found = vec![];
-        for (index, _) in self.tokens.iter().enumerate().filter(|(_, (token, _))| matches!(token, Token::Import)) {
-            let token = |ahead: usize| self.tokens.get(index + ahead).map(|(token, _)| token);
-            if let Some(Token::StringConstant(path)) = token(1) {
-                let alias = token(3).filter(|_| matches!(token(2), Some(Token::As))).and_then(word);
-                found.push(Import { path: path.to_string(), alias: alias.unwrap_or_default().into() });
-            }
-        }
-        found
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
     }
+}
+
+fn imports(tokens: &[(Token, Position)]) -> Vec<Import> {
+    let mut found = vec![];
+    for (index, _) in tokens.iter().enumerate().filter(|(_, (token, _))| matches!(token, Token::Import)) {
+        let token = |ahead: usize| tokens.get(index + ahead).map(|(token, _)| token);
+        if let Some(Token::StringConstant(path)) = token(1) {
+            let alias = token(3).filter(|_| matches!(token(2), Some(Token::As))).and_then(word);
+            found.push(Import { path: path.to_string(), alias: alias.unwrap_or_default().into() });
+        }
+    }
+    found
 }
 
 /// The word that a token is, keywords that name functions included.
@@ -275,7 +281,7 @@ mod tests {
         let script = "fn a() { `x ${b(#{ c: 1 })} y ${d} ;|z| } e` }\nfn f() { 2 }";
         let text = text(script);
         let range = text.functions("f").next().unwrap();
-        assert_eq!(text.names(&range), [Name::Word("f")]);
+        assert_eq!(text.names(&range).into_iter().collect::<Vec<_>>(), [Name::Word("f")]);
         let range = text.functions("a").next().unwrap();
         let names = text.names(&range);
         assert!(
@@ -317,7 +323,7 @@ mod tests {
         assert!(!names.contains(&Name::Anything));
         let import = |path: &str, alias: &str| Import { path: path.into(), alias: alias.into() };
         assert_eq!(text.imports(), [import("lib/a", "h"), import("b", "")]);
-        for dynamic in ["Fn(x)", "eval(x)", "import x as y"] {
+        for dynamic in ["Fn(x)", "eval(x)", "arg(x, 1)", "import x as y"] {
             let text = self::text(dynamic);
             assert!(text.names(&text.all()).contains(&Name::Anything), "{dynamic}");
         }

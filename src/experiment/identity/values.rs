@@ -101,7 +101,12 @@ impl<'c> Naming<'c> {
             return json!({ "char": letter.to_string() });
         }
         if value.is_string() {
-            return value.to_string().into();
+            let text = value.to_string();
+            // A method may run another one whose name it is given.
+            return match code::method_file(self, &text, self.context.call_source()) {
+                Some(file) => json!({ "text": text, "method": code::script(self, &file) }),
+                None => text.into(),
+            };
         }
         if let Some(items) = value.read_lock::<Array>() {
             return items.iter().map(|item| self.value(item)).collect();
