@@ -141,8 +141,8 @@ fn functions_and_tensors_among_options_count_by_what_they_are() {
 #[test]
 fn a_method_that_another_script_runs_counts_with_its_own_text() {
     let place = Place::new();
-    place.write("runner.rhai", "fn go(method, task) { unlearn::run(method, task) }");
-    let script = "import \"runner\" as r;\nfn mine(task, opt) { task.model() }\nr::go(mine, task);\n";
+    place.write("runner.rhai", "fn start(method, task) { unlearn::run(method, task) }");
+    let script = "import \"runner\" as r;\nfn mine(task, opt) { task.model() }\nr::start(mine, task);\n";
     go_on(&place, script, &[]);
     go_on(&place, script, &[]);
     assert_eq!(counts(&place), (1, 0));
@@ -208,7 +208,7 @@ fn a_run_that_is_stopped_marks_what_it_has_replaced_and_nothing_else() {
 #[test]
 fn what_cannot_be_identified_is_run_again_and_that_is_said_once() {
     let place = Place::new();
-    let script = "let net = task.model(); let o = optim::sgd(net, #{ lr: 0.1 });\n\
+    let script = "let net = task.model(); let o = sgd(net, #{ lr: 0.1 });\n\
                   for i in 0..2 { unlearn::run(|task, opt| { let x = o; task.model() }, task, #{ name: \"c\", seed: i }); }\n";
     let first = go_on(&place, script, &[]);
     assert_eq!(first.stderr.matches("will not be reused by --resume").count(), 1, "{}", first.stderr);

@@ -7,7 +7,7 @@ use crate::runtime::Run;
 use crate::runtime::imports::{Modules, find, native};
 use crate::runtime::sources::{SourceMap, embedded};
 use once_cell::unsync::OnceCell;
-use rhai::{Dynamic, Engine, FnPtr, Position};
+use rhai::{Dynamic, Engine, FnPtr, FuncInfo, Position};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -107,11 +107,13 @@ pub fn function(naming: &Naming, pointer: &FnPtr) -> Value {
 
 /// A function that no script defines: one of ours by its name, or one that cannot be told.
 fn unplaced(naming: &Naming, pointer: &FnPtr) -> Value {
-    if pointer.is_anonymous() {
-        return naming.unknown("a closure whose text is not known");
+    let name = pointer.fn_name();
+    let ours = |info: FuncInfo| (info.metadata.name == name && info.script.is_none()).then_some(());
+    if pointer.is_anonymous() || naming.context.engine().collect_fn_metadata(None, ours, true).is_empty() {
+        return naming.unknown("a function whose text is not known");
     }
     let mut parts = Map::new();
-    parts.insert("native".into(), pointer.fn_name().into());
+    parts.insert("native".into(), name.into());
     if pointer.is_curried() {
         parts.insert("captured".into(), pointer.curry().iter().map(|value| naming.value(value)).collect());
     }

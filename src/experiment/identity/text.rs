@@ -191,7 +191,7 @@ fn functions(tokens: &[(Token, Position)]) -> Vec<(String, Range<usize>)> {
         let open = |wanted: fn(&Token) -> bool, from: usize| {
             tokens.iter().enumerate().skip(from).find(|(_, (token, _))| wanted(token)).map(|(index, _)| index)
         };
-        let Some(parameters) = open(|token| matches!(token, Token::LeftParen), start) else { continue };
+        let Some(parameters) = open(|token| matches!(token, Token::LeftParen | Token::Unit), start) else { continue };
         let Some(name) = parameters.checked_sub(1).and_then(|at| tokens.get(at)).and_then(|(token, _)| word(token))
         else {
             continue;
@@ -213,6 +213,7 @@ fn closure(tokens: &[(Token, Position)], start: usize) -> Option<Range<usize>> {
                 || matches!(
                     before,
                     Token::RightParen
+                        | Token::Unit
                         | Token::RightBracket
                         | Token::IntegerConstant(_)
                         | Token::FloatConstant(_)
@@ -291,9 +292,10 @@ mod tests {
 
     #[test]
     fn functions_of_every_form_are_found_whole() {
-        let text = text("private fn a(x) { if x { #{ y: 1 } } else { 2 } } fn Net.b(y) { this } let z = 1;");
+        let text =
+            text("private fn a(x) { if x { #{ y: 1 } } else { 2 } } fn Net.b(y) { this } fn c() { a(1) } let z = 1;");
         let length = |name: &str| text.functions(name).map(|range| range.len()).collect::<Vec<_>>();
-        assert_eq!((length("a"), length("b"), length("z")), (vec![19], vec![10], vec![]));
+        assert_eq!([length("a"), length("b"), length("c"), length("z")], [vec![19], vec![10], vec![9], vec![]]);
     }
 
     #[test]
