@@ -1,9 +1,9 @@
 //! Evaluates what `import` names. Rhai's own resolver breaks nested relative imports and overflows the stack on circular
 //! ones.
 
-use crate::runtime::Run;
 use crate::runtime::imports::{Modules, find, native};
 use crate::runtime::sources::SourceMap;
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ impl Resolver {
     /// Compiles and evaluates a module.
     fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, position: Position) -> Outcome<Shared<Module>> {
         self.run.slot::<SourceMap>().insert(name, text);
-        let compiled = engine.compile(text);
+        let compiled = notation::compile(engine, text);
         let mut ast = compiled.map_err(|error| {
             let inner = EvalAltResult::ErrorInModule(name.into(), Box::new(error.into()), position);
             Box::new(inner)

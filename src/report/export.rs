@@ -5,7 +5,7 @@ use super::entry::reference;
 use super::leaderboard::{DERIVED, Leaderboard, View};
 use super::{picture, table};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::write_atomically;
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ pub(super) fn place(run: &Run, name: &str) -> Result<PathBuf> {
         let message = format!("cannot write to {}: {} is a file, not a folder", path.display(), file.display());
         return Err(Error::new("save", message).hint("choose a name without it, e.g. board.save(\"results\")"));
     }
-    std::fs::create_dir_all(folder).map_err(|error| Error::file("save", folder, error))?;
+    create_folders(folder).map_err(|error| Error::file("save", folder, reason(&error)))?;
     Ok(path)
 }
 

@@ -2,10 +2,10 @@
 
 use super::Leaderboard;
 use super::entry::Row;
-use super::folder::rows_of;
 use super::gathering::gather;
 use super::leaderboard::Original;
 use super::predictions::PredictionStore;
+use super::results;
 use crate::eval::Metrics;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::runtime::{Error, Result, Run};
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub fn boards(run: &Run, folders: &[PathBuf], superseded: bool) -> Result<Vec<Leaderboard>> {
     let mut found = vec![];
     for folder in distinct(run, folders) {
-        found.push((folder.clone(), rows(folder)?));
+        found.push((folder.clone(), rows(run, folder)?));
         run.slot::<PredictionStore>().open(folder);
     }
     let gathered = gather(found, superseded);
@@ -65,14 +65,19 @@ fn distinct<'a>(run: &Run, folders: &'a [PathBuf]) -> Vec<&'a PathBuf> {
     distinct
 }
 
-/// The rows of methods in a run folder.
-fn rows(folder: &Path) -> Result<Vec<Value>> {
-    if !folder.join("results.jsonl").is_file() {
+/// The rows of methods in a run folder. Damaged lines are told, and the others read.
+fn rows(run: &Run, folder: &Path) -> Result<Vec<Value>> {
+    let file = folder.join(results::NAME);
+    if !file.is_file() {
         let message = format!("{} is no run folder: it has no results.jsonl", folder.display());
         return Err(Error::new("report", message).hint("lethe run names the folder of its results at the end"));
     }
-    let rows = rows_of(folder)?.into_iter();
-    Ok(rows.filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
+    let found = results::read(&file)?;
+    let damage = found.damage().map(|damage| format!("{}: {damage}", file.display()));
+    for told in damage.into_iter().chain(found.remark()) {
+        run.progress().warn(&format!("{told}; the other rows are shown"));
+    }
+    Ok(found.rows.into_iter().filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
 }
 
 /// What a row's board is about: `digits · convnet · 79 of 797 samples forgotten (classwise [3])`.

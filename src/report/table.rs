@@ -1,6 +1,6 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
-use super::columns::{Best, Column, DASH, Format, columns};
+use super::columns::{Column, DASH, Format, columns};
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
 use super::seeds;
@@ -10,6 +10,8 @@ use std::io::IsTerminal;
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
 pub(super) struct Grid {
     headings: Vec<String>,
+    /// Which end of each column is better, as an arrow; empty where neither is.
+    arrows: Vec<&'static str>,
     /// Rank of each column, 0 for those that always stay.
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
@@ -19,7 +21,8 @@ pub(super) struct Grid {
 impl Grid {
     /// A table whose first columns, of names, stay in any width.
     pub(super) fn new(names: [&str; 2]) -> Self {
-        Self { headings: names.map(String::from).to_vec(), ranks: vec![0, 0], cells: vec![], best: vec![] }
+        let headings = names.map(String::from).to_vec();
+        Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![] }
     }
 
     /// A row, so far with its names alone.
@@ -31,6 +34,7 @@ impl Grid {
     /// A column to be filled from the first row to the last.
     pub(super) fn column(&mut self, heading: &str, rank: u8) {
         self.headings.push(heading.into());
+        self.arrows.push("");
         self.ranks.push(rank);
     }
 
@@ -55,6 +59,9 @@ impl Grid {
             return;
         }
         self.column(column.heading, column.rank);
+        if let Some(arrow) = self.arrows.last_mut() {
+            *arrow = column.direction.arrow();
+        }
         if offset == 1 {
             self.push(0, with_error(column, before, view.original(&error_of(column))), false);
         }
@@ -65,7 +72,7 @@ impl Grid {
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
             }
-            self.push(index + offset, text, best == Some(figure.mean));
+            self.push(index + offset, text, best.get(index) == Some(&true));
         }
     }
 
@@ -90,6 +97,7 @@ impl Grid {
                 continue;
             }
             hidden.push(self.headings.remove(index));
+            self.arrows.remove(index);
             self.ranks.remove(index);
             self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
             self.best.iter_mut().for_each(|row| {
@@ -120,16 +128,22 @@ impl Grid {
         self.table(colored).lines().map(|line| line.trim_end().to_string()).collect()
     }
 
-    /// The table in Markdown.
-    fn markdown(&self) -> Vec<String> {
+    /// The table in Markdown, with arrows in the headings, the best cells in bold where wanted.
+    fn markdown(&self, bold: bool) -> Vec<String> {
         // A bar inside a cell would end it.
-        let line = |cells: &[String]| {
-            format!("| {} |", cells.iter().map(|c| c.trim().replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        let escaped = |text: &String| text.trim().replace('|', "\\|");
+        let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+        let told = |(text, best): (&String, &bool)| match escaped(text) {
+            text if bold && *best => format!("**{text}**"),
+            text => text,
         };
         let rule = |i: usize| if i < 2 { "---".to_string() } else { "---:".into() };
         let rule: Vec<String> = (0..self.headings.len()).map(rule).collect();
-        let rows = self.cells.iter().map(|cells| line(cells));
-        [line(&self.headings), line(&rule)].into_iter().chain(rows).collect()
+        let rows =
+            self.cells.iter().zip(&self.best).map(|(cells, best)| line(cells.iter().zip(best).map(told).collect()));
+        let headings = self.headings.iter().zip(&self.arrows);
+        let headings = headings.map(|(heading, arrow)| escaped(&format!("{heading} {arrow}"))).collect();
+        [line(headings), line(rule)].into_iter().chain(rows).collect()
     }
 
     fn table(&self, colored: bool) -> Table {
@@ -178,23 +192,21 @@ fn error_of(column: &Column) -> String {
 /// A figure; an AUC of a single run with its standard error.
 fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
     let single = figure.spread.is_nan() && !figure.mean.is_nan() && !error.mean.is_nan();
-    column.format.show(if single { Figure { mean: figure.mean, spread: error.mean } } else { figure })
+    column.format.show(if single { Figure { spread: error.mean, ..figure } } else { figure })
 }
 
-/// The best mean of a column among the methods (the retrained network is what they are measured by).
-fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Option<f64> {
+/// Which entries have the best mean of a column among the methods (the retrained network is what they are measured by). Nobody
+/// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared.
+fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Vec<bool> {
     let ideal = view.retrained(column.figure);
-    let worth = |x: f64| match column.best {
-        Best::Highest => x,
-        Best::Lowest => -x,
-        Best::Retrained => -(x - ideal).abs(),
-        Best::Untold => f64::NAN,
+    let worth = |(entry, figure): (&Entry, &Figure)| {
+        let method = view.first(entry).is_some_and(|row| !row.is_reference());
+        if method && figure.missing == 0 { column.direction.worth(figure.mean, ideal) } else { f64::NAN }
     };
-    let methods =
-        view.entries.iter().zip(figures).filter(|(entry, _)| view.first(entry).is_some_and(|r| !r.is_reference()));
-    let means: Vec<f64> = methods.map(|(_, figure)| figure.mean).filter(|x| !worth(*x).is_nan()).collect();
-    // Of a single method nothing is the best.
-    if means.len() < 2 { None } else { means.into_iter().max_by(|a, b| worth(*a).total_cmp(&worth(*b))) }
+    let worths: Vec<f64> = view.entries.iter().zip(figures).map(worth).collect();
+    let known = || worths.iter().copied().filter(|x| !x.is_nan());
+    let (most, least) = (known().fold(f64::NEG_INFINITY, f64::max), known().fold(f64::INFINITY, f64::min));
+    worths.iter().map(|x| *x == most && most > least).collect()
 }
 
 /// Whether standard output shows colours; `--color` speaks through the two variables.
@@ -273,11 +285,13 @@ pub fn markdown(view: &View) -> String {
     if !view.title.is_empty() {
         lines.extend([format!("**{}**", view.title), String::new()]);
     }
-    lines.extend(Grid::of(view).markdown());
-    lines.extend([String::new(), LEGEND.into()]);
+    let grid = Grid::of(view);
+    lines.extend(grid.markdown(true));
+    let marked = grid.best.iter().flatten().any(|best| *best);
+    lines.extend([String::new(), format!("{LEGEND}{}", if marked { BOLD } else { "" })]);
     for told in seeds::tables(view) {
         lines.extend([String::new(), format!("**{}**", told.heading), String::new()]);
-        lines.extend(told.grid.markdown());
+        lines.extend(told.grid.markdown(false));
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
     let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
@@ -296,3 +310,6 @@ calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalU
 JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
 network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
 Over several seeds: mean ± standard deviation.";
+
+/// What bold figures are.
+const BOLD: &str = " Bold: the best of a column among the methods; which way that is, `lethe list metrics` says.";

@@ -1,5 +1,6 @@
 //! A script as its tokens, so that comments and the layout of lines decide nothing; where its functions and closures are.
 
+use crate::runtime::notation;
 use rhai::{Engine, Position, Token};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -43,7 +44,7 @@ pub fn short(text: impl AsRef<[u8]>) -> String {
 impl Text {
     /// Takes a script apart.
     pub fn new(engine: &Engine, script: &str) -> Self {
-        let tokens = tokens(engine, script);
+        let tokens = notation::tokens(engine, script).list;
         let (functions, imports) = (functions(&tokens), imports(&tokens));
         Self { tokens, functions, imports }
     }
@@ -86,7 +87,7 @@ impl Text {
                 names.insert(Name::Anything);
             }
             match here {
-                Token::StringConstant(text) => names.insert(Name::String(text)),
+                Token::StringConstant(text) => drop(names.insert(Name::String(text))),
                 _ => {
                     let Some(word) = word(here) else { continue };
                     let qualified = index >= 2
@@ -127,37 +128,6 @@ fn word(token: &Token) -> Option<&str> {
         Token::Identifier(word) | Token::Reserved(word) | Token::Custom(word) => Some(word),
         _ => None,
     }
-}
-
-fn tokens(engine: &Engine, script: &str) -> Vec<(Token, Position)> {
-    let inputs = [script];
-    let (stream, control) = engine.lex(&inputs);
-    let mut tokens = vec![];
-    // How deep braces were open where each `${` began: its end takes the lexer back into the text.
-    let (mut depth, mut interpolations) = (0_usize, vec![]);
-    for (token, position) in stream {
-        match &token {
-            Token::EOF => break,
-            Token::Comment(_) => continue,
-            Token::LexError(_) => {
-                // Nothing of such a script can run; all of it counts.
-                tokens.push((Token::StringConstant(Box::new(script.into())), position));
-                break;
-            }
-            Token::InterpolatedString(_) => interpolations.push(depth),
-            Token::LeftBrace | Token::MapStart => depth += 1,
-            Token::RightBrace => {
-                depth = depth.saturating_sub(1);
-                if interpolations.last() == Some(&depth) {
-                    interpolations.pop();
-                    control.borrow_mut().is_within_text = true;
-                }
-            }
-            _ => {}
-        }
-        tokens.push((token, position));
-    }
-    tokens
 }
 
 /// Behind the bracket that closes the one at `open`.
