@@ -145,8 +145,9 @@ struct RunOptions {
     /// The run folder, of one process at a time [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there, and made again where
-    /// files that they name are missing or damaged
+    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there as long as all that
+    /// decides them is the same and the files that they name are whole; those that the script does not ask for any more stay,
+    /// marked superseded
     #[arg(long, requires = "out")]
     resume: bool,
 }

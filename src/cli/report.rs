@@ -19,13 +19,17 @@ Examples:
   lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
 
 Metrics are computed from the predictions that runs leave in their folders, so those which were added
-to lethe later are told, too. Results of one data set, network and request make one leaderboard.
+to lethe later are told, too. Results of one data set, network and request make one leaderboard. A result
+that several folders have counts once; one that a later run of its folder did not ask for any more is left out.
 
 Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column or baseline.")]
 pub struct ReportOptions {
     /// The folders of the runs
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
+    /// Count results, too, that a later run of their folder did not ask for any more
+    #[arg(long)]
+    superseded: bool,
     /// How to write them
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -68,7 +72,7 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
         return Err(Error::new("report", "CSV has a line for every run and no place for differences from a baseline")
             .hint("use --format table, markdown or json"));
     }
-    let boards = finished::boards(run, &options.folders)?;
+    let boards = finished::boards(run, &options.folders, options.superseded)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
         options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;

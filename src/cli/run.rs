@@ -4,6 +4,7 @@ use super::script::Script;
 use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
 use crate::host::{Host, flow, lint};
+use crate::report::succession::Left;
 use crate::report::{Recorder, folder};
 use crate::runtime::{Result, output};
 use rhai::{AST, EvalAltResult};
@@ -80,6 +81,8 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
         output::tell(&found.render(start::colored(&std::io::stderr())));
     }
     let recorder = host.run.slot::<Recorder>();
+    // Only a script that has come to its end has asked for all that it asks for.
+    let superseded = if ending == Ending::Success { recorder.supersede_rest() } else { Ok(Left::default()) };
     if let Some(told) = recorder.made_again() {
         host.run.progress().warn(&told);
     }
@@ -87,10 +90,12 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
         start::complain(&error);
         ending = if ending.code() == 0 { Ending::ScriptError } else { ending };
     }
-    if recorder.unclaimed() > 0 && ending == Ending::Success {
-        let message =
-            format!("{} rows of the earlier run were not asked for this time; they stay", recorder.unclaimed());
-        host.run.progress().say(&message);
+    match superseded.map(|left| left.describe()) {
+        Ok(told) => told.iter().for_each(|told| host.run.progress().warn(told)),
+        Err(error) => {
+            start::complain(&error);
+            ending = if ending.code() == 0 { Ending::ScriptError } else { ending };
+        }
     }
     if let Some(folder) = recorder.opened() {
         host.run.progress().say(&format!("results: {}", folder.display()));

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
+pub mod identity;
 pub mod manifest;
 pub mod memory;
 pub mod methods;

@@ -8,12 +8,29 @@ use super::store;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::nn::Net;
-use crate::report::recorder::Recorder;
+use crate::report::recorder::{Earlier, Recorder};
 use crate::report::{PredictionStore, predictions};
 use crate::runtime::{Result, Run};
 use rhai::Map;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::Path;
+
+/// The orders whose rows cannot be reused, and of which that has been said; a run slot.
+#[derive(Default)]
+struct Said(RefCell<HashSet<String>>);
+
+impl Said {
+    fn once(&self, run: &Run, label: &str, what: &str) {
+        if self.0.borrow_mut().insert(label.into()) {
+            let told = format!(
+                "the rows of {label} will not be reused by --resume: it cannot be told whether they are of the same thing"
+            );
+            run.progress().warn(&format!("{told} ({what})"));
+        }
+    }
+}
 
 /// The outcome of an order from the earlier part of a resumed run; `None` when it has to be run.
 ///
@@ -21,7 +38,17 @@ use std::path::Path;
 /// When the folder cannot be read.
 pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<Option<Outcome>> {
     let recorder = run.slot::<Recorder>();
-    let Some(row) = recorder.earlier(&order.key)? else { return Ok(None) };
+    let identity = &order.identity;
+    if let Some(what) = identity.unknown.first() {
+        run.slot::<Said>().once(run, &order.label, what);
+    }
+    let row = match recorder.earlier(&identity.key, &identity.parts, identity.unknown.is_empty())? {
+        Earlier::Row(row) => row,
+        Earlier::Nothing(notes) => {
+            notes.iter().for_each(|note| run.progress().warn(note));
+            return Ok(None);
+        }
+    };
     let found = match net(run, task, order, options, &row)? {
         Some(net) if keeps_predictions(run, task, &row, net.as_ref())? => net,
         _ => {

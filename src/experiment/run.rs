@@ -19,7 +19,6 @@ use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
 use crate::runtime::error::message_of;
 use crate::runtime::options::describe;
-use crate::runtime::sources::SourceMap;
 use crate::runtime::{Error, Result, Run, Script};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
@@ -36,29 +35,29 @@ struct Called {
     name: String,
     anonymous: bool,
     builtin: bool,
-    /// The script it is in.
-    text: String,
 }
 
 impl Called {
     fn subject(&self) -> Subject<'_> {
-        Subject { name: &self.name, anonymous: self.anonymous, builtin: self.builtin, text: &self.text }
+        let (function, file) = match &self.callee {
+            Callee::Named(method) => (None, method.file()),
+            Callee::Function(function) => (Some(function), None),
+        };
+        Subject { name: &self.name, anonymous: self.anonymous, builtin: self.builtin, function, file }
     }
 }
 
 /// Finds out what to run.
 fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
-    let text = |source: Option<&str>| source.and_then(|name| run.slot::<SourceMap>().get(name)).unwrap_or_default();
     if method.is_string() {
         let found = methods::find(run, context.engine(), &method.to_string(), context.call_source())?;
-        let (name, builtin, text) = (found.name.clone(), found.builtin, text(found.file()));
-        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin, text });
+        let (name, builtin) = (found.name.clone(), found.builtin);
+        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin });
     }
     match method.clone().try_cast::<FnPtr>() {
         Some(function) => {
             let (name, anonymous) = (function.fn_name().to_string(), function.is_anonymous());
-            let text = text(context.call_source());
-            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false, text })
+            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false })
         }
         None => {
             let message = format!("the method must be a name or a function, got {}", describe(method));
@@ -83,8 +82,9 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
 
 fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
     let (mut order, options) = order::read(context, task, &called.subject(), given)?;
-    order.key = run.slot::<Recorder>().name_order(&order.key);
-    let run_id = row::new_id(run, &order, task);
+    let asked = run.slot::<Recorder>().count_order(&order.identity.key);
+    order.identity = order.identity.repeated(asked);
+    let run_id = row::new_id(run, &order);
     if let Some(outcome) = resume::earlier(run, task, &order, &options)? {
         return Ok(outcome);
     }

@@ -1,5 +1,6 @@
 //! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
 
+use super::kinship;
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::statistics::Sample;
@@ -67,19 +68,6 @@ impl Row {
         if self.is_full() || total <= 0.0 { f64::NAN } else { total }
     }
 
-    /// What makes two rows runs of the same thing under different seeds.
-    fn kinship(&self) -> String {
-        let mut options = self.value.get("options").cloned().unwrap_or(Value::Null);
-        if let Some(map) = options.as_object_mut() {
-            // Where a retrained network came from makes no difference to what it is.
-            map.retain(|key, _| !["seed", "cached"].contains(&key.as_str()));
-        }
-        let accelerated = self.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
-        let per_class = self.retain("per_class");
-        let words = ["label", "method", "variant", "dataset", "model"].map(|key| self.text(key));
-        format!("{words:?} {accelerated} {} {per_class} {options}", self.kind())
-    }
-
     /// The same method, told the same way, whatever retain set it ran on.
     fn sibling(&self) -> String {
         let accelerated = self.value.get("accelerated").and_then(Value::as_bool).unwrap_or(false);
@@ -137,7 +125,8 @@ pub fn group(rows: &[Row]) -> Vec<Entry> {
     let mut entries: Vec<(String, Entry)> = vec![];
     for (index, row) in rows.iter().enumerate() {
         // A failed run has no figures to average.
-        let key = if row.is_complete() { row.kinship() } else { format!("{} failed", row.kinship()) };
+        let kin = kinship::kinship(row);
+        let key = if row.is_complete() { kin } else { format!("{kin} failed") };
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some((_, entry)) => entry.rows.push(index),
             None => {
@@ -152,22 +141,13 @@ pub fn group(rows: &[Row]) -> Vec<Entry> {
     entries
 }
 
-/// The entry's label, with the options in which it differs from entries of the same label and retain set.
+/// The entry's label, with what it differs in from entries of the same label and retain set.
 fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
     let first = |entry: &Entry| entry.rows.first().and_then(|i| rows.get(*i));
     let Some(own) = first(entry) else { return entry.name.clone() };
     let rivals = all.iter().filter(|other| other.name == entry.name && other.rows != entry.rows).filter_map(first);
     let rivals: Vec<&Row> = rivals.filter(|row| row.kind() == own.kind() && row.is_complete()).collect();
-    let option = |row: &Row, key: &str| row.value.get("options").and_then(|o| o.get(key)).cloned();
-    let options = own.value.get("options").and_then(Value::as_object);
-    let differing: Vec<String> = options
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !["seed", "cached"].contains(&key.as_str()))
-        .filter(|(key, value)| rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
-        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), Into::into)))
-        .collect();
-    if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }
+    kinship::distinct_name(&entry.name, own, &rivals)
 }
 
 /// The retrained network's metrics on a split: the mean over its seeds.
@@ -181,7 +161,7 @@ pub fn reference(rows: &[Row], split_id: &str) -> Option<Metrics> {
 pub fn references<'a>(rows: &'a [Row], row: &Row) -> Vec<&'a Row> {
     let split = row.text("split_id");
     let same: Vec<&Row> = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split).collect();
-    let others: Vec<&Row> = same.iter().copied().filter(|other| other.text("run_id") != row.text("run_id")).collect();
+    let others: Vec<&Row> = same.iter().copied().filter(|other| !std::ptr::eq(*other, row)).collect();
     if row.is_reference() && !others.is_empty() { others } else { same }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Leaderboard;
 use super::entry::Row;
+use super::gathering::gather;
 use super::leaderboard::Original;
 use super::predictions::PredictionStore;
 use super::results;
@@ -14,21 +15,26 @@ use std::path::{Path, PathBuf};
 /// The boards of these run folders, one for each data set, network and kind of request, in order of appearance.
 ///
 /// Metrics of one network are computed anew where its predictions are there, so that those which did not exist when the run
-/// was made are told as well; the recorded ones stay where they are not, with a warning.
+/// was made are told as well; the recorded ones stay where they are not, with a warning. A result that several folders have
+/// counts once; those that a later run of their folder no longer asked for count only when `superseded`.
 ///
 /// # Errors
 /// A folder that is no run's; results that cannot be read or are none of methods.
-pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
-    let mut boards: Vec<(String, Vec<Value>)> = vec![];
-    for folder in folders {
-        for row in rows(run, folder)? {
-            let about = about(&row);
-            match boards.iter_mut().find(|(known, _)| *known == about) {
-                Some((_, rows)) => rows.push(row),
-                None => boards.push((about, vec![row])),
-            }
-        }
+pub fn boards(run: &Run, folders: &[PathBuf], superseded: bool) -> Result<Vec<Leaderboard>> {
+    let mut found = vec![];
+    for folder in distinct(run, folders) {
+        found.push((folder.clone(), rows(run, folder)?));
         run.slot::<PredictionStore>().open(folder);
+    }
+    let gathered = gather(found, superseded);
+    gathered.remarks.iter().for_each(|remark| run.progress().warn(remark));
+    let mut boards: Vec<(String, Vec<Value>)> = vec![];
+    for row in gathered.rows {
+        let about = about(&row);
+        match boards.iter_mut().find(|(known, _)| *known == about) {
+            Some((_, rows)) => rows.push(row),
+            None => boards.push((about, vec![row])),
+        }
     }
     if boards.is_empty() {
         let names: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -41,6 +47,22 @@ pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
         run.progress().warn(&format!("{gone} results have no stored predictions: their metrics are those recorded"));
     }
     boards
+}
+
+/// Each folder once, by whatever path it is given.
+fn distinct<'a>(run: &Run, folders: &'a [PathBuf]) -> Vec<&'a PathBuf> {
+    let mut seen = vec![];
+    let mut distinct = vec![];
+    for folder in folders {
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        if seen.contains(&real) {
+            run.progress().warn(&format!("{} is given more than once: it is read once", folder.display()));
+        } else {
+            seen.push(real);
+            distinct.push(folder);
+        }
+    }
+    distinct
 }
 
 /// The rows of methods in a run folder. Damaged lines are told, and the others read.
@@ -83,7 +105,7 @@ fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<L
     let title = if ids.len() > 1 { format!("{about} · {} splits", ids.len()) } else { about.into() };
     let board = Leaderboard::new(run, title);
     splits.into_iter().for_each(|o| board.add_original(&o.split_id, &o.predictions, o.metrics));
-    rows.into_iter().for_each(|row| board.add(row.value));
+    rows.into_iter().for_each(|row| board.push(row.value));
     Ok(board)
 }
 

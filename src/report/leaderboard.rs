@@ -2,6 +2,7 @@
 
 use super::beside;
 use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference, references};
+use super::kinship::is_again;
 use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};
@@ -76,11 +77,15 @@ impl Leaderboard {
     pub fn add(&self, row: Value) {
         let row = Row::new(row);
         let mut rows = self.0.rows.borrow_mut();
-        let same = |known: &&mut Row| !row.text("run_id").is_empty() && known.text("run_id") == row.text("run_id");
-        match rows.iter_mut().find(same) {
+        match rows.iter_mut().find(|known| is_again(known, &row)) {
             Some(known) => *known = row,
             None => rows.push(row),
         }
+    }
+
+    /// Adds a recorded row of which it is known that it is not there yet.
+    pub fn push(&self, row: Value) {
+        self.0.rows.borrow_mut().push(Row::new(row));
     }
 
     /// The rows so far.

@@ -6,6 +6,7 @@ pub mod callback;
 pub mod clock;
 pub mod cuda;
 pub mod error;
+pub mod imports;
 pub mod interrupt;
 pub mod notation;
 pub mod options;
