@@ -132,6 +132,7 @@ fn places(report: &mut Report) {
     report.title("folders");
     report.needed("cache", writable(folders::cache()));
     report.needed("config", writable(folders::config()));
+    report.line("state", state(&folders::state()));
     match folders::data() {
         Ok(folder) => report.line("data", state(&folder)),
         Err(problem) => report.needed("data", Err(problem.to_string())),

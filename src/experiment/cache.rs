@@ -85,7 +85,7 @@ impl Source {
 
     fn about(&self, seed: u64, split: Option<&str>) -> About {
         let (dataset, model) = (Some(self.dataset.clone()), Some(self.model.clone()));
-        About { dataset, model, seed: Some(seed), split: split.map(Into::into), seconds: None }
+        About { dataset, model, seed: Some(seed), split: split.map(Into::into), ..About::default() }
     }
 }
 
@@ -225,6 +225,8 @@ fn about(notes: &Notes) -> About {
         seed: seed.and_then(|seed| seed.parse().ok()),
         split: own("split").or_else(|| told("split")),
         seconds: own("seconds").and_then(|seconds| seconds.parse().ok()),
+        earlier: !recipe.is_empty() && !recipe.starts_with(&format!("v{RECIPE_VERSION} ")),
+        ..About::default()
     }
 }
 
