@@ -68,6 +68,16 @@ pub struct Subject<'a> {
 /// Values of a wrong type or range; a closure without a name.
 pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
     let key = key(context, task, subject, &given)?;
+    let (mut order, rest) = parse(context, task, subject, given)?;
+    order.key = key;
+    Ok((order, rest))
+}
+
+/// The same without the key: for an order that is not carried out.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
     let mut o = Options::new("unlearn::run", given);
     let name = o.maybe_text("name")?;
     let usual = if task.is_reference() { "reference" } else { "canonical" };
@@ -106,7 +116,7 @@ pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: 
         weights,
         budget,
         record_errors,
-        key,
+        key: String::new(),
     };
     Ok((order, o.rest()))
 }
