@@ -198,3 +198,30 @@ fn a_result_without_kept_weights_says_so_when_its_net_is_asked_for() {
     let usage = place.run_with(&script, &["--resume"]);
     assert!(usage.code == 2 && usage.stderr.contains("--out"), "{}", usage.stderr);
 }
+
+#[test]
+fn a_search_asks_a_method_in_a_file_for_its_options_before_anything_is_trained() {
+    let place = Place::new();
+    let method =
+        "fn mine(task, opt) { let o = options(opt, #{ epochs: count(3), lr: positive(0.1) }); task.model() }\n";
+    place.write("mine.rhai", method);
+    let search = |space: &str| {
+        format!(
+            "unlearn::run(\"retrain\", task);\nlet found = tune(\"mine\", task, {space}, #{{ trials: 3 }});\nprint(found.gap);"
+        )
+    };
+    let wrong = run(&place, &search("#{ epocs: #{ whole: [1, 3] } }"));
+    assert_eq!(wrong.code, 1, "{}", wrong.stderr);
+    for part in
+        ["tune: unknown option `epocs` for mine", "did you mean `epochs`?", "script.rhai:3:35", "lr (number, 0.1)"]
+    {
+        assert!(wrong.stderr.contains(part), "{part}: {}", wrong.stderr);
+    }
+    assert_eq!(rows(&place).len(), 1, "no trial began");
+    let right = search("#{ epochs: #{ whole: [1, 3] } }");
+    let whole = run(&place, &right);
+    assert_eq!((whole.code, rows(&place).len()), (0, 4), "{}", whole.stderr);
+    let again = place.run_with(&format!("{SMALL}{right}"), &["--out", "out", "--resume"]);
+    assert_eq!((again.code, &again.stdout), (0, &whole.stdout), "{}", again.stderr);
+    assert_eq!(rows(&place).len(), 4, "a resumed search takes its trials from the folder");
+}

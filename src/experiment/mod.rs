@@ -5,6 +5,8 @@ pub mod api;
 pub mod assess;
 pub mod board;
 pub mod cache;
+pub mod constraint;
+pub mod declared;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
@@ -31,10 +33,12 @@ pub mod run_api;
 pub mod selection;
 pub mod selector;
 pub mod selector_api;
+pub mod space;
 pub mod store;
 pub mod task;
 pub mod told;
 pub mod train;
+pub mod tune;
 pub mod watch;
 
 pub use outcome::Outcome;
@@ -64,6 +68,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(mislabel::script),
         rhai::exported_module!(requests_api::script),
         rhai::exported_module!(selector_api::script),
+        rhai::exported_module!(tune::script),
     ] {
         engine.register_global_module(module.into());
     }

@@ -78,6 +78,16 @@ pub struct Subject<'a> {
 /// # Errors
 /// Values of a wrong type or range; a closure without a name.
 pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
+    let (mut order, rest) = parse(context, task, subject, given)?;
+    order.identity = super::identity::of(context, task, subject, &order, &rest)?;
+    Ok((order, rest))
+}
+
+/// The same without its identity: for an order that is not carried out.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
     let mut o = Options::new("unlearn::run", given);
     let name = o.maybe_text("name")?;
     let usual = if task.is_reference() { "reference" } else { "canonical" };
@@ -103,7 +113,7 @@ pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: 
     }
     let label = name.unwrap_or_else(|| subject.name.to_string());
     let method = if subject.anonymous { label.clone() } else { subject.name.to_string() };
-    let mut order = Order {
+    let order = Order {
         builtin: subject.builtin,
         method,
         label,
@@ -120,9 +130,7 @@ pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: 
         record_errors,
         identity: Identity::default(),
     };
-    let rest = o.rest();
-    order.identity = super::identity::of(context, task, subject, &order, &rest)?;
-    Ok((order, rest))
+    Ok((order, o.rest()))
 }
 
 fn every(value: &Dynamic) -> Result<Every> {

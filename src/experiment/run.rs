@@ -30,7 +30,7 @@ enum Callee {
 }
 
 /// What is run and what is known about it.
-struct Called {
+pub(super) struct Called {
     callee: Callee,
     name: String,
     anonymous: bool,
@@ -38,7 +38,7 @@ struct Called {
 }
 
 impl Called {
-    fn subject(&self) -> Subject<'_> {
+    pub(super) fn subject(&self) -> Subject<'_> {
         let (function, file) = match &self.callee {
             Callee::Named(method) => (None, method.file()),
             Callee::Function(function) => (Some(function), None),
@@ -48,7 +48,7 @@ impl Called {
 }
 
 /// Finds out what to run.
-fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
+pub(super) fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
     if method.is_string() {
         let found = methods::find(run, context.engine(), &method.to_string(), context.call_source())?;
         let (name, builtin) = (found.name.clone(), found.builtin);
@@ -81,6 +81,7 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
 }
 
 fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
+    frame::current(run).record.question.refuse_work()?;
     let (mut order, options) = order::read(context, task, &called.subject(), given)?;
     let asked = run.slot::<Recorder>().count_order(&order.identity.key);
     order.identity = order.identity.repeated(asked);
@@ -119,14 +120,14 @@ fn record(run: &Run, task: &Task, order: &Order, run_id: &str) -> Record {
 }
 
 /// A method about to work.
-struct Job<'a, 'b> {
-    context: &'a NativeCallContext<'b>,
-    run: &'a Run,
-    called: &'a Called,
-    task: &'a Task,
-    order: &'a Order,
-    options: &'a Map,
-    record: &'a Rc<Record>,
+pub(super) struct Job<'a, 'b> {
+    pub context: &'a NativeCallContext<'b>,
+    pub run: &'a Run,
+    pub called: &'a Called,
+    pub task: &'a Task,
+    pub order: &'a Order,
+    pub options: &'a Map,
+    pub record: &'a Rc<Record>,
 }
 
 impl Job<'_, '_> {
@@ -140,10 +141,7 @@ impl Job<'_, '_> {
         let (_frame, _guard) = frame::enter(run, self.frame())?;
         let _hook = hook(run, record.clone());
         let stage = clock::stage(run, "unlearn");
-        let returned = match &self.called.callee {
-            Callee::Named(method) => method.call(self.context, task, options.clone()),
-            Callee::Function(function) => function.call_within_context(self.context, (task.clone(), options.clone())),
-        };
+        let returned = self.call();
         drop(stage);
         let net = match returned {
             Ok(value) => net_of(order, value)?,
@@ -156,6 +154,22 @@ impl Job<'_, '_> {
             record.kept.replace(at);
         }
         Ok(net)
+    }
+
+    /// Calls the method, in whatever frame is on top.
+    fn call(&self) -> Script<Dynamic> {
+        let arguments = (self.task.clone(), self.options.clone());
+        match &self.called.callee {
+            Callee::Named(method) => method.call(self.context, &arguments.0, arguments.1),
+            Callee::Function(function) => function.call_within_context(self.context, arguments),
+        }
+    }
+
+    /// Calls a method that is only asked for its options.
+    pub(super) fn ask(&self) -> Script<Dynamic> {
+        let (_frame, _guard) = frame::enter(self.run, self.frame())?;
+        let _hook = hook(self.run, self.record.clone());
+        self.call()
     }
 
     fn frame(&self) -> Frame {
