@@ -1,6 +1,7 @@
 //! What is left of a run: the run folder, the leaderboard, its files and pictures.
 
 pub mod beside;
+pub mod cells;
 pub mod chart;
 pub mod columns;
 pub mod entry;

@@ -1,5 +1,6 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
+use super::cells::{Sheet, markdown as escaped, plain};
 use super::columns::{Best, Column, DASH, Format, columns};
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
@@ -122,14 +123,9 @@ impl Grid {
 
     /// The table in Markdown.
     fn markdown(&self) -> Vec<String> {
-        // A bar inside a cell would end it.
-        let line = |cells: &[String]| {
-            format!("| {} |", cells.iter().map(|c| c.trim().replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
-        };
-        let rule = |i: usize| if i < 2 { "---".to_string() } else { "---:".into() };
-        let rule: Vec<String> = (0..self.headings.len()).map(rule).collect();
-        let rows = self.cells.iter().map(|cells| line(cells));
-        [line(&self.headings), line(&rule)].into_iter().chain(rows).collect()
+        let trimmed = |cells: &Vec<String>| cells.iter().map(|cell| cell.trim().to_string()).collect();
+        let right = (0..self.headings.len()).map(|index| index >= 2).collect();
+        Sheet { headings: self.headings.clone(), right, rows: self.cells.iter().map(trimmed).collect() }.markdown()
     }
 
     fn table(&self, colored: bool) -> Table {
@@ -142,10 +138,10 @@ impl Grid {
         };
         let dim =
             |text: &String| if colored { Cell::new(text).add_attribute(Attribute::Bold) } else { Cell::new(text) };
-        table.set_header(self.headings.iter().map(dim));
+        table.set_header(self.headings.iter().map(|text| dim(&plain(text))));
         for (cells, best) in self.cells.iter().zip(&self.best) {
             table.add_row(cells.iter().zip(best).map(|(text, best)| {
-                let cell = Cell::new(text);
+                let cell = Cell::new(plain(text));
                 if colored && *best { cell.fg(Color::Green).add_attribute(Attribute::Bold) } else { cell }
             }));
         }
@@ -222,7 +218,7 @@ pub fn render(view: &View, width: usize, colored: bool) -> String {
     let mut hidden = grid.fit(width);
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.push(view.title.clone());
+        lines.push(plain(&view.title));
         lines.push(String::new());
     }
     lines.extend(grid.lines(colored));
@@ -236,8 +232,8 @@ pub fn render(view: &View, width: usize, colored: bool) -> String {
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
     }
-    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {w}")).collect();
-    below.extend(view.notes().iter().map(|n| format!("note: {n}")));
+    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {}", plain(w))).collect();
+    below.extend(view.notes().iter().map(|n| format!("note: {}", plain(n))));
     if !hidden.is_empty() {
         below.push(format!("note: no room for {}; board.save(name) keeps every column", hidden.join(", ")));
     }
@@ -271,17 +267,17 @@ fn prefix(title: &str) -> String {
 pub fn markdown(view: &View) -> String {
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.extend([format!("**{}**", view.title), String::new()]);
+        lines.extend([format!("**{}**", escaped(&view.title)), String::new()]);
     }
     lines.extend(Grid::of(view).markdown());
     lines.extend([String::new(), LEGEND.into()]);
     for told in seeds::tables(view) {
-        lines.extend([String::new(), format!("**{}**", told.heading), String::new()]);
+        lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
         lines.extend(told.grid.markdown());
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
-    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
-    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();
+    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {}", escaped(&w)));
+    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {}", escaped(&n)))).collect();
     if !remarks.is_empty() {
         lines.push(String::new());
         lines.extend(remarks);
