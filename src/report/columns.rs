@@ -97,6 +97,11 @@ fn named(name: &str) -> Column<'_> {
     Column { heading: name, figure: name, format, best, rank: 1, optional: false }
 }
 
+/// Whether a figure is a share between 0 and 1 that is shown in per cent.
+pub fn is_share(name: &str) -> bool {
+    named(name).format == Format::Percent
+}
+
 /// Which way is better, as the list of metrics says.
 fn direction(name: &str) -> Best {
     let known = list().into_iter().find(|metric| metric.name == name);

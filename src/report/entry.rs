@@ -1,5 +1,6 @@
 //! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
 
+use super::cells::bare;
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::statistics::Sample;
@@ -40,6 +41,14 @@ impl Row {
         self.retain("kind").as_str().unwrap_or("full")
     }
 
+    /// The classes that its request removes altogether, or is about; none of requests for samples.
+    pub fn classes(&self) -> Vec<i64> {
+        let asked = self.value.pointer("/request/classes").and_then(Value::as_array);
+        let asked = asked.into_iter().flatten().filter_map(Value::as_i64);
+        let removed = &self.metrics.basis.classes;
+        if removed.is_empty() { asked.collect() } else { removed.clone() }
+    }
+
     /// Trained on the whole retain set.
     pub fn is_full(&self) -> bool {
         self.kind() == "full"
@@ -76,8 +85,34 @@ impl Row {
         }
         let accelerated = self.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
         let per_class = self.retain("per_class");
-        let words = ["label", "method", "variant", "dataset", "model"].map(|key| self.text(key));
-        format!("{words:?} {accelerated} {} {per_class} {options}", self.kind())
+        let words = ["label", "method", "variant"].map(|key| self.text(key));
+        format!("{words:?} {:?} {accelerated} {} {per_class} {options}", self.circumstances(), self.kind())
+    }
+
+    /// What its request is about, by name: runs that differ in it are no repetitions of each other.
+    fn circumstances(&self) -> Vec<(&'static str, &Value)> {
+        let places = [
+            ("data set", "/dataset"),
+            ("network", "/model"),
+            ("mode", "/request/mode"),
+            ("fraction", "/request/fraction"),
+            ("round", "/round/number"),
+        ];
+        let found = places.into_iter().map(|(name, at)| (name, self.value.pointer(at).unwrap_or(&Value::Null)));
+        found.filter(|(_, value)| !value.is_null()).collect()
+    }
+
+    /// The same without the round: what originals and retrained networks have in common.
+    pub fn subject(&self) -> Vec<String> {
+        self.circumstances().into_iter().filter(|(name, _)| *name != "round").map(|(_, value)| bare(value)).collect()
+    }
+
+    /// What it was run with and on: options, then the circumstances.
+    fn facts(&self) -> Vec<(String, String)> {
+        let options = self.value.get("options").and_then(Value::as_object).into_iter().flatten();
+        let options = options.filter(|(key, _)| !["seed", "cached"].contains(&key.as_str()));
+        let options = options.map(|(key, value)| (key.clone(), bare(value)));
+        options.chain(self.circumstances().into_iter().map(|(name, value)| (name.to_string(), bare(value)))).collect()
     }
 
     /// The same method, told the same way, whatever retain set it ran on.
@@ -115,6 +150,8 @@ pub struct Entry {
     pub name: String,
     /// Positions of its rows.
     pub rows: Vec<usize>,
+    /// Its look in pictures, see `marks`.
+    pub look: usize,
 }
 
 /// Puts rows of several seeds together, in the order of their first. Equal labels of different things are told apart by the
@@ -128,7 +165,7 @@ pub fn group(rows: &[Row]) -> Vec<Entry> {
             Some((_, entry)) => entry.rows.push(index),
             None => {
                 let label = if row.text("label").is_empty() { row.text("method") } else { row.text("label") };
-                entries.push((key, Entry { name: label.to_string(), rows: vec![index] }));
+                entries.push((key, Entry { name: label.to_string(), rows: vec![index], look: 0 }));
             }
         }
     }
@@ -144,14 +181,11 @@ fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
     let Some(own) = first(entry) else { return entry.name.clone() };
     let rivals = all.iter().filter(|other| other.name == entry.name && other.rows != entry.rows).filter_map(first);
     let rivals: Vec<&Row> = rivals.filter(|row| row.kind() == own.kind() && row.is_complete()).collect();
-    let option = |row: &Row, key: &str| row.value.get("options").and_then(|o| o.get(key)).cloned();
-    let options = own.value.get("options").and_then(Value::as_object);
-    let differing: Vec<String> = options
+    let differing: Vec<String> = own
+        .facts()
         .into_iter()
-        .flatten()
-        .filter(|(key, _)| !["seed", "cached"].contains(&key.as_str()))
-        .filter(|(key, value)| rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
-        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), Into::into)))
+        .filter(|fact| rivals.iter().any(|row| !row.facts().contains(fact)))
+        .map(|(key, value)| if key == "data set" || key == "network" { value } else { format!("{key}={value}") })
         .collect();
     if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }
 }

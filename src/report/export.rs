@@ -64,7 +64,7 @@ pub fn csv(view: &View) -> Result<String> {
         let mut line: Vec<String> = texts.map(field).to_vec();
         line.extend(retain.map(|key| bare(row.retain(key))));
         let retrained = reference(&view.rows, row.text("split_id")).unwrap_or_default();
-        let original = view.originals.iter().find(|o| o.split_id == row.text("split_id"));
+        let original = view.original_of(row);
         let original = original.map(|o| o.metrics.clone()).unwrap_or_default();
         let three = |name: &String| [row.metrics.get(name), retrained.get(name), original.get(name)].map(number);
         line.extend(metrics.iter().flat_map(three));

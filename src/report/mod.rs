@@ -1,5 +1,6 @@
 //! What is left of a run: the run folder, the leaderboard, its files and pictures.
 
+pub mod about;
 pub mod beside;
 pub mod cells;
 pub mod chart;
@@ -8,9 +9,13 @@ pub mod entry;
 pub mod export;
 pub mod finished;
 pub mod folder;
+mod frame;
 pub mod grid;
 pub mod labels;
 pub mod leaderboard;
+pub mod looks;
+pub mod marks;
+pub mod originals;
 pub mod picture;
 pub mod plot;
 pub mod predictions;
@@ -18,9 +23,11 @@ pub mod recorder;
 pub mod scale;
 pub mod script;
 pub mod seeds;
+pub mod spread;
 pub mod statistics;
 pub mod table;
 pub mod table_files;
+pub mod titles;
 #[cfg(test)]
 mod tests;
 
@@ -35,4 +42,5 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(plot::script).into());
     engine.register_global_module(rhai::exported_module!(grid::script).into());
     engine.register_global_module(rhai::exported_module!(table_files::script).into());
+    engine.register_global_module(rhai::exported_module!(titles::script).into());
 }

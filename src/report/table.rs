@@ -5,6 +5,7 @@ use super::columns::{Best, Column, DASH, Format, columns};
 use super::entry::{Entry, Figure};
 use super::leaderboard::View;
 use super::seeds;
+use super::spread::{Shown, words};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 
@@ -15,12 +16,15 @@ pub(super) struct Grid {
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
     best: Vec<Vec<bool>>,
+    /// The figures of each column that show a ±.
+    spreads: Vec<Vec<Shown>>,
 }
 
 impl Grid {
     /// A table whose first columns, of names, stay in any width.
     pub(super) fn new(names: [&str; 2]) -> Self {
-        Self { headings: names.map(String::from).to_vec(), ranks: vec![0, 0], cells: vec![], best: vec![] }
+        let headings = names.map(String::from).to_vec();
+        Self { headings, ranks: vec![0, 0], cells: vec![], best: vec![], spreads: vec![vec![], vec![]] }
     }
 
     /// A row, so far with its names alone.
@@ -33,13 +37,12 @@ impl Grid {
     pub(super) fn column(&mut self, heading: &str, rank: u8) {
         self.headings.push(heading.into());
         self.ranks.push(rank);
+        self.spreads.push(vec![]);
     }
 
     fn of(view: &View) -> Self {
         let mut grid = Self::new(["method", "retain"]);
-        if !view.originals.is_empty() {
-            grid.row(["original".into(), DASH.into()]);
-        }
+        view.before_by_subject().into_iter().for_each(|(name, _)| grid.row([name, DASH.into()]));
         view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
         for column in columns(view) {
             grid.add(view, &column);
@@ -49,25 +52,40 @@ impl Grid {
 
     fn add(&mut self, view: &View, column: &Column) {
         let offset = self.cells.len() - view.entries.len();
-        let figures: Vec<Figure> = view.entries.iter().map(|entry| view.figure(entry, column.figure)).collect();
-        let before = view.original(column.figure);
-        let exists = |figure: &Figure| !figure.mean.is_nan();
-        if column.optional && !figures.iter().any(exists) && !exists(&before) {
+        let figures: Vec<Shown> = view.entries.iter().map(|entry| view.shown(entry, column.figure)).collect();
+        let before: Vec<Shown> =
+            view.before_by_subject().iter().map(|(_, group)| view.shown_before(group, column.figure)).collect();
+        let exists = |figure: &Shown| !figure.mean.is_nan();
+        if column.optional && !figures.iter().chain(&before).any(exists) {
             return;
         }
         self.column(column.heading, column.rank);
-        if offset == 1 {
-            self.push(0, with_error(column, before, view.original(&error_of(column))), false);
+        for (index, figure) in before.into_iter().enumerate() {
+            let text = self.told(column, figure);
+            self.push(index, text, false);
         }
         let best = best_of(view, column, &figures);
         for (index, (entry, figure)) in view.entries.iter().zip(&figures).enumerate() {
-            let mut text = with_error(column, *figure, view.figure(entry, &error_of(column)));
+            let mut text = self.told(column, *figure);
             let prepared = view.figure(entry, "speedup_prepared").mean;
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
             }
             self.push(index + offset, text, best == Some(figure.mean));
         }
+    }
+
+    /// A figure of the last column as text.
+    fn told(&mut self, column: &Column, shown: Shown) -> String {
+        if let Some(spreads) = self.spreads.last_mut().filter(|_| column.format != Format::Speedup) {
+            spreads.push(shown);
+        }
+        column.format.show(Figure { mean: shown.mean, spread: shown.half })
+    }
+
+    /// What ± is in the columns that the table has; empty without any.
+    fn legend(&self) -> String {
+        words(&self.spreads.concat())
     }
 
     /// The next cell of a row.
@@ -78,9 +96,11 @@ impl Grid {
         }
     }
 
-    /// Leaves out columns, least important first, until the table fits; returns what was left out.
-    fn fit(&mut self, width: usize) -> Vec<String> {
+    /// Leaves out columns, least important first, until the table fits; returns what was left out. Without a width everything
+    /// stays.
+    fn fit(&mut self, width: Option<usize>) -> Vec<String> {
         let mut hidden = vec![];
+        let Some(width) = width else { return hidden };
         while self.width() > width {
             let Some(index) = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i])
             else {
@@ -88,10 +108,12 @@ impl Grid {
             };
             // The columns that matter most are shortened first: a speed-up can do without its bracket.
             if self.ranks[index] == 1 && self.shorten() {
+                hidden.push("speed-up with preparation".into());
                 continue;
             }
             hidden.push(self.headings.remove(index));
             self.ranks.remove(index);
+            self.spreads.remove(index);
             self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
             self.best.iter_mut().for_each(|row| {
                 row.remove(index);
@@ -166,19 +188,8 @@ pub(super) fn retain(view: &View, entry: &Entry) -> String {
     format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
 }
 
-/// The name of the metric that is a figure's standard error, where there is one.
-fn error_of(column: &Column) -> String {
-    format!("{}_se", column.figure)
-}
-
-/// A figure; an AUC of a single run with its standard error.
-fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
-    let single = figure.spread.is_nan() && !figure.mean.is_nan() && !error.mean.is_nan();
-    column.format.show(if single { Figure { mean: figure.mean, spread: error.mean } } else { figure })
-}
-
 /// The best mean of a column among the methods (the retrained network is what they are measured by).
-fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Option<f64> {
+fn best_of(view: &View, column: &Column, figures: &[Shown]) -> Option<f64> {
     let ideal = view.retrained(column.figure);
     let worth = |x: f64| match column.best {
         Best::Highest => x,
@@ -199,12 +210,9 @@ fn colored() -> bool {
     set("CLICOLOR_FORCE") || (std::io::stdout().is_terminal() && !set("NO_COLOR"))
 }
 
-/// The columns of the terminal; 120 where there is none.
-fn terminal_width() -> usize {
-    if !std::io::stdout().is_terminal() {
-        return 120;
-    }
-    Table::new().width().map_or(120, usize::from).max(60)
+/// The columns of the terminal; `None` where output goes to a file or a pipe, which has room for everything.
+fn terminal_width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| Table::new().width().map_or(120, usize::from).max(60))
 }
 
 /// The board for a terminal.
@@ -212,22 +220,25 @@ pub fn terminal(view: &View) -> String {
     render(view, terminal_width(), colored())
 }
 
-/// The board as text of at most `width` columns where that is possible.
-pub fn render(view: &View, width: usize, colored: bool) -> String {
+/// The board as text of at most `width` columns where that is possible; with every column without a width.
+pub fn render(view: &View, width: impl Into<Option<usize>>, colored: bool) -> String {
+    let width = width.into();
     let mut grid = Grid::of(view);
     let mut hidden = grid.fit(width);
+    let prose = width.unwrap_or(120);
     let mut lines = vec![];
     if !view.title.is_empty() {
         lines.push(plain(&view.title));
         lines.push(String::new());
     }
     lines.extend(grid.lines(colored));
+    lines.extend(wrapped(&grid.legend(), prose));
     for mut told in seeds::tables(view) {
         let gone = told.grid.fit(width);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
         lines.extend([String::new(), told.heading, String::new()]);
         lines.extend(told.grid.lines(colored));
-        lines.extend(wrapped(&told.legend, width));
+        lines.extend(wrapped(&told.legend, prose));
     }
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
@@ -235,7 +246,7 @@ pub fn render(view: &View, width: usize, colored: bool) -> String {
     let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {}", plain(w))).collect();
     below.extend(view.notes().iter().map(|n| format!("note: {}", plain(n))));
     if !hidden.is_empty() {
-        below.push(format!("note: no room for {}; board.save(name) keeps every column", hidden.join(", ")));
+        below.push(format!("note: no room for {}, not shown; board.save(name) keeps every column", hidden.join(", ")));
     }
     if !below.is_empty() {
         lines.push(String::new());
@@ -269,8 +280,11 @@ pub fn markdown(view: &View) -> String {
     if !view.title.is_empty() {
         lines.extend([format!("**{}**", escaped(&view.title)), String::new()]);
     }
-    lines.extend(Grid::of(view).markdown());
-    lines.extend([String::new(), LEGEND.into()]);
+    let grid = Grid::of(view);
+    lines.extend(grid.markdown());
+    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty());
+    let legend = spread.map_or_else(|| LEGEND.to_string(), |spread| format!("{LEGEND} {spread}."));
+    lines.extend([String::new(), legend]);
     for told in seeds::tables(view) {
         lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
         lines.extend(told.grid.markdown());
@@ -287,8 +301,8 @@ pub fn markdown(view: &View) -> String {
 
 /// What the headings mean.
 const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
-against test samples, ± its standard error (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
+against test samples (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
 calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
 JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
 network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
-Over several seeds: mean ± standard deviation.";
+Rows of several seeds (n) show means.";
