@@ -92,10 +92,25 @@ mod tests {
 
     #[test]
     fn markdown_shows_text_as_it_is() {
-        let written = ["a|b", "a\\|b", "x\ny", "x\r\ny", "<b>", " a ", "", "*", "mia_auc", "_x_", "&lt;", "R & D", "[a](b)", "a\tb"];
+        let written = [
+            "a|b", "a\\|b", "x\ny", "x\r\ny", "<b>", " a ", "", "*", "mia_auc", "_x_", "&lt;", "R & D", "[a](b)",
+            "a\tb",
+        ];
         let expected = [
-            "a\\|b", "a\\\\\\|b", "x<br>y", "x<br>y", "\\<b>", "&nbsp;a&nbsp;", "", "\\*", "mia_auc", "\\_x\\_", "\\&lt;",
-            "R & D", "[a]\\(b)", "a b",
+            "a\\|b",
+            "a\\\\\\|b",
+            "x<br>y",
+            "x<br>y",
+            "\\<b>",
+            "&nbsp;a&nbsp;",
+            "",
+            "\\*",
+            "mia_auc",
+            "\\_x\\_",
+            "\\&lt;",
+            "R & D",
+            "[a]\\(b)",
+            "a b",
         ];
         assert_eq!(written.map(markdown), expected);
         assert_eq!(markdown("  "), "&nbsp;&nbsp;");
@@ -106,11 +121,14 @@ mod tests {
         let odd = ["a|b", "line\nbreak", "\\", "`|`"].map(String::from).to_vec();
         let sheet = Sheet { headings: odd.clone(), right: vec![false, true, false, false], rows: vec![odd.clone()] };
         let lines = sheet.markdown();
-        assert_eq!(lines, [
-            "| a\\|b | line<br>break | \\\\ | \\`\\|\\` |",
-            "| --- | ---: | --- | --- |",
-            "| a\\|b | line<br>break | \\\\ | \\`\\|\\` |",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "| a\\|b | line<br>break | \\\\ | \\`\\|\\` |",
+                "| --- | ---: | --- | --- |",
+                "| a\\|b | line<br>break | \\\\ | \\`\\|\\` |",
+            ]
+        );
         let text = sheet.csv("test").unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap(), odd);

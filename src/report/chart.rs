@@ -114,6 +114,10 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 48.0;
+/// Above panels without titles.
+const UNTITLED: f64 = 14.0;
+/// A line that says what bars are.
+pub(super) const BAR_ROW: f64 = 15.0;
 pub(super) const FONT: f64 = 12.0;
 pub(super) const SMALL: f64 = 11.0;
 const TITLE: f64 = 15.0;
@@ -178,6 +182,21 @@ fn cut(text: &str, size: f64, width: f64) -> String {
     kept + "…"
 }
 
+/// The text in lines of at most this width, broken between words.
+pub(super) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
 /// What a label reads in the picture: itself, or the number under which the legend has it.
 pub(super) type Names = HashMap<String, String>;
 
@@ -223,7 +242,10 @@ impl Chart {
         let widest = widest.chain([32.0 + text_width(&self.title, TITLE)]).fold(0.0, f64::max);
         let width = (cell * self.panels.len().max(1) as f64).max(widest.min(WIDEST)).ceil();
         let heading = if self.title.is_empty() { 8.0 } else { 34.0 };
-        let top = if self.panels.iter().any(|panel| !panel.bars.is_empty()) { TOP + 16.0 } else { TOP };
+        // All panels have as many lines below their titles, so that the titles stand in a row.
+        let bars = self.panels.iter().map(|panel| wrapped(&panel.bars, SMALL, PANEL_WIDTH).len()).max().unwrap_or(0);
+        let titled = self.panels.iter().any(|panel| !panel.title.is_empty());
+        let top = if titled { TOP + BAR_ROW * bars as f64 } else { UNTITLED };
         let rows = legend_rows(keys, width - left - RIGHT);
         let legend = if rows.is_empty() { 0.0 } else { 6.0 + LEGEND_ROW * rows.len() as f64 };
         let foot = if notes.is_empty() { 0.0 } else { 6.0 + NOTE_ROW * notes.len() as f64 };
@@ -240,7 +262,7 @@ impl Chart {
         let mut crowded = false;
         for (index, panel) in self.panels.iter().enumerate() {
             let place = (cell * index as f64 + left, heading + top);
-            crowded |= Frame::new(panel, place, (PANEL_WIDTH, PANEL_HEIGHT), names).draw(&mut out);
+            crowded |= Frame::new(panel, place, (PANEL_WIDTH, PANEL_HEIGHT), names).draw(&mut out, bars);
         }
         for (index, row) in rows.iter().enumerate() {
             let y = height - foot - 14.0 - LEGEND_ROW * (rows.len() - 1 - index) as f64;
@@ -289,12 +311,13 @@ fn legend_row(out: &mut String, keys: &[Key], (mut x, y): (f64, f64)) {
     for key in keys {
         let line = y - 4.0;
         match key.sign {
-            Sign::Marker(look, fill) => marker(out, look, fill, (x + 6.0, line)),
+            Sign::Marker(look, fill) => marker(out, look, fill, (x + 6.0, line), 1.0),
             Sign::Line(look, marks) => {
-                let style = format!("stroke=\"{}\" stroke-width=\"2\"{}", ink(Some(look)), dashes(look));
+                let dashes = if marks { String::new() } else { dashes(look) };
+                let style = format!("stroke=\"{}\" stroke-width=\"2\"{dashes}", ink(Some(look)));
                 stroke(out, (x, line), (x + 28.0, line), &style);
                 if marks {
-                    marker(out, Some(look), Fill::Full, (x + 14.0, line));
+                    marker(out, Some(look), Fill::Full, (x + 14.0, line), 1.0);
                 }
             }
             Sign::Tail => {

@@ -93,8 +93,9 @@ fn keys_of(view: &View, field: &str) -> Vec<String> {
 
 /// Extensions that name a kind of file, so that one which is not written here is refused instead of taken for a part of the name.
 const KINDS: [&str; 32] = [
-    "bmp", "csv", "eps", "gif", "htm", "html", "jpeg", "jpg", "json", "jsonl", "md", "npy", "npz", "ods", "parquet", "pdf",
-    "pickle", "pkl", "png", "ps", "rhai", "svg", "svgz", "tex", "tif", "tiff", "toml", "tsv", "txt", "webp", "xlsx", "yaml",
+    "bmp", "csv", "eps", "gif", "htm", "html", "jpeg", "jpg", "json", "jsonl", "md", "npy", "npz", "ods", "parquet",
+    "pdf", "pickle", "pkl", "png", "ps", "rhai", "svg", "svgz", "tex", "tif", "tiff", "toml", "tsv", "txt", "webp",
+    "xlsx", "yaml",
 ];
 
 /// A name without the extension it may have: one of those `written`, in any case. (A dot in the name is no extension.)

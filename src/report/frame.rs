@@ -1,6 +1,6 @@
 //! A panel on the sheet: its axes, lines, points and their labels; what of it cannot be drawn.
 
-use super::chart::{FONT, Line, Names, Panel, Point, SMALL, number, stroke, text, text_above};
+use super::chart::{BAR_ROW, FONT, Line, Names, Panel, Point, SMALL, number, stroke, text, text_above, wrapped};
 use super::labels::{Area, Labels, text_width};
 use super::marks::{Fill, GREY, dashes, ink, marker};
 use super::scale::Scale;
@@ -15,6 +15,9 @@ const MOST_POINTS: usize = 4000;
 
 /// A line with more markers than this has some of them drawn.
 const MOST_MARKERS: usize = 40;
+
+/// Of more points than this the markers are small.
+const MOST_LARGE: usize = 300;
 
 /// So many lines are told apart by dashes and colours; of more, each gets markers here and there.
 pub(super) const FEW_LINES: usize = 6;
@@ -102,7 +105,10 @@ impl<'a> Frame<'a> {
     }
 
     /// Draws the panel; tells whether labels cover each other or markers.
-    pub(super) fn draw(&self, out: &mut String) -> bool {
+    ///
+    /// Its title stands above so many `bars`, lines that say what bars are.
+    pub(super) fn draw(&self, out: &mut String, bars: usize) -> bool {
+        self.head(out, bars);
         self.axes(out);
         let bounds = Area { left: self.left, top: self.top, right: self.right(), bottom: self.bottom() };
         let mut labels = Labels::within(bounds);
@@ -118,13 +124,18 @@ impl<'a> Frame<'a> {
         self.points(out, &mut labels, &shown)
     }
 
+    /// The title, and below it what bars are.
+    fn head(&self, out: &mut String, bars: usize) {
+        let above = |row: usize| self.top - 12.0 - BAR_ROW * (bars - row.min(bars)) as f64;
+        text(out, (self.left, above(0)), &self.panel.title, "font-weight=\"600\"");
+        for (row, line) in wrapped(&self.panel.bars, SMALL, self.width).iter().enumerate() {
+            let style = format!("font-size=\"{SMALL}\" fill=\"{GREY}\"");
+            text(out, (self.left, above(row + 1)), line, &style);
+        }
+    }
+
     fn axes(&self, out: &mut String) {
         let panel = self.panel;
-        let raised = if panel.bars.is_empty() { 12.0 } else { 27.0 };
-        text(out, (self.left, self.top - raised), &panel.title, "font-weight=\"600\"");
-        if !panel.bars.is_empty() {
-            text(out, (self.left, self.top - 12.0), &panel.bars, &format!("font-size=\"{SMALL}\" fill=\"{GREY}\""));
-        }
         let ticks = panel.y.ticks(8);
         for tick in &ticks {
             let y = self.y(*tick);
@@ -173,15 +184,18 @@ impl<'a> Frame<'a> {
                 format!("M{}", each.collect::<Vec<_>>().join(" L"))
             };
             let paths: Vec<String> = pieces.iter().filter(|piece| piece.len() > 1).map(path).collect();
-            let (ink, dashes) = (ink(Some(line.look)), dashes(line.look));
-            let width = if line.wide { 5.5 } else { 2.0 };
+            // Markers tell lines apart as well.
+            let many = self.panel.lines.len() > FEW_LINES;
+            let dashes = if line.marks || many { String::new() } else { dashes(line.look) };
+            let (ink, width) = (ink(Some(line.look)), if line.wide { 5.5 } else { 2.0 });
             if !paths.is_empty() {
-                let style =
-                    format!("fill=\"none\" stroke=\"{ink}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}");
+                let style = format!(
+                    "fill=\"none\" stroke=\"{ink}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}"
+                );
                 let _ = writeln!(out, "<path d=\"{}\" {style}/>", paths.join(" "));
             }
             let flat: Vec<(f64, f64)> = pieces.iter().flatten().copied().collect();
-            let marked: Vec<(f64, f64)> = match (line.marks, self.panel.lines.len() > FEW_LINES) {
+            let marked: Vec<(f64, f64)> = match (line.marks, many) {
                 (true, _) => flat.iter().copied().step_by(flat.len().div_ceil(MOST_MARKERS).max(1)).collect(),
                 (false, true) => {
                     let every = flat.len().div_ceil(5).max(1);
@@ -191,7 +205,7 @@ impl<'a> Frame<'a> {
                 (false, false) => pieces.iter().filter(|piece| piece.len() == 1).flatten().copied().collect(),
             };
             let fill = if line.wide { Fill::Hollow } else { Fill::Full };
-            marked.into_iter().for_each(|place| marker(out, Some(line.look), fill, place));
+            marked.into_iter().for_each(|place| marker(out, Some(line.look), fill, place, 1.0));
         }
     }
 
@@ -267,10 +281,11 @@ impl<'a> Frame<'a> {
     /// Markers, then labels where there is room for them; tells whether labels cover each other or markers.
     fn points(&self, out: &mut String, labels: &mut Labels, shown: &[(&Point, f64, f64)]) -> bool {
         let mut drawn = HashSet::new();
+        let size = if shown.len() > MOST_LARGE { 0.45 } else { 1.0 };
         for (point, x, y) in shown {
             // Of equal markers in one place a single one is seen.
             if drawn.insert((point.look, point.fill as u8, (4.0 * x) as i64, (4.0 * y) as i64)) {
-                marker(out, Some(point.look), point.fill, (*x, *y));
+                marker(out, Some(point.look), point.fill, (*x, *y), size);
             }
         }
         let labelled = || shown.iter().filter(|(point, ..)| !point.label.is_empty());

@@ -83,7 +83,11 @@ impl Labels {
     /// Finds the best place for the label of a point, and takes it.
     pub fn place(&mut self, x: f64, y: f64, text: &str, size: f64) -> Placed {
         let (width, height) = (text_width(text, size), size);
-        let mut best = (f64::INFINITY, Placed { x, y, anchor: "middle", leader: None, covered: 0.0 }, Area::around(x, y, 0.0, 0.0));
+        let mut best = (
+            f64::INFINITY,
+            Placed { x, y, anchor: "middle", leader: None, covered: 0.0 },
+            Area::around(x, y, 0.0, 0.0),
+        );
         for (ring, radius) in [0.0, 12.0, 24.0, 38.0, 54.0, 72.0].into_iter().enumerate() {
             for (turn, (dx, dy)) in AROUND.into_iter().enumerate() {
                 // The near corner or side of the text lies 10 from the point, then further along the same direction.

@@ -257,7 +257,11 @@ impl View {
 
     /// Alarms, and what a reader has to know; one line each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.originals.iter().filter_map(|o| weak_original(&o.metrics)).collect();
+        // After the first of several requests it is a network that has forgotten: that little is left to hide is then the aim.
+        let later = |row: &Row| row.value.pointer("/round/number").and_then(Value::as_u64).is_some_and(|n| n > 0);
+        let first = |o: &&Original| !self.rows.iter().any(|row| later(row) && o.is_of(row));
+        let mut found: Vec<String> =
+            self.originals.iter().filter(first).filter_map(|o| weak_original(&o.metrics)).collect();
         found.dedup();
         for entry in &self.entries {
             let Some(first) = self.first(entry) else { continue };
@@ -300,7 +304,8 @@ impl View {
         let mut notes = vec![];
         if !self.rows.is_empty() && !self.has_reference() {
             notes.push(
-                "no retrained reference: gaps, speed-ups and alarms need board.add(unlearn::run(\"retrain\", task))".into(),
+                "no retrained reference: gaps, speed-ups and alarms need board.add(unlearn::run(\"retrain\", task))"
+                    .into(),
             );
         }
         notes.extend(originals::missing(&self.originals, &self.rows));

@@ -6,8 +6,7 @@ use std::fmt::Write;
 
 /// Okabe and Ito's colours and one of Tol's, told apart by people with any common kind of colour vision; dark enough for a white
 /// ground.
-pub const COLORS: [&str; 8] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5f5f5f", "#882255"];
+pub const COLORS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5f5f5f", "#882255"];
 
 /// Dashes of lines. Their number, that of the forms and that of the colours have 24 as their least common multiple.
 const DASHES: [&str; 6] = ["", "7 3", "2 3", "9 3 2 3", "14 4", "6 2 2 2 2 2"];
@@ -108,20 +107,22 @@ fn corners(form: Form) -> Vec<(f64, f64)> {
     }
 }
 
-/// Draws the marker of a look; a grey disc without one. The second dozen of looks has a dot in the middle.
-pub fn marker(out: &mut String, look: Option<usize>, fill: Fill, (x, y): (f64, f64)) {
+/// Draws the marker of a look, of this size (1 as a rule); a grey disc without one. The second dozen of looks has a dot in the
+/// middle.
+pub fn marker(out: &mut String, look: Option<usize>, fill: Fill, (x, y): (f64, f64), size: f64) {
     let (ink, look) = (ink(look), look.unwrap_or(0));
     let form = FORMS.get(look % FORMS.len()).copied().unwrap_or(Form::Disc);
     let style = match fill {
-        Fill::Full => format!("fill=\"{ink}\" stroke=\"white\" stroke-width=\"1.2\""),
+        Fill::Full => format!("fill=\"{ink}\" stroke=\"white\" stroke-width=\"{:.1}\"", 1.2 * size),
         Fill::Hollow | Fill::Barred => format!("fill=\"white\" stroke=\"{ink}\" stroke-width=\"1.8\""),
         Fill::Pale => format!("fill=\"{}\" stroke=\"{ink}\" stroke-width=\"1.8\"", tint(ink)),
     };
     // What has an outline of its own would look larger.
-    let scale = if fill == Fill::Full { 1.0 } else { 0.88 };
+    let scale = if fill == Fill::Full { size } else { 0.88 * size };
     let around = corners(form);
     if around.is_empty() {
-        let _ = writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" {style}/>", number(x), number(y), 5.5 * scale);
+        let _ =
+            writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" {style}/>", number(x), number(y), number(5.5 * scale));
     } else {
         let corner = |(dx, dy): &(f64, f64)| format!("{},{}", number(x + scale * dx), number(y + scale * dy));
         let points = around.iter().map(corner).collect::<Vec<_>>().join(" ");
@@ -132,7 +133,8 @@ pub fn marker(out: &mut String, look: Option<usize>, fill: Fill, (x, y): (f64, f
     }
     if look / FORMS.len() % 2 == 1 {
         let dot = if fill == Fill::Full { "white" } else { ink };
-        let _ = writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"1.9\" fill=\"{dot}\"/>", number(x), number(y));
+        let _ =
+            writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"{:.1}\" fill=\"{dot}\"/>", number(x), number(y), 1.9 * size);
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
     fn two_dozen_looks_differ_with_and_without_colour() {
         let drawn = |look: usize, colorless: bool| {
             let mut out = String::new();
-            marker(&mut out, Some(look), Fill::Full, (0.0, 0.0));
+            marker(&mut out, Some(look), Fill::Full, (0.0, 0.0), 1.0);
             if colorless { out.replace(ink(Some(look)), "black") } else { out }
         };
         assert_eq!((0..LOOKS).map(|look| drawn(look, true)).collect::<HashSet<_>>().len(), LOOKS);
@@ -166,7 +168,7 @@ mod tests {
     fn fills_differ() {
         let drawn = |fill: Fill| {
             let mut out = String::new();
-            marker(&mut out, Some(1), fill, (0.0, 0.0));
+            marker(&mut out, Some(1), fill, (0.0, 0.0), 1.0);
             out
         };
         let all = [Fill::Full, Fill::Hollow, Fill::Pale, Fill::Barred].map(drawn);

@@ -27,9 +27,9 @@ pub mod spread;
 pub mod statistics;
 pub mod table;
 pub mod table_files;
-pub mod titles;
 #[cfg(test)]
 mod tests;
+pub mod titles;
 
 pub use leaderboard::Leaderboard;
 pub use predictions::PredictionStore;

@@ -23,7 +23,8 @@ struct Subject {
 
 /// Test accuracy and the attack's AUC of every entry, and the accuracy on forgotten classes, against its seconds of unlearning.
 pub fn of(view: &View) -> Chart {
-    let subject = |title: &str, figure, factor, least, most| Subject { title: title.into(), figure, factor, least, most };
+    let subject =
+        |title: &str, figure, factor, least, most| Subject { title: title.into(), figure, factor, least, most };
     let mut subjects = vec![subject("Test accuracy, %", "test_accuracy", 100.0, 1.0, 100.0)];
     if let Some(what) = forgotten(view) {
         let title = format!("Accuracy on {what}, %");
@@ -33,8 +34,10 @@ pub fn of(view: &View) -> Chart {
         }
     }
     subjects.push(subject("Membership attack, AUC", "mia_auc", 1.0, 0.05, 1.0));
-    let (timed, left_out): (Vec<&Entry>, Vec<&Entry>) =
-        view.entries.iter().partition(|entry| view.figure(entry, "seconds.unlearn").mean > 0.0);
+    let has_place = |entry: &&Entry| {
+        view.first(entry).is_some_and(Row::is_complete) && view.figure(entry, "seconds.unlearn").mean > 0.0
+    };
+    let (timed, left_out): (Vec<&Entry>, Vec<&Entry>) = view.entries.iter().partition(has_place);
     let panels = subjects.iter().map(|subject| panel(view, &timed, subject)).collect();
     let notes = left_out.into_iter().map(|entry| format!("not drawn: {} ({})", label(view, entry), why(view, entry)));
     Chart { title: view.title.clone(), panels, keys: legend(view, &timed), notes: notes.collect() }
@@ -121,10 +124,10 @@ fn point(view: &View, entry: &Entry, shown: &Shown, factor: f64) -> Point {
     }
 }
 
-/// `acf`, `acf · blend`.
+/// `acf`, `acf · blend`; of a retain set that bears the entry's own name that alone.
 fn label(view: &View, entry: &Entry) -> String {
     let kind = view.first(entry).map_or("full", Row::kind);
-    if kind == "full" { entry.name.clone() } else { format!("{} · {kind}", entry.name) }
+    if kind == "full" || kind == entry.name { entry.name.clone() } else { format!("{} · {kind}", entry.name) }
 }
 
 /// The reduced retain sets of the board, in order.

@@ -29,7 +29,8 @@ struct Series {
     labels: Vec<String>,
     kind: Kind,
     marks: bool,
-    look: usize,
+    /// Grey without one: the levels among methods.
+    look: Option<usize>,
 }
 
 /// Numbers from an array or a tensor, or a single number.
@@ -49,15 +50,13 @@ fn numbers(key: &str, value: &Dynamic) -> Result<Vec<f64>> {
 fn texts(key: &str, value: &Dynamic) -> Result<Vec<String>> {
     let items = value.clone().try_cast::<Array>();
     let found = items.map(|items| items.iter().map(ToString::to_string).collect());
-    found
-        .ok_or_else(|| Error::new("plot", format!("`{key}` must be an array, got {}", describe(value))).word(key))
+    found.ok_or_else(|| Error::new("plot", format!("`{key}` must be an array, got {}", describe(value))).word(key))
 }
 
 fn series(index: usize, map: Map) -> Result<Series> {
     let mut o = Options::new("plot", map);
-    let mut given = |key: &str, otherwise: &str| {
-        o.take(key, "numbers", otherwise).map(|value| numbers(key, &value)).transpose()
-    };
+    let mut given =
+        |key: &str, otherwise: &str| o.take(key, "numbers", otherwise).map(|value| numbers(key, &value)).transpose();
     let (x, y) = (given("x", "0, 1, ..")?, given("y", "required")?);
     let (low, high) = (given("low", "none")?, given("high", "none")?);
     let name = o.text("name", &format!("series {}", index + 1))?;
@@ -67,7 +66,8 @@ fn series(index: usize, map: Map) -> Result<Series> {
         _ => Kind::Level,
     };
     let marks = o.flag("marks", false)?;
-    let labels = o.take("labels", "array, one for each point", "[]").map(|value| texts("labels", &value)).transpose()?;
+    let labels =
+        o.take("labels", "array, one for each point", "[]").map(|value| texts("labels", &value)).transpose()?;
     o.finish()?;
     let y =
         y.ok_or_else(|| Error::new("plot", "a series needs its values `y`").hint("#{ name: \"loss\", y: losses }"))?;
@@ -99,7 +99,7 @@ fn series(index: usize, map: Map) -> Result<Series> {
     if kind == Kind::Level && y.len() != 1 {
         return Err(Error::new("plot", format!("a level has one value `y`, got {}", y.len())).word("y"));
     }
-    Ok(Series { name, points: x.into_iter().zip(y).collect(), band, labels, kind, marks, look: index })
+    Ok(Series { name, points: x.into_iter().zip(y).collect(), band, labels, kind, marks, look: Some(index) })
 }
 
 /// Reads the options of `plot`.
@@ -124,7 +124,9 @@ pub fn chart(run: &Run, options: Map) -> Result<Chart> {
     let mut all: Vec<Series> = maps.into_iter().enumerate().map(|(i, map)| series(i, map)).collect::<Result<_>>()?;
     if methods {
         let looks = run.slot::<Looks>();
-        all.iter_mut().for_each(|series| series.look = looks.of(&series.name));
+        for series in &mut all {
+            series.look = (series.kind != Kind::Level).then(|| looks.of(&series.name));
+        }
     }
     let keys = keys(&all);
     let panel = panel(&all, (x_log, y_log), (x_label, y_label));
@@ -139,15 +141,16 @@ fn panel(all: &[Series], (x_log, y_log): (bool, bool), (x_label, title): (String
     let (points, rules, lines) = (vec![], vec![], vec![]);
     let mut panel = Panel { title, bars: String::new(), x_label, x, y, points, rules, lines };
     for (index, series) in all.iter().enumerate() {
-        let Series { points, band, look, .. } = series;
+        let Series { points, band, .. } = series;
+        let look = series.look.unwrap_or(0);
         match series.kind {
             Kind::Line => {
-                let (points, band, look, marks) = (points.clone(), band.clone(), *look, series.marks);
+                let (points, band, marks) = (points.clone(), band.clone(), series.marks);
                 let wide = all.iter().skip(index + 1).any(|later| equal(series, later));
                 panel.lines.push(Line { points, band, look, marks, wide });
             }
             Kind::Level => {
-                let level = |y: f64| Rule { y, label: series.name.clone(), look: Some(*look) };
+                let level = |y: f64| Rule { y, label: series.name.clone(), look: series.look };
                 panel.rules.extend(points.iter().map(|(_, y)| level(*y)));
             }
             Kind::Scatter => panel.points.extend(points.iter().enumerate().map(|(place, (x, y))| Point {
@@ -156,7 +159,7 @@ fn panel(all: &[Series], (x_log, y_log): (bool, bool), (x_label, title): (String
                 error: f64::NAN,
                 tail: f64::NAN,
                 label: series.labels.get(place).cloned().unwrap_or_default(),
-                look: *look,
+                look,
                 fill: Fill::Full,
             })),
         }
@@ -179,9 +182,9 @@ fn keys(all: &[Series]) -> Vec<Key> {
     let many = all.iter().filter(|series| series.kind == Kind::Line).count() > MANY;
     let key = |(index, series): (usize, &Series)| {
         let sign = match series.kind {
-            Kind::Line => Sign::Line(series.look, series.marks || many),
-            Kind::Scatter => Sign::Marker(Some(series.look), Fill::Full),
-            Kind::Level => Sign::Level(Some(series.look)),
+            Kind::Line => Sign::Line(series.look.unwrap_or(0), series.marks || many),
+            Kind::Scatter => Sign::Marker(series.look, Fill::Full),
+            Kind::Level => Sign::Level(series.look),
         };
         let covered = all.iter().take(index).find(|earlier| equal(earlier, series));
         let label = match covered {

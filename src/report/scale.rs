@@ -37,7 +37,13 @@ impl Scale {
             let air = (0.1 * (high.ln() - low.ln())).max(1.25_f64.ln()).exp();
             return Self { low: (low / air).max(f64::MIN_POSITIVE), high: high * air, log, whole };
         }
-        let span = if high > low { high - low } else { 0.2 * if low == 0.0 { 1.0 } else { low.abs() } };
+        // Equal values: a fiftieth of them to either side, of whole ones at least 1.
+        let about = 0.2 * if low == 0.0 { 1.0 } else { low.abs() };
+        let span = match (high > low, whole) {
+            (true, _) => high - low,
+            (false, true) => about.max(10.0),
+            (false, false) => about,
+        };
         let (below, above) = (low - 0.1 * span, high + 0.1 * span);
         // Seconds, rounds and shares have nothing below 0.
         let below = if low >= 0.0 { below.max(0.0) } else { below };

@@ -96,7 +96,8 @@ fn a_narrow_terminal_loses_the_least_important_columns_and_is_told() {
 #[test]
 fn nothing_is_left_out_where_no_terminal_sets_a_width() {
     let narrow = table::render(&full_board().view(), 60, false);
-    let (wide, whole) = (table::render(&full_board().view(), 120, false), table::render(&full_board().view(), None, false));
+    let (wide, whole) =
+        (table::render(&full_board().view(), 120, false), table::render(&full_board().view(), None, false));
     assert_eq!(wide, whole);
     let missing = narrow.lines().find(|line| line.starts_with("note: no room for")).unwrap();
     assert!(missing.contains("ToW") && missing.contains("speed-up with preparation"), "{missing}");
@@ -216,8 +217,12 @@ fn entries_that_have_no_place_in_the_picture_are_named_in_it() {
     ])
     .view();
     let svg = picture::of(&view).svg();
-    assert!(svg.contains("not drawn: ntk (no seconds of unlearning)") && svg.contains("not drawn: x (failed)"), "{svg}");
-    assert!(svg.contains("Membership attack, AUC: 2 of 3 points are not drawn (2 not finite)"), "{svg}");
+    assert!(
+        svg.contains("not drawn: ntk (no seconds of unlearning)") && svg.contains("not drawn: x (failed)"),
+        "{svg}"
+    );
+    assert!(svg.contains("not drawn: scrub (failed)"), "{svg}");
+    assert!(svg.contains("Membership attack, AUC: 1 of 2 points are not drawn (1 not finite)"), "{svg}");
 }
 
 #[test]
@@ -342,13 +347,17 @@ fn saving_below_a_file_is_a_clear_error_and_a_path_is_taken_as_one() {
     assert_eq!(std::fs::read_dir(place.path().join("sub")).unwrap().count(), 4, "no drafts stay");
     // The extension of another kind of file is no part of a name.
     for name in ["board.pdf", "board.PNG", "sub/board.xlsx"] {
-        let error = export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap_err().to_string();
+        let error =
+            export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap_err().to_string();
         assert!(error.contains("what is written: .csv, .json, .md, .svg"), "{error}");
     }
     let run = Run::new(Settings::default());
     let saved = |name: &str| export::save_text(&run, &place.path().join(name).display().to_string(), "svg", "<svg/>");
     let name = |path: std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    assert_eq!(["a.svg", "a.SVG", "lr0.1", "v.2"].map(|n| name(saved(n).unwrap())), ["a.svg", "a.SVG", "lr0.1.svg", "v.2.svg"]);
+    assert_eq!(
+        ["a.svg", "a.SVG", "lr0.1", "v.2"].map(|n| name(saved(n).unwrap())),
+        ["a.svg", "a.SVG", "lr0.1.svg", "v.2.svg"]
+    );
     assert!(saved("a.png").is_err() && saved("a.csv").is_err());
 }
 

@@ -85,7 +85,8 @@ pub mod script {
         }
         let entries = group(&read).into_iter().map(|entry| {
             let kind = entry.rows.first().and_then(|at| read.get(*at)).map_or("full", Row::kind);
-            let name = if kind == "full" { entry.name } else { format!("{} · {kind}", entry.name) };
+            let name =
+                if kind == "full" || kind == entry.name { entry.name } else { format!("{} · {kind}", entry.name) };
             let rows: Array = entry.rows.into_iter().map(|at| Dynamic::from(at as i64)).collect();
             Dynamic::from(Map::from([("name".into(), name.into()), ("rows".into(), rows.into())]))
         });
