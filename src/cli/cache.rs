@@ -4,13 +4,12 @@ use super::{Ending, start};
 use crate::data::folders;
 use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::experiment::cache::Models;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use crate::tensor::files::reason;
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanDuration};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,8 +137,7 @@ fn stocks() -> Result<Stock> {
 }
 
 fn say(text: &str) {
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::write(text);
 }
 
 /// `1 file`, `3 files`.

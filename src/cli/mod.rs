@@ -13,7 +13,9 @@ mod run;
 mod script;
 mod start;
 
+use crate::runtime::output;
 use clap::{Parser, Subcommand, ValueEnum};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -259,9 +261,33 @@ enum Listed {
 pub fn main() -> ExitCode {
     crate::runtime::allocator::prepare();
     start::prepare_process();
-    let cli = Cli::parse();
-    start::prepare_colors(cli.color);
-    start::on_large_stack(move || dispatch(&cli)).into()
+    let ending = match Cli::try_parse() {
+        Ok(cli) => {
+            start::prepare_colors(cli.color);
+            start::on_large_stack(move || dispatch(&cli))
+        }
+        Err(told) => told_by_clap(&told),
+    };
+    // A script may have ended well; what it printed is lost nevertheless.
+    match output::failure() {
+        Some(error) => {
+            start::complain(&error);
+            if ending.code() == 0 { Ending::ScriptError } else { ending }
+        }
+        None => ending,
+    }
+    .into()
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn told_by_clap(told: &clap::Error) -> Ending {
+    if let Err(problem) = told.print().and_then(|()| std::io::stdout().flush())
+        && !told.use_stderr()
+        && problem.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        output::remember(&problem);
+    }
+    if told.use_stderr() { Ending::Usage } else { Ending::Success }
 }
 
 fn dispatch(cli: &Cli) -> Ending {

@@ -3,9 +3,8 @@
 use super::{Ending, start};
 use crate::report::{Leaderboard, export, finished, picture, table};
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, output};
 use clap::ValueEnum;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -57,8 +56,7 @@ pub fn report(options: &ReportOptions, quiet: bool) -> Ending {
     let run = Run::new(Settings { quiet, ..Settings::default() });
     match told(&run, options) {
         Ok(text) => {
-            // A closed pipe (`| head`) is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            output::write(&text);
             Ending::Success
         }
         Err(error) => start::complain(&error),

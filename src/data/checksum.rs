@@ -5,7 +5,7 @@ use super::formats::cinic;
 use super::installed::Found;
 use super::known::Reader;
 use crate::runtime::{Error, Result, interrupt};
-use crate::tensor::files::{reason, write_atomically};
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use std::fmt::Write as _;
@@ -84,7 +84,7 @@ pub fn of_source(found: &Found) -> Result<String> {
     }
     let checksum = hex(&all.finalize());
     // Without the memo, the checksum is computed again.
-    let _ = memo.parent().map(std::fs::create_dir_all);
+    let _ = memo.parent().map(create_folders);
     let _ = write_atomically(&memo, |file| file.write_all(checksum.as_bytes()));
     Ok(checksum)
 }

@@ -4,7 +4,7 @@
 use super::task::Task;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::{STDLIB, SourceMap};
-use crate::runtime::{Error, Result, Run, Script};
+use crate::runtime::{Error, Result, Run, Script, notation};
 use rhai::{
     AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncRegistration, Map, NativeCallContext, Position, Scope,
 };
@@ -83,7 +83,7 @@ fn is_method(function: &rhai::ScriptFnMetadata) -> bool {
 /// Compiles a script and remembers its text under the name that errors will give.
 fn compile(run: &Run, engine: &Engine, name: &str, text: &str) -> Script<AST> {
     run.slot::<SourceMap>().insert(name, text);
-    let mut script = engine.compile(text).map_err(|problem| {
+    let mut script = notation::compile(engine, text).map_err(|problem| {
         let inner = Box::new(EvalAltResult::from(problem));
         Box::new(EvalAltResult::ErrorInModule(name.into(), inner, Position::NONE))
     })?;

@@ -154,8 +154,11 @@ impl Outcome {
             return format!("{label}: failed: {}", self.text("error"));
         }
         let metrics = self.metrics();
-        let percent = |name: &str| format!("{:.1}", 100.0 * metrics.get(name));
-        let gap = self.gaps().map_or_else(String::new, |gaps| format!(" · gap {:.2}", gaps.average));
+        let known = |x: f64, text: String| if x.is_nan() { "–".to_string() } else { text };
+        let percent = |name: &str| known(metrics.get(name), format!("{:.1}", 100.0 * metrics.get(name)));
+        let gap = self
+            .gaps()
+            .map_or_else(String::new, |gaps| format!(" · gap {}", known(gaps.average, format!("{:.2}", gaps.average))));
         format!(
             "{label}: RA {} · FA {} · TA {} · AUC {}{gap} · {:.2} s",
             percent("retain_accuracy"),

@@ -13,7 +13,7 @@ use super::resume;
 use super::round;
 use super::row;
 use super::task::Task;
-use crate::eval::Metrics;
+use crate::eval::{Metrics, alarms};
 use crate::nn::{Hooks, Net};
 use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
@@ -234,6 +234,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
     let mut found = found;
     let round = round::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
+    alarms::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
         run.slot::<References>().add(task, &metrics, &key);
@@ -256,12 +257,12 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
             fields.insert("round".into(), round);
         }
     }
-    run.slot::<Recorder>().append(&row)?;
-    // After the row: should the disk be full by now, it is the smaller loss.
+    // Before the row that names them: a run that is killed in between must not pass for done.
     let store = run.slot::<PredictionStore>();
     store.put(run, &key, &parts)?;
     let original = assess::original(run, task)?;
     store.put(run, &original.key, &original.parts)?;
+    run.slot::<Recorder>().append(&row)?;
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     Ok(Outcome::new(run, Ok(net), metrics, row, history, retrained))
 }
@@ -273,7 +274,10 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     if let Some(fields) = row.as_object_mut() {
         fields.insert("error".into(), message_of(&error).into());
     }
-    sheet.run.slot::<Recorder>().append(&row)?;
+    if let Err(problem) = sheet.run.slot::<Recorder>().append(&row) {
+        sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
+        return Err(problem.into());
+    }
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
         return Ok(Outcome::new(sheet.run, Err(Absent::Failed), Metrics::default(), row, vec![], None));

@@ -2,8 +2,8 @@
 //! by `import "std/.."`. Methods are not among them: they are found by name when they are run.
 
 use super::resolver;
-use crate::runtime::Run;
 use crate::runtime::sources::{STDLIB, SourceMap};
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, Module, Scope, Shared};
 
 /// Where the methods are.
@@ -16,7 +16,7 @@ const METHODS: &str = "std/unlearn/";
 pub fn register(engine: &mut Engine, run: &Run) -> Result<(), Box<EvalAltResult>> {
     for (name, text) in STDLIB.iter().filter(|(name, _)| !name.starts_with(METHODS)) {
         run.slot::<SourceMap>().insert(*name, *text);
-        let mut ast = engine.compile(text)?;
+        let mut ast = notation::compile(engine, text)?;
         ast.set_source(*name);
         let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)?;
         resolver::reveal_closures(&mut module);

@@ -1,8 +1,8 @@
 //! Finds and evaluates what `import` names: beside the importing file, in the current folder, on `$LETHE_PATH`, or in the
 //! embedded library. Rhai's own resolver breaks nested relative imports and overflows the stack on circular ones.
 
-use crate::runtime::Run;
 use crate::runtime::sources::{STDLIB, SourceMap, embedded};
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -124,7 +124,7 @@ impl Resolver {
     /// Compiles and evaluates a module.
     fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, position: Position) -> Outcome<Shared<Module>> {
         self.run.slot::<SourceMap>().insert(name, text);
-        let compiled = engine.compile(text);
+        let compiled = notation::compile(engine, text);
         let mut ast = compiled.map_err(|error| {
             let inner = EvalAltResult::ErrorInModule(name.into(), Box::new(error.into()), position);
             Box::new(inner)

@@ -12,6 +12,8 @@ pub struct Sheet {
     pub right: Vec<bool>,
     /// The rows.
     pub rows: Vec<Vec<String>>,
+    /// The cells that are bold in Markdown; may be empty.
+    pub bold: Vec<Vec<bool>>,
 }
 
 /// Text that Markdown shows as it is, in a cell or a line: nothing in it is taken for a bar between cells, emphasis, code, a
@@ -66,9 +68,17 @@ impl Sheet {
     pub fn markdown(&self) -> Vec<String> {
         let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
         let texts = |cells: &[String]| line(cells.iter().map(|text| markdown(text)).collect());
+        let is_bold = |row: usize, column: usize| self.bold.get(row).and_then(|row| row.get(column)) == Some(&true);
+        let row = |(index, cells): (usize, &Vec<String>)| {
+            let told = |(column, text): (usize, &String)| match markdown(text) {
+                text if is_bold(index, column) => format!("**{text}**"),
+                text => text,
+            };
+            line(cells.iter().enumerate().map(told).collect())
+        };
         let rule = self.right.iter().map(|right| if *right { "---:" } else { "---" }.to_string());
         let head = [texts(&self.headings), line(rule.collect())];
-        head.into_iter().chain(self.rows.iter().map(|row| texts(row))).collect()
+        head.into_iter().chain(self.rows.iter().enumerate().map(row)).collect()
     }
 
     /// The table as CSV: cells with commas, quotes or breaks of lines are quoted.
@@ -119,7 +129,12 @@ mod tests {
     #[test]
     fn every_line_of_a_table_has_as_many_cells_as_its_head() {
         let odd = ["a|b", "line\nbreak", "\\", "`|`"].map(String::from).to_vec();
-        let sheet = Sheet { headings: odd.clone(), right: vec![false, true, false, false], rows: vec![odd.clone()] };
+        let sheet = Sheet {
+            headings: odd.clone(),
+            right: vec![false, true, false, false],
+            rows: vec![odd.clone()],
+            bold: vec![],
+        };
         let lines = sheet.markdown();
         assert_eq!(
             lines,

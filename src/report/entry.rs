@@ -133,14 +133,28 @@ pub struct Figure {
     pub mean: f64,
     /// The standard deviation; NaN for a single value.
     pub spread: f64,
+    /// How many values these are of.
+    pub n: usize,
+    /// How many more there would be, had they a finite value.
+    pub missing: usize,
 }
 
 impl Figure {
     /// Of the finite values among these.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
-        let Sample { mean, sd, .. } = Sample::of(values);
-        Self { mean, spread: sd }
+        let Sample { n, missing, mean, sd } = Sample::of(values);
+        Self { mean, spread: sd, n, missing }
     }
+
+    /// ` (2 of 3)` where some of the values are missing; empty where all or none are.
+    pub fn counted(&self) -> String {
+        counted(self.n, self.missing)
+    }
+}
+
+/// ` (2 of 3)` where some values of so many are missing; empty where all or none are.
+pub(super) fn counted(n: usize, missing: usize) -> String {
+    if n > 0 && missing > 0 { format!(" ({n} of {})", n + missing) } else { String::new() }
 }
 
 /// Rows of one label under different seeds.

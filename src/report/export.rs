@@ -6,7 +6,7 @@ use super::entry::reference;
 use super::leaderboard::{DERIVED, Leaderboard, View};
 use super::{picture, table};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::write_atomically;
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ pub fn csv(view: &View) -> Result<String> {
         line.extend(options.iter().map(|key| given.and_then(|o| o.get(key)).map_or(String::new(), bare)));
         lines.push(line);
     }
-    Sheet { right: vec![], headings: header, rows: lines }.csv("csv")
+    Sheet { right: vec![], headings: header, rows: lines, bold: vec![] }.csv("csv")
 }
 
 fn number(x: f64) -> String {
@@ -132,7 +132,7 @@ pub(super) fn place(run: &Run, name: &str, written: &[&str]) -> Result<PathBuf> 
         let message = format!("cannot write to {}: {} is a file, not a folder", path.display(), file.display());
         return Err(Error::new("save", message).hint("choose a name without it, e.g. board.save(\"results\")"));
     }
-    std::fs::create_dir_all(folder).map_err(|error| Error::file("save", folder, error))?;
+    create_folders(folder).map_err(|error| Error::file("save", folder, reason(&error)))?;
     Ok(path)
 }
 

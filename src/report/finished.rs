@@ -3,9 +3,9 @@
 use super::Leaderboard;
 use super::about;
 use super::entry::Row;
-use super::folder::rows_of;
 use super::originals::{self, Original};
 use super::predictions::PredictionStore;
+use super::results;
 use crate::eval::Metrics;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::runtime::{Error, Result, Run};
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
     let mut boards: Vec<(String, Vec<Value>)> = vec![];
     for folder in folders {
-        for row in rows(folder)? {
+        for row in rows(run, folder)? {
             let about = about::of(&row);
             match boards.iter_mut().find(|(known, _)| *known == about) {
                 Some((_, rows)) => rows.push(row),
@@ -44,14 +44,19 @@ pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
     boards
 }
 
-/// The rows of methods in a run folder.
-fn rows(folder: &Path) -> Result<Vec<Value>> {
-    if !folder.join("results.jsonl").is_file() {
+/// The rows of methods in a run folder. Damaged lines are told, and the others read.
+fn rows(run: &Run, folder: &Path) -> Result<Vec<Value>> {
+    let file = folder.join(results::NAME);
+    if !file.is_file() {
         let message = format!("{} is no run folder: it has no results.jsonl", folder.display());
         return Err(Error::new("report", message).hint("lethe run names the folder of its results at the end"));
     }
-    let rows = rows_of(folder)?.into_iter();
-    Ok(rows.filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
+    let found = results::read(&file)?;
+    let damage = found.damage().map(|damage| format!("{}: {damage}", file.display()));
+    for told in damage.into_iter().chain(found.remark()) {
+        run.progress().warn(&format!("{told}; the other rows are shown"));
+    }
+    Ok(found.rows.into_iter().filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
 }
 
 fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<Leaderboard> {

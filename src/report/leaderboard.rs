@@ -2,7 +2,6 @@
 
 use super::about;
 use super::beside;
-use super::columns::columns;
 use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference, references};
 use super::looks::Looks;
 use super::originals::{self, Original};
@@ -225,11 +224,15 @@ impl View {
     /// kinds of requests differ.
     pub fn before_by_subject(&self) -> Vec<(String, Vec<&Original>)> {
         let mut groups: Vec<(Vec<String>, Vec<&Original>)> = vec![];
-        for original in &self.originals {
-            let subject = self.rows.iter().find(|row| original.is_of(row)).map(Row::subject).unwrap_or_default();
-            match groups.iter_mut().find(|(known, _)| *known == subject) {
+        let has_rows = |original: &&Original| self.rows.iter().any(|row| original.is_of(row));
+        let (told, untold): (Vec<&Original>, Vec<&Original>) = self.originals.iter().partition(has_rows);
+        for original in told.into_iter().chain(untold) {
+            let subject = self.rows.iter().find(|row| original.is_of(row)).map(Row::subject);
+            // Of one without results nothing is known: it is taken for another split of the first.
+            let same = |(known, _): &&mut (Vec<String>, _)| subject.as_ref().is_none_or(|subject| subject == known);
+            match groups.iter_mut().find(same) {
                 Some((_, group)) => group.push(original),
-                None => groups.push((subject, vec![original])),
+                None => groups.push((subject.unwrap_or_default(), vec![original])),
             }
         }
         let single = groups.len() == 1;
@@ -309,7 +312,6 @@ impl View {
             );
         }
         notes.extend(originals::missing(&self.originals, &self.rows));
-        notes.extend(self.entries.iter().filter_map(|entry| self.partial(entry)));
         let sizes = self.rows.iter().map(|row| row.metrics.basis.forget.min(row.metrics.basis.attacked));
         let fewest = sizes.filter(|n| *n > 0).min().unwrap_or(usize::MAX);
         if fewest < 300 {
@@ -320,17 +322,6 @@ impl View {
         notes.extend(self.floor());
         notes.extend(break_even(&self.rows, &self.entries));
         notes
-    }
-
-    /// Which columns of an entry rest on fewer runs than it has; `None` when none does.
-    fn partial(&self, entry: &Entry) -> Option<String> {
-        let runs = entry.rows.len();
-        let few = columns(self).into_iter().filter_map(|column| {
-            let known = runs - self.shown(entry, column.figure).missing.min(runs);
-            (known > 0 && known < runs).then(|| format!("{} on {known}", column.heading))
-        });
-        let few: Vec<String> = few.collect();
-        (!few.is_empty()).then(|| format!("{}: of its {runs} runs, {} only", entry.name, few.join(", ")))
     }
 
     /// What distances to the retrained network have to be read beside.

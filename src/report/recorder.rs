@@ -1,6 +1,7 @@
 //! Records rows of results. The run folder is opened by the first row, so a script that records nothing writes nothing.
 
-use super::folder::{RunFolder, has_results};
+use super::folder::{Claim, RunFolder};
+use super::rescue::Rescue;
 use crate::runtime::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -30,8 +31,18 @@ pub struct Recorder(RefCell<State>);
 #[derive(Default)]
 struct State {
     plan: Option<Plan>,
+    /// The folder of `--out`, this process's before anything is recorded.
+    claim: Option<Claim>,
     folder: Option<RunFolder>,
     rows: Vec<Value>,
+    /// Rows that the folder did not take.
+    rescue: Rescue,
+    /// Files of networks that the folder did not take.
+    unkept: usize,
+    /// Rows of the earlier run whose files were not whole.
+    again: usize,
+    /// Files of networks that were missing or damaged and could be made again without their methods.
+    restored: usize,
     /// Rows of an earlier run that this one has not asked for yet: positions in `rows`.
     waiting: Vec<usize>,
     /// How often each key has been asked for.
@@ -44,27 +55,64 @@ impl State {
         if self.folder.is_none() {
             let Some(plan) = &self.plan else { return Ok(None) };
             let (sources, settings) = ((plan.sources)(), (plan.settings)());
-            let earlier = plan.out.as_deref().filter(|out| plan.resume && has_results(out));
-            let folder = match earlier {
-                None => RunFolder::create(plan.out.as_deref(), &plan.root, &plan.name, &sources, &settings)?,
-                Some(out) => {
-                    let (folder, rows) = RunFolder::reopen(out, &sources, &settings)?;
-                    self.waiting = (0..rows.len()).collect();
-                    self.rows = rows;
-                    folder
-                }
+            let claim = match (self.claim.take(), &plan.out) {
+                (None, Some(out)) => Some(Claim::of(out, plan.resume)?),
+                (claim, _) => claim,
             };
+            let (folder, rows) = RunFolder::open(claim, &plan.root, &plan.name, &sources, &settings)?;
+            self.waiting = (0..rows.len()).collect();
+            self.rows = rows;
             folder.write_json("status.json", &json!({ "status": "running" }))?;
             self.folder = Some(folder);
         }
         Ok(self.folder.as_mut())
     }
+
+    /// Writes a row: at the end, or in the place of one of the earlier run.
+    fn write(&mut self, row: &Value) -> Result<()> {
+        // A row that an earlier part of this run recorded word for word is there already.
+        if let Some(at) = self.waiting.iter().position(|at| self.rows.get(*at) == Some(row)) {
+            self.waiting.remove(at);
+            return Ok(());
+        }
+        // One that failed or was interrupted, or whose files are gone, gives way; but never to one that failed.
+        let same = |at: &usize| self.rows.get(*at).is_some_and(|old| same_key(old, row));
+        if let Some(at) = self.waiting.iter().position(same) {
+            let at = self.waiting.remove(at);
+            let mut rows = self.rows.clone();
+            match rows.get_mut(at) {
+                Some(old) if is_whole(row) || !is_whole(old) => *old = row.clone(),
+                _ => return Ok(()),
+            }
+            let old = std::mem::replace(&mut self.rows, rows);
+            let written = self.folder.as_mut().map_or(Ok(()), |folder| folder.results().rewrite(&self.rows));
+            return written.inspect_err(|_| self.rows = old);
+        }
+        if let Some(folder) = self.folder.as_mut() {
+            folder.results().append(row)?;
+        }
+        self.rows.push(row.clone());
+        Ok(())
+    }
+
+    /// Keeps rows elsewhere that could not be written: this one, or all when the folder is gone. Returns the error with where.
+    fn rescue(&mut self, row: &Value, error: Error) -> Error {
+        if self.folder.as_ref().is_some_and(|folder| folder.check().is_err()) {
+            self.rescue.add_all(&self.rows);
+        }
+        self.rescue.add(row);
+        error.note(self.rescue.describe())
+    }
+}
+
+/// Whether a row came to an end.
+fn is_whole(row: &Value) -> bool {
+    matches!(row.get("status").and_then(Value::as_str), Some("ok" | "budget"))
 }
 
 /// Whether a row of an earlier run stands for what was asked for: it has the key and came to an end.
 fn stands(row: &Value, key: &str) -> bool {
-    let text = |field: &str| row.get(field).and_then(Value::as_str);
-    text("key") == Some(key) && matches!(text("status"), Some("ok" | "budget"))
+    row.get("key").and_then(Value::as_str) == Some(key) && is_whole(row)
 }
 
 /// Whether two rows are about the same order.
@@ -97,6 +145,37 @@ impl Recorder {
         }))
     }
 
+    /// Takes a row that `earlier` gave back into those that wait to be replaced: files that it names are not whole.
+    pub fn make_again(&self, row: &Value) {
+        let mut state = self.0.borrow_mut();
+        if let Some(at) = state.rows.iter().position(|known| known == row).filter(|at| !state.waiting.contains(at)) {
+            state.waiting.push(at);
+        }
+        state.again += 1;
+    }
+
+    /// Takes note of a file of an earlier row that was not whole and is made again from its network.
+    pub fn restored(&self) {
+        self.0.borrow_mut().restored += 1;
+    }
+
+    /// What was made again because files that rows of the earlier run name were missing or damaged, in a sentence.
+    pub fn made_again(&self) -> Option<String> {
+        let state = self.0.borrow();
+        let count =
+            |n: usize, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
+        let files = count(state.restored, "file of predictions", "files of predictions");
+        let made: Vec<String> = count(state.again, "result", "results").into_iter().chain(files).collect();
+        let what = made.join(" and ");
+        (!what.is_empty())
+            .then(|| format!("made again, because files of the earlier run were missing or damaged: {what}"))
+    }
+
+    /// Takes note of a file of a network that the run folder did not take.
+    pub fn not_kept(&self) {
+        self.0.borrow_mut().unkept += 1;
+    }
+
     /// How many rows of an earlier run nobody has asked for.
     pub fn unclaimed(&self) -> usize {
         self.0.borrow().waiting.len()
@@ -107,33 +186,30 @@ impl Recorder {
         self.0.borrow_mut().plan = Some(plan);
     }
 
+    /// Takes the folder of `--out`, when there is one, for this process alone; returns what the user should know about it. To be
+    /// called before anything is computed.
+    ///
+    /// # Errors
+    /// When another process has it; when it cannot be used; damaged results.
+    pub fn claim(&self) -> Result<Vec<String>> {
+        let mut state = self.0.borrow_mut();
+        let Some((out, resume)) = state.plan.as_ref().and_then(|plan| Some((plan.out.clone()?, plan.resume))) else {
+            return Ok(vec![]);
+        };
+        let claim = Claim::of(&out, resume)?;
+        let remarks = claim.remarks();
+        state.claim = Some(claim);
+        Ok(remarks)
+    }
+
     /// Appends a row to the results and flushes it; the first one opens the run folder.
     ///
     /// # Errors
     /// When the folder or the row cannot be written.
     pub fn append(&self, row: &Value) -> Result<()> {
         let mut state = self.0.borrow_mut();
-        state.open()?;
-        // A row that an earlier part of this run recorded word for word is there already.
-        if let Some(at) = state.waiting.iter().position(|at| state.rows.get(*at) == Some(row)) {
-            state.waiting.remove(at);
-            return Ok(());
-        }
-        // One that failed, or was interrupted, gives way.
-        if let Some(at) = state.waiting.iter().position(|at| state.rows.get(*at).is_some_and(|old| same_key(old, row)))
-        {
-            let at = state.waiting.remove(at);
-            if let Some(old) = state.rows.get_mut(at) {
-                *old = row.clone();
-            }
-            let rows = state.rows.clone();
-            return state.folder.as_mut().map_or(Ok(()), |folder| folder.rewrite(&rows));
-        }
-        if let Some(folder) = state.folder.as_mut() {
-            folder.append(row)?;
-        }
-        state.rows.push(row.clone());
-        Ok(())
+        let written = state.open().map(|_| ()).and_then(|()| state.write(row));
+        written.map_err(|error| state.rescue(row, error))
     }
 
     /// Adds fields to the row with this `run_id` (a field it has already is replaced).
@@ -148,9 +224,13 @@ impl Recorder {
             return Err(Error::new("record", format!("no row of this run has run_id {run_id:?}")));
         };
         row.extend(fields.clone());
-        if let Some(folder) = state.open()? {
-            folder.rewrite(&rows)?;
-        }
+        let row = Value::Object(row.clone());
+        let written = match state.open() {
+            Ok(Some(folder)) => folder.results().rewrite(&rows),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        written.map_err(|error| state.rescue(&row, error))?;
         state.rows = rows;
         Ok(())
     }
@@ -161,7 +241,8 @@ impl Recorder {
     /// When it cannot be created, or results go nowhere.
     pub fn folder(&self) -> Result<PathBuf> {
         match self.0.borrow_mut().open()? {
-            Some(folder) => Ok(folder.path().to_path_buf()),
+            // What is written for a run whose folder is gone must not make another one.
+            Some(folder) => folder.check().map(|()| folder.path().to_path_buf()),
             None => Err(Error::new("run folder", "this run was started without one")),
         }
     }
@@ -181,18 +262,48 @@ impl Recorder {
         self.0.borrow().rows.clone()
     }
 
-    /// Completes the folder, when there is one: the final settings, late imports, and how the run ended.
+    /// Completes the folder, when there is one: the final settings, late imports, and how the run ended; then gives it up. One
+    /// in which nothing was recorded is left as it was found.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When that cannot be written; when rows or files of networks are missing in it.
     pub fn finish(&self, status: &str, problem: Option<&str>) -> Result<()> {
-        let state = self.0.borrow();
-        let (Some(plan), Some(folder)) = (&state.plan, &state.folder) else { return Ok(()) };
-        folder.write_sources(&(plan.sources)())?;
-        folder.write_json("settings.json", &(plan.settings)())?;
-        let ended = super::folder::now();
-        let value = json!({ "status": status, "error": problem, "rows": state.rows.len(), "ended": ended });
-        folder.write_json("status.json", &value)
+        let mut state = self.0.borrow_mut();
+        if let Some(claim) = state.claim.take() {
+            claim.leave();
+        }
+        let done = state.complete(status, problem);
+        if let Some(folder) = state.folder.as_mut() {
+            folder.release();
+        }
+        done
+    }
+}
+
+impl State {
+    fn complete(&mut self, status: &str, problem: Option<&str>) -> Result<()> {
+        if let (Some(plan), Some(folder)) = (&self.plan, &self.folder) {
+            if let Err(error) = folder.check() {
+                self.rescue.add_all(&self.rows);
+                return Err(error.note(self.rescue.describe()));
+            }
+            folder.write_sources(&(plan.sources)())?;
+            folder.write_json("settings.json", &(plan.settings)())?;
+            let (rows, missing) = (self.rows.len(), self.rescue.len());
+            let mut value = json!({ "status": status, "error": problem, "rows": rows, "ended": super::folder::now() });
+            if missing + self.unkept > 0 {
+                value["missing"] = json!({ "rows": missing, "files": self.unkept });
+            }
+            folder.write_json("status.json", &value)?;
+        }
+        if !self.rescue.is_empty() {
+            return Err(Error::new("run folder", format!("it is not complete: {}", self.rescue.describe())));
+        }
+        if self.unkept > 0 {
+            let what = format!("{} files of predictions or weights could not be written", self.unkept);
+            return Err(Error::new("run folder", what).hint("--resume makes them again, once there is room"));
+        }
+        Ok(())
     }
 }
 
@@ -267,7 +378,7 @@ mod tests {
         let expected = [row("a", "ok"), row("b", "ok"), row("c", "ok"), json!({ "record": "note", "x": 1 })];
         assert_eq!((second.rows(), second.unclaimed()), (expected.to_vec(), 1));
         let folder = second.folder().unwrap();
-        assert_eq!(crate::report::folder::rows_of(&folder).unwrap(), expected);
+        assert_eq!(crate::report::results::read(&folder.join("results.jsonl")).unwrap().rows, expected);
         assert_eq!([second.name_order("k"), second.name_order("k")], ["k", "k-2"]);
     }
 

@@ -25,7 +25,9 @@ pub struct Shown {
     pub half: f64,
     /// What that is.
     pub spread: Spread,
-    /// How many runs have no value.
+    /// How many runs have a value.
+    pub n: usize,
+    /// How many runs have none.
     pub missing: usize,
 }
 
@@ -33,13 +35,19 @@ impl Shown {
     /// Of the values of some runs, each with its own standard error (NaN for none).
     pub fn of(runs: impl Iterator<Item = (f64, f64)>) -> Self {
         let (known, unknown): (Vec<_>, Vec<_>) = runs.partition(|(value, _)| value.is_finite());
-        let Figure { mean, spread } = Figure::of(known.iter().map(|(value, _)| *value));
+        let Figure { mean, spread, n, .. } = Figure::of(known.iter().map(|(value, _)| *value));
         let (half, kind) = match known.as_slice() {
             [(_, error)] if error.is_finite() => (*error, Spread::Error),
             [] | [_] => (f64::NAN, Spread::None),
             several => (spread, Spread::Deviation(several.len())),
         };
-        Self { mean, half, spread: kind, missing: unknown.len() }
+        Self { mean, half, spread: kind, n, missing: unknown.len() }
+    }
+
+    /// The figure as columns write it.
+    pub fn figure(&self) -> Figure {
+        let Self { mean, half, n, missing, .. } = *self;
+        Figure { mean, spread: half, n, missing }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
 use super::cells::{Sheet, markdown as escaped, plain};
-use super::columns::{Best, Column, DASH, Format, columns};
-use super::entry::{Entry, Figure};
+use super::columns::{Column, DASH, Format, columns};
+use super::entry::Entry;
 use super::leaderboard::View;
 use super::seeds;
 use super::spread::{Shown, words};
@@ -12,6 +12,8 @@ use std::io::IsTerminal;
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
 pub(super) struct Grid {
     headings: Vec<String>,
+    /// Which end of each column is better, as an arrow; empty where neither is.
+    arrows: Vec<&'static str>,
     /// Rank of each column, 0 for those that always stay.
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
@@ -24,7 +26,8 @@ impl Grid {
     /// A table whose first columns, of names, stay in any width.
     pub(super) fn new(names: [&str; 2]) -> Self {
         let headings = names.map(String::from).to_vec();
-        Self { headings, ranks: vec![0, 0], cells: vec![], best: vec![], spreads: vec![vec![], vec![]] }
+        let spreads = vec![vec![], vec![]];
+        Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![], spreads }
     }
 
     /// A row, so far with its names alone.
@@ -36,6 +39,7 @@ impl Grid {
     /// A column to be filled from the first row to the last.
     pub(super) fn column(&mut self, heading: &str, rank: u8) {
         self.headings.push(heading.into());
+        self.arrows.push("");
         self.ranks.push(rank);
         self.spreads.push(vec![]);
     }
@@ -60,6 +64,9 @@ impl Grid {
             return;
         }
         self.column(column.heading, column.rank);
+        if let Some(arrow) = self.arrows.last_mut() {
+            *arrow = column.direction.arrow();
+        }
         for (index, figure) in before.into_iter().enumerate() {
             let text = self.told(column, figure);
             self.push(index, text, false);
@@ -71,7 +78,7 @@ impl Grid {
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
             }
-            self.push(index + offset, text, best == Some(figure.mean));
+            self.push(index + offset, text, best.get(index) == Some(&true));
         }
     }
 
@@ -80,7 +87,7 @@ impl Grid {
         if let Some(spreads) = self.spreads.last_mut().filter(|_| column.format != Format::Speedup) {
             spreads.push(shown);
         }
-        column.format.show(Figure { mean: shown.mean, spread: shown.half })
+        column.format.show(shown.figure())
     }
 
     /// What ± is in the columns that the table has; empty without any.
@@ -112,6 +119,7 @@ impl Grid {
                 continue;
             }
             hidden.push(self.headings.remove(index));
+            self.arrows.remove(index);
             self.ranks.remove(index);
             self.spreads.remove(index);
             self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
@@ -143,11 +151,14 @@ impl Grid {
         self.table(colored).lines().map(|line| line.trim_end().to_string()).collect()
     }
 
-    /// The table in Markdown.
-    fn markdown(&self) -> Vec<String> {
+    /// The table in Markdown, with arrows in the headings, the best cells in bold where wanted.
+    fn markdown(&self, bold: bool) -> Vec<String> {
         let trimmed = |cells: &Vec<String>| cells.iter().map(|cell| cell.trim().to_string()).collect();
+        let headings = self.headings.iter().zip(&self.arrows);
+        let headings = headings.map(|(heading, arrow)| format!("{heading} {arrow}").trim().to_string()).collect();
         let right = (0..self.headings.len()).map(|index| index >= 2).collect();
-        Sheet { headings: self.headings.clone(), right, rows: self.cells.iter().map(trimmed).collect() }.markdown()
+        let bold = if bold { self.best.clone() } else { vec![] };
+        Sheet { headings, right, rows: self.cells.iter().map(trimmed).collect(), bold }.markdown()
     }
 
     fn table(&self, colored: bool) -> Table {
@@ -188,20 +199,18 @@ pub(super) fn retain(view: &View, entry: &Entry) -> String {
     format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
 }
 
-/// The best mean of a column among the methods (the retrained network is what they are measured by).
-fn best_of(view: &View, column: &Column, figures: &[Shown]) -> Option<f64> {
+/// Which entries have the best mean of a column among the methods (the retrained network is what they are measured by). Nobody
+/// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared.
+fn best_of(view: &View, column: &Column, figures: &[Shown]) -> Vec<bool> {
     let ideal = view.retrained(column.figure);
-    let worth = |x: f64| match column.best {
-        Best::Highest => x,
-        Best::Lowest => -x,
-        Best::Retrained => -(x - ideal).abs(),
-        Best::Untold => f64::NAN,
+    let worth = |(entry, figure): (&Entry, &Shown)| {
+        let method = view.first(entry).is_some_and(|row| !row.is_reference());
+        if method && figure.missing == 0 { column.direction.worth(figure.mean, ideal) } else { f64::NAN }
     };
-    let methods =
-        view.entries.iter().zip(figures).filter(|(entry, _)| view.first(entry).is_some_and(|r| !r.is_reference()));
-    let means: Vec<f64> = methods.map(|(_, figure)| figure.mean).filter(|x| !worth(*x).is_nan()).collect();
-    // Of a single method nothing is the best.
-    if means.len() < 2 { None } else { means.into_iter().max_by(|a, b| worth(*a).total_cmp(&worth(*b))) }
+    let worths: Vec<f64> = view.entries.iter().zip(figures).map(worth).collect();
+    let known = || worths.iter().copied().filter(|x| !x.is_nan());
+    let (most, least) = (known().fold(f64::NEG_INFINITY, f64::max), known().fold(f64::INFINITY, f64::min));
+    worths.iter().map(|x| *x == most && most > least).collect()
 }
 
 /// Whether standard output shows colours; `--color` speaks through the two variables.
@@ -281,13 +290,13 @@ pub fn markdown(view: &View) -> String {
         lines.extend([format!("**{}**", escaped(&view.title)), String::new()]);
     }
     let grid = Grid::of(view);
-    lines.extend(grid.markdown());
-    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty());
-    let legend = spread.map_or_else(|| LEGEND.to_string(), |spread| format!("{LEGEND} {spread}."));
-    lines.extend([String::new(), legend]);
+    lines.extend(grid.markdown(true));
+    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty()).map(|legend| format!(" {legend}."));
+    let marked = grid.best.iter().flatten().any(|best| *best);
+    lines.extend([String::new(), format!("{LEGEND}{}{}", spread.unwrap_or_default(), if marked { BOLD } else { "" })]);
     for told in seeds::tables(view) {
         lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
-        lines.extend(told.grid.markdown());
+        lines.extend(told.grid.markdown(false));
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
     let remarks = view.warnings().into_iter().map(|w| format!("- warning: {}", escaped(&w)));
@@ -306,3 +315,6 @@ calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalU
 JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
 network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
 Rows of several seeds (n) show means.";
+
+/// What bold figures are.
+const BOLD: &str = " Bold: the best of a column among the methods; which way that is, `lethe list metrics` says.";

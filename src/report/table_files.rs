@@ -58,6 +58,7 @@ fn sheet(columns: &[String], lines: &[Vec<Value>], written: fn(&Value) -> String
         headings: columns.to_vec(),
         right: (0..columns.len()).map(numeric).collect(),
         rows: lines.iter().map(|line| line.iter().map(written).collect()).collect(),
+        bold: vec![],
     }
 }
 

@@ -128,8 +128,7 @@ fn a_metric_that_some_runs_lack_rests_on_the_others_and_that_is_said() {
         row("acf", "full", seed, &metrics, 1.0)
     };
     let text = table::render(&board([with(0, f64::NAN), with(1, 0.6), with(2, f64::NAN)]).view(), None, false);
-    assert!(text.contains("0.600 ±.010"), "the error of the run that has one: {text}");
-    assert!(text.contains("note: acf: of its 3 runs, MIA AUC on 1 only"), "{text}");
+    assert!(text.contains("0.600 ±.010 (1 of 3)"), "the error of the run that has one: {text}");
 }
 
 /// A row of a request for classes.
@@ -251,6 +250,10 @@ fn originals_of_several_data_sets_have_rows_of_their_own() {
     let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_string();
     assert!(line("original (digits, convnet)").contains("99.0"), "{text}");
     assert!(line("original (mnist, convnet)").contains("50.0"), "{text}");
+    // One whose results are still to come is another split of the first.
+    let early = full_board();
+    early.add_original("s9", "", metrics(1.0, 1.0, 0.9, 0.6));
+    assert_eq!(early.view().before_by_subject().len(), 1);
 }
 
 #[test]
@@ -552,4 +555,133 @@ fn exports_hold_the_statistics_and_the_retrained_value_beside_every_value() {
     assert_eq!(of("original", "s0"), ["0.65", "0.502", "0.65", ""]);
     assert_eq!(of("finetune", "s1"), ["0.641", "0.505", "0.651", ""]);
     assert_eq!(of("retrain", "s2"), ["0.508", "0.508", "0.652", ""]);
+}
+
+/// Whether a cell of a column of the Markdown is bold, by row.
+fn bold(view: &super::leaderboard::View, column: &str) -> Vec<(String, bool)> {
+    let text = table::markdown(view);
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
+    let mut rows = text.lines().filter(|line| line.starts_with('|')).map(cells);
+    let at = rows
+        .next()
+        .unwrap()
+        .iter()
+        .position(|cell| cell.trim_end_matches([' ', '↑', '↓']) == column)
+        .unwrap_or_else(|| panic!("no column {column}"));
+    let rows = rows.skip(1).take_while(|row| row.get(at).is_some());
+    rows.map(|row| (row[1].clone(), row[at].starts_with("**"))).collect()
+}
+
+/// The rows that are bold.
+fn bold_rows(view: &super::leaderboard::View, column: &str) -> Vec<String> {
+    bold(view, column).into_iter().filter(|(_, bold)| *bold).map(|(row, _)| row).collect()
+}
+
+#[test]
+fn the_best_of_a_column_is_bold_among_the_methods_in_markdown() {
+    let view = full_board().view();
+    let best: [(&str, &[&str]); 5] = [
+        ("RA %", &["finetune", "finetune"]),
+        ("TA %", &["finetune"]),
+        ("MIA AUC", &["scrub"]),
+        ("seconds", &["ssd"]),
+        ("speed-up", &["ssd"]),
+    ];
+    for (column, wanted) in best {
+        assert_eq!(bold_rows(&view, column), wanted, "{column}");
+    }
+    // The original and the retrained network are no methods, whatever their figures.
+    let all = ["RA %", "FA %", "TA %", "MIA AUC", "SalUn %", "gap", "ToW", "seconds", "prep", "speed-up"];
+    for column in all {
+        assert!(bold_rows(&view, column).iter().all(|row| row != "original" && row != "retrain"), "{column}");
+    }
+    let heads = ["| RA % |", "| TA % ↑ |", "| gap ↓ |", "| ToW ↑ |", "| seconds ↓ |", "| speed-up ↑ |"];
+    assert!(heads.iter().all(|head| table::markdown(&view).contains(head)), "{}", table::markdown(&view));
+    assert!(bold_rows(&view, "prep").is_empty(), "all of them cost the same");
+    assert!(table::markdown(&view).contains("Bold: the best of a column"));
+    let one = board([
+        row("retrain", "full", 0, &metrics(1.0, 0.994, 0.987, 0.502), 1.7),
+        row("acf", "full", 0, &metrics(0.9, 0.9, 0.9, 0.5), 0.1),
+    ]);
+    assert!(bold_rows(&one.view(), "FA %").is_empty() && !table::markdown(&one.view()).contains("Bold"));
+}
+
+/// A board of three methods with this metric, with or without a retrained network at 0.4.
+fn board_of(metric: &str, retrained: bool, values: [f64; 3]) -> Leaderboard {
+    let with = |method: &str, value: f64| {
+        let mut m = Metrics::default();
+        m.set(metric, value);
+        row(method, "full", 0, &m, 1.0)
+    };
+    let rows = ["low", "middle", "high"].into_iter().zip(values).map(|(method, value)| with(method, value));
+    let board = board(retrained.then(|| with("retrain", 0.4)).into_iter().chain(rows));
+    board.choose(vec![metric.into()]).unwrap();
+    board
+}
+
+#[test]
+fn every_column_a_board_can_show_has_its_best_by_the_direction_of_its_metric() {
+    use crate::eval::Direction;
+    let own = |name: &str| super::leaderboard::DERIVED.contains(&name);
+    for metric in crate::eval::listing::list().into_iter().filter(|metric| !own(metric.name)) {
+        for retrained in [true, false] {
+            let view = board_of(metric.name, retrained, [0.1, 0.45, 0.9]).view();
+            let wanted: &[&str] = match metric.direction {
+                Direction::Higher => &["high"],
+                Direction::Lower => &["low"],
+                Direction::NearRetrained if retrained => &["middle"],
+                Direction::NearChance => &["middle"],
+                Direction::NearRetrained | Direction::None => &[],
+            };
+            let heading = super::columns::columns(&view)[0].heading.to_string();
+            assert_eq!(bold_rows(&view, &heading), wanted, "{} (retrained: {retrained})", metric.name);
+            assert!(table::render(&view, 120, true).contains("\x1b["));
+        }
+        // NaN is never the best, and one value is the best of nothing.
+        let view = board_of(metric.name, true, [f64::NAN, f64::NAN, 0.9]).view();
+        let heading = super::columns::columns(&view)[0].heading.to_string();
+        assert!(bold_rows(&view, &heading).is_empty(), "{}", metric.name);
+    }
+    use super::columns::direction_of;
+    let derived = ["average_gap", "accuracy_gap", "tow", "tow_mia", "speedup", "speedup_prepared"].map(direction_of);
+    use Direction::{Higher, Lower};
+    assert_eq!(derived, [Lower, Lower, Higher, Higher, Higher, Higher]);
+    assert_eq!(["seconds.unlearn", "preparation", "peak_memory"].map(direction_of), [Lower; 3]);
+    assert_eq!(direction_of("my_own_figure"), Direction::None);
+}
+
+#[test]
+fn a_mean_over_fewer_runs_says_so_and_is_not_the_best() {
+    let board = Leaderboard::new(&Run::new(Settings::default()), "");
+    for seed in 0..3 {
+        board.add(seeded("retrain", "full", seed, &metrics(1.0, 0.99, 0.98, 0.50)));
+        board.add(seeded("steady", "full", seed, &metrics(0.95, 0.96, 0.97, 0.53 + 0.001 * seed as f64)));
+        board.add(seeded("other", "full", seed, &metrics(0.94, 0.95, 0.96, 0.55)));
+        let mut broken = metrics(0.99, 0.99, 0.98, 0.50);
+        if seed == 1 {
+            ["test_accuracy", "mia_auc"].iter().for_each(|name| broken.set(name, f64::NAN));
+        }
+        board.add(seeded("broken", "full", seed, &broken));
+    }
+    let view = board.view();
+    let text = table::render(&view, 160, false);
+    println!("{text}");
+    let line = |from: &str| text.lines().filter(|line| line.starts_with(from)).map(String::from).collect::<Vec<_>>();
+    let broken = line("broken");
+    assert!(broken[0].contains("98.0 ±0.0 (2 of 3)") && broken[0].contains("0.500 ±.000 (2 of 3)"), "{broken:?}");
+    assert!(broken[0].contains("99.0 ±0.0 ") && !broken[0].contains("99.0 ±0.0 (2"), "{broken:?}");
+    assert!(broken[1].contains("98.0 ±0.0 (2 of 3)  ="), "the second table says it, too: {broken:?}");
+    assert!(!line("steady").concat().contains("of 3"), "{text}");
+    assert_eq!(bold_rows(&view, "TA %"), ["steady (n=3)"]);
+    assert_eq!(bold_rows(&view, "RA %"), ["broken (n=3)"]);
+    let auc = statistic(&board, "broken", "full", "mia_auc", Query::default());
+    assert_eq!((&auc["n"], &auc["missing"], &auc["pairs"]), (&json!(2), &json!(1), &json!(2)));
+    // A retrained network that lacks a figure takes a pair away.
+    let mut odd = metrics(1.0, 0.99, f64::NAN, 0.50);
+    odd.basis.outputs = 1;
+    let mut row = seeded("retrain", "full", 2, &odd);
+    row["run_id"] = json!("retrain-full-2");
+    board.add(row);
+    let text = table::render(&board.view(), 160, false);
+    assert!(text.contains("97.0 ±0.0 (2 of 3 pairs) "), "{text}");
 }

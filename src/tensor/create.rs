@@ -349,6 +349,10 @@ pub mod script {
         let place = Place::read("linspace", options, super::floating(&context))?;
         let start = crate::tensor::dtype::number("linspace", "the start", &start)?;
         let end = crate::tensor::dtype::number("linspace", "the end", &end)?;
+        if !start.is_finite() || !end.is_finite() {
+            let message = format!("start and end must be finite numbers, got {start} and {end}");
+            return Err(Error::new("linspace", message).into());
+        }
         super::elements("linspace", &[steps])?;
         Ok(super::scalar(|| tch::Tensor::f_linspace(start, end, steps, place.pair())).at("linspace")?.into())
     }

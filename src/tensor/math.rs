@@ -115,6 +115,9 @@ pub mod script {
 
     #[rhai_fn(name = "round", return_raw)]
     pub fn round_to(tensor: Tensor, digits: i64) -> Script<Tensor> {
+        if !(-300..=300).contains(&digits) {
+            return Err(Error::new("round", format!("the digits must be within -300..=300, got {digits}")).into());
+        }
         Ok(tensor.f_round_decimals(digits).at("round")?.into())
     }
 
@@ -163,6 +166,9 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn leaky_relu(tensor: Tensor, slope: f64) -> Script<Tensor> {
+        if !slope.is_finite() {
+            return Err(Error::new("leaky_relu", format!("the slope must be a finite number, got {slope}")).into());
+        }
         let scaled = scalar(|| tensor.f_mul_scalar(slope)).at("leaky_relu")?;
         Ok(tensor.f_where_self(&tensor.f_gt(0).at("leaky_relu")?, &scaled).at("leaky_relu")?.into())
     }

@@ -7,6 +7,7 @@ use crate::nn::tangent::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
 use crate::tensor::autograd::run_backward;
+use crate::tensor::checks::comparable;
 use tch::{Kind, Tensor};
 
 /// How importances are measured.
@@ -157,6 +158,8 @@ pub fn dampened(parameter: &Tensor, full: &Tensor, forget: &Tensor, o: Dampening
         let (p, a, b) = (parameter.size(), full.size(), forget.size());
         return Err(Error::new(at, format!("importances must have the parameter's shape {p:?}, got {a:?} and {b:?}")));
     }
+    comparable(at, "importances of all data", full, true)?;
+    comparable(at, "importances of the forget data", forget, true)?;
     let selected = forget.f_gt_tensor(&full.f_mul_scalar(o.selection).at(at)?).at(at)?;
     let factor = full.f_mul_scalar(o.dampening).at(at)?.f_div(forget).at(at)?;
     let factor = factor.f_pow_tensor_scalar(o.exponent).at(at)?.f_clamp_max(o.cap).at(at)?;

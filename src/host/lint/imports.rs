@@ -7,9 +7,10 @@ use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::catalog::Catalog;
 use crate::host::diagnostics::{Diagnostic, Severity, Sources};
 use crate::host::{Host, explain, resolver};
+use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseErrorType, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, Stmt};
 use std::collections::{HashMap, HashSet};
 
 /// A finding before it is put into words with the catalog's help.
@@ -139,12 +140,16 @@ impl<'h> Importer<'h> {
         let file = self.names.len();
         self.names.push(name.to_string());
         self.host.run.slot::<SourceMap>().insert(name, text);
+        let faults = faults(&self.host.engine, text);
+        let lost = faults.iter().any(is_open);
+        faults.into_iter().for_each(|fault| self.syntax(file, fault));
         let ast = match self.host.engine.compile(text) {
             Ok(ast) => ast,
             Err(problem) => {
-                let (message, hint) = explain::syntax(&problem.0);
-                let raw = Raw::error(file, problem.1, message).hint(hint);
-                self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
+                // Behind what is not closed, nothing else is to be said.
+                if !lost {
+                    self.syntax(file, problem);
+                }
                 return Exports::default();
             }
         };
@@ -159,6 +164,13 @@ impl<'h> Importer<'h> {
         self.findings.extend(findings);
         self.reading.pop();
         exports(&ast)
+    }
+
+    /// Notes what the parser, or the notation, objects to.
+    fn syntax(&mut self, file: usize, problem: ParseError) {
+        let (message, hint) = explain::syntax(&problem.0);
+        let raw = Raw::error(file, problem.1, message).hint(hint);
+        self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
     }
 
     /// Follows the imports of a script.
