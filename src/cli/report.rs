@@ -72,19 +72,22 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
         return Err(Error::new("report", "CSV has a line for every run and no place for differences from a baseline")
             .hint("use --format table, markdown or json"));
     }
+    // Before anything is computed.
+    let plot = options.plot.as_deref().map(|path| export::stem(path, &["svg"])).transpose()?;
+    let save = options.save.as_deref().map(|path| export::stem(path, &export::WRITTEN)).transpose()?;
     let boards = finished::boards(run, &options.folders, options.superseded)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
         options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;
     }
-    if let Some(path) = &options.save {
+    if let Some(path) = &save {
         for (index, board) in boards.iter().enumerate() {
             export::save(board, &numbered(path, index, boards.len()))?;
         }
     }
-    if let Some(path) = &options.plot {
+    if let Some(path) = &plot {
         for (index, board) in boards.iter().enumerate() {
-            let name = numbered(&path.with_extension(""), index, boards.len());
+            let name = numbered(path, index, boards.len());
             export::save_text(run, &name, "svg", &picture::of(&board.view()).svg())?;
         }
     }

@@ -127,11 +127,22 @@ pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Opti
     found
 }
 
-/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025`.
+/// An AUC with its standard error, which is said to be one: `0.649 ± 0.025 (s.e.)`.
+pub fn with_error(auc: f64, error: f64) -> String {
+    if auc.is_nan() {
+        "–".into()
+    } else if error.is_nan() {
+        format!("{auc:.3}")
+    } else {
+        format!("{auc:.3} ± {error:.3} (s.e.)")
+    }
+}
+
+/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025 (s.e.)`.
 pub fn before(original: &Metrics) -> String {
     let percent = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
-    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {auc:.3} ± {error:.3}") };
+    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {}", with_error(auc, error)) };
     let train = percent(training_accuracy(original).unwrap_or(f64::NAN));
     format!("train {train} · test {}{attack}", percent(original.get("test_accuracy")))
 }
@@ -178,7 +189,8 @@ fn attacked_in_vain(original: &Metrics) -> Option<String> {
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
     let class_request = !original.basis.classes.is_empty();
     (!class_request && (auc - 0.5).abs() < 2.0 * error).then(|| {
-        format!("the attack reads {auc:.3} ± {error:.3} before any unlearning, so there is little left to hide")
+        let auc = with_error(auc, error);
+        format!("the attack reads {auc} before any unlearning, so there is little left to hide")
     })
 }
 

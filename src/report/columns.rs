@@ -81,6 +81,11 @@ fn named(name: &str) -> Column<'_> {
     Column { heading: name, figure: name, format, direction: direction_of(name), rank: 1, optional: false }
 }
 
+/// Whether a figure is a share between 0 and 1 that is shown in per cent.
+pub fn is_share(name: &str) -> bool {
+    named(name).format == Format::Percent
+}
+
 /// Which value of a figure is the best one: a metric's by the list of metrics; what a script recorded itself has none.
 pub(super) fn direction_of(figure: &str) -> Direction {
     match figure {

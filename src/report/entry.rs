@@ -1,6 +1,7 @@
 //! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
 
 use super::kinship;
+use super::cells::bare;
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::statistics::Sample;
@@ -41,6 +42,14 @@ impl Row {
         self.retain("kind").as_str().unwrap_or("full")
     }
 
+    /// The classes that its request removes altogether, or is about; none of requests for samples.
+    pub fn classes(&self) -> Vec<i64> {
+        let asked = self.value.pointer("/request/classes").and_then(Value::as_array);
+        let asked = asked.into_iter().flatten().filter_map(Value::as_i64);
+        let removed = &self.metrics.basis.classes;
+        if removed.is_empty() { asked.collect() } else { removed.clone() }
+    }
+
     /// Trained on the whole retain set.
     pub fn is_full(&self) -> bool {
         self.kind() == "full"
@@ -66,6 +75,24 @@ impl Row {
         let stages = [self.seconds("cluster"), self.seconds("condense")];
         let total: f64 = stages.iter().filter(|s| s.is_finite()).sum();
         if self.is_full() || total <= 0.0 { f64::NAN } else { total }
+    }
+
+    /// What its request is about, by name: runs that differ in it are no repetitions of each other.
+    pub fn circumstances(&self) -> Vec<(&'static str, &Value)> {
+        let places = [
+            ("data set", "/dataset"),
+            ("network", "/model"),
+            ("mode", "/request/mode"),
+            ("fraction", "/request/fraction"),
+            ("round", "/round/number"),
+        ];
+        let found = places.into_iter().map(|(name, at)| (name, self.value.pointer(at).unwrap_or(&Value::Null)));
+        found.filter(|(_, value)| !value.is_null()).collect()
+    }
+
+    /// The same without the round: what originals and retrained networks have in common.
+    pub fn subject(&self) -> Vec<String> {
+        self.circumstances().into_iter().filter(|(name, _)| *name != "round").map(|(_, value)| bare(value)).collect()
     }
 
     /// The same method, told the same way, whatever retain set it ran on.
@@ -117,6 +144,8 @@ pub struct Entry {
     pub name: String,
     /// Positions of its rows.
     pub rows: Vec<usize>,
+    /// Its look in pictures, see `marks`.
+    pub look: usize,
 }
 
 /// Puts rows of several seeds together, in the order of their first. Equal labels of different things are told apart by the
@@ -131,7 +160,7 @@ pub fn group(rows: &[Row]) -> Vec<Entry> {
             Some((_, entry)) => entry.rows.push(index),
             None => {
                 let label = if row.text("label").is_empty() { row.text("method") } else { row.text("label") };
-                entries.push((key, Entry { name: label.to_string(), rows: vec![index] }));
+                entries.push((key, Entry { name: label.to_string(), rows: vec![index], look: 0 }));
             }
         }
     }

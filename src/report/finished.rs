@@ -1,9 +1,10 @@
 //! The leaderboards of runs that have ended, from their folders: every metric read off the stored predictions again.
 
 use super::Leaderboard;
+use super::about;
 use super::entry::Row;
 use super::gathering::gather;
-use super::leaderboard::Original;
+use super::originals::{self, Original};
 use super::predictions::PredictionStore;
 use super::results;
 use crate::eval::Metrics;
@@ -30,7 +31,7 @@ pub fn boards(run: &Run, folders: &[PathBuf], superseded: bool) -> Result<Vec<Le
     gathered.remarks.iter().for_each(|remark| run.progress().warn(remark));
     let mut boards: Vec<(String, Vec<Value>)> = vec![];
     for row in gathered.rows {
-        let about = about(&row);
+        let about = about::of(&row);
         match boards.iter_mut().find(|(known, _)| *known == about) {
             Some((_, rows)) => rows.push(row),
             None => boards.push((about, vec![row])),
@@ -80,21 +81,6 @@ fn rows(run: &Run, folder: &Path) -> Result<Vec<Value>> {
     Ok(found.rows.into_iter().filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
 }
 
-/// What a row's board is about: `digits · convnet · 79 of 797 samples forgotten (classwise [3])`.
-fn about(row: &Value) -> String {
-    let text = |at: &str| row.pointer(at).and_then(Value::as_str).unwrap_or("?").to_string();
-    let count = |at: &str| row.pointer(at).and_then(Value::as_u64).map_or("?".into(), |n| n.to_string());
-    let classes = row.pointer("/request/classes").filter(|value| value.as_array().is_some_and(|list| !list.is_empty()));
-    let mode = format!("{}{}", text("/request/mode"), classes.map_or(String::new(), |list| format!(" {list}")));
-    format!(
-        "{} · {} · {} of {} samples forgotten ({mode})",
-        text("/dataset"),
-        text("/model"),
-        count("/request/forget"),
-        count("/request/train")
-    )
-}
-
 fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<Leaderboard> {
     let mut splits: Vec<Original> = vec![];
     let rows: Result<Vec<Row>> = rows.into_iter().map(|row| anew(run, Row::new(row), &mut splits, gone)).collect();
@@ -109,27 +95,20 @@ fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<L
     Ok(board)
 }
 
-/// The row with the metrics that its predictions give; the original of its split is added when it is new.
+/// The row with the metrics that its predictions give; its original is added when it is new.
 fn anew(run: &Run, mut row: Row, splits: &mut Vec<Original>, gone: &mut usize) -> Result<Row> {
     if !row.is_complete() {
         return Ok(row);
     }
-    let split = row.text("split_id").to_string();
-    if !splits.iter().any(|known| known.split_id == split)
-        && let Some(mut metrics) = metrics(run, &row, "original")
-    {
-        let score = adaptive_unlearning_score(&metrics, &metrics);
-        metrics.set("aus", score);
-        splits.push(Original { split_id: split.clone(), predictions: row.text("original").into(), metrics });
-    }
-    let Some(found) = metrics(run, &row, "predictions") else {
+    originals::complete(run, splits, std::slice::from_ref(&row));
+    let Some(found) = metrics(run, &row) else {
         *gone += 1;
         return Ok(row);
     };
     let mut all = row.metrics.clone();
     found.iter().for_each(|(name, value)| all.set(name, value));
     (all.per_class, all.loss_histogram, all.basis) = (found.per_class, found.loss_histogram, found.basis);
-    if let Some(original) = splits.iter().find(|known| known.split_id == split) {
+    if let Some(original) = splits.iter().find(|known| known.is_of(&row)) {
         all.set("aus", adaptive_unlearning_score(&original.metrics, &all));
     }
     if let Some(fields) = row.value.as_object_mut() {
@@ -139,8 +118,8 @@ fn anew(run: &Run, mut row: Row, splits: &mut Vec<Original>, gone: &mut usize) -
 }
 
 /// What the predictions that a row names say; `None` where they are not there or damaged, which is worth a warning.
-fn metrics(run: &Run, row: &Row, field: &str) -> Option<Metrics> {
-    let key = row.text(field);
+fn metrics(run: &Run, row: &Row) -> Option<Metrics> {
+    let key = row.text("predictions");
     let seed = row.value.pointer("/seeds/split").and_then(Value::as_u64).unwrap_or(0);
     if key.is_empty() {
         return None;

@@ -1,5 +1,6 @@
 //! Which rows are one and the same, and which are runs of the same thing under different seeds.
 
+use super::cells::bare;
 use super::difference::{leaves, parts, told};
 use super::entry::Row;
 use serde_json::Value;
@@ -26,8 +27,9 @@ pub fn is_again(a: &Row, b: &Row) -> bool {
 pub fn kinship(row: &Row) -> String {
     let accelerated = row.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
     let per_class = row.retain("per_class");
-    let words = ["label", "method", "variant", "dataset", "model"].map(|key| row.text(key));
-    format!("{words:?} {accelerated} {} {per_class} {:?} {:?}", row.kind(), options(row), beyond(row))
+    let words = ["label", "method", "variant"].map(|key| row.text(key));
+    let (circumstances, options) = (row.circumstances(), options(row));
+    format!("{words:?} {circumstances:?} {accelerated} {} {per_class} {options:?} {:?}", row.kind(), beyond(row))
 }
 
 /// The options that a row tells. Where a retrained network came from makes no difference to what it is.
@@ -83,12 +85,19 @@ pub fn distinct_name(name: &str, own: &Row, rivals: &[&Row]) -> String {
         let others: Vec<_> = rivals.iter().map(|row| of(row)).collect();
         let differs = |key: &String, value: &Value| others.iter().any(|other| other.get(key) != Some(value));
         let own = of(own).into_iter().filter(|(key, value)| differs(key, value));
-        own.map(|(key, value)| format!("{key}={}", told(Some(&value)))).collect::<Vec<_>>()
+        let said = |(key, value): (String, Value)| match key.as_str() {
+            "data set" | "network" => bare(&value),
+            _ => format!("{key}={}", told(Some(&value))),
+        };
+        own.map(said).collect::<Vec<_>>()
     };
     let plain = |row: &Row| options(row).into_iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    let around =
+        |row: &Row| row.circumstances().into_iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
     let mut found = differing(&plain);
-    // Options alone may leave two of them with one name.
-    if rivals.iter().any(|row| options(row) == options(own)) {
+    found.extend(differing(&around));
+    // These alone may leave two of them with one name.
+    if rivals.iter().any(|row| options(row) == options(own) && row.circumstances() == own.circumstances()) {
         found.extend(differing(&beyond));
     }
     if found.is_empty() { name.into() } else { format!("{name} ({})", found.join(", ")) }

@@ -249,7 +249,8 @@ pub mod board {
         table::markdown(&board.view())
     }
 
-    /// The leaderboard's picture, accuracy and attack against seconds, as SVG.
+    /// The leaderboard's picture, accuracy and attack against seconds, as SVG; of requests for classes the accuracy on the forgotten
+    /// ones as well.
     ///
     /// # Example
     /// ```rhai

@@ -25,7 +25,7 @@ fn grid(view: &View) -> Option<Grid> {
     if subjects.is_empty() {
         return None;
     }
-    if view.originals.len() > 1 {
+    if view.originals.len() > 1 && view.before_by_subject().len() == 1 {
         let name = format!("original (n={})", view.originals.len());
         subjects.insert(0, (name, DASH.into(), Subject::Original));
     }

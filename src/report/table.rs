@@ -1,10 +1,12 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
+use super::cells::{Sheet, markdown as escaped, plain};
 use super::columns::{Column, DASH, Format, columns};
-use super::entry::{Entry, Figure};
+use super::entry::Entry;
 use super::leaderboard::View;
 use super::seeds;
 use crate::eval::alarms::outputs;
+use super::spread::{Shown, words};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 
@@ -17,13 +19,16 @@ pub(super) struct Grid {
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
     best: Vec<Vec<bool>>,
+    /// The figures of each column that show a ±.
+    spreads: Vec<Vec<Shown>>,
 }
 
 impl Grid {
     /// A table whose first columns, of names, stay in any width.
     pub(super) fn new(names: [&str; 2]) -> Self {
         let headings = names.map(String::from).to_vec();
-        Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![] }
+        let spreads = vec![vec![], vec![]];
+        Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![], spreads }
     }
 
     /// A row, so far with its names alone.
@@ -37,13 +42,12 @@ impl Grid {
         self.headings.push(heading.into());
         self.arrows.push("");
         self.ranks.push(rank);
+        self.spreads.push(vec![]);
     }
 
     fn of(view: &View) -> Self {
         let mut grid = Self::new(["method", "retain"]);
-        if !view.originals.is_empty() {
-            grid.row(["original".into(), DASH.into()]);
-        }
+        view.before_by_subject().into_iter().for_each(|(name, _)| grid.row([name, DASH.into()]));
         view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
         for column in columns(view) {
             grid.add(view, &column);
@@ -53,28 +57,43 @@ impl Grid {
 
     fn add(&mut self, view: &View, column: &Column) {
         let offset = self.cells.len() - view.entries.len();
-        let figures: Vec<Figure> = view.entries.iter().map(|entry| view.figure(entry, column.figure)).collect();
-        let before = view.original(column.figure);
-        let exists = |figure: &Figure| !figure.mean.is_nan();
-        if column.optional && !figures.iter().any(exists) && !exists(&before) {
+        let figures: Vec<Shown> = view.entries.iter().map(|entry| view.shown(entry, column.figure)).collect();
+        let before: Vec<Shown> =
+            view.before_by_subject().iter().map(|(_, group)| view.shown_before(group, column.figure)).collect();
+        let exists = |figure: &Shown| !figure.mean.is_nan();
+        if column.optional && !figures.iter().chain(&before).any(exists) {
             return;
         }
         self.column(column.heading, column.rank);
         if let Some(arrow) = self.arrows.last_mut() {
             *arrow = column.direction.arrow();
         }
-        if offset == 1 {
-            self.push(0, with_error(column, before, view.original(&error_of(column))), false);
+        for (index, figure) in before.into_iter().enumerate() {
+            let text = self.told(column, figure);
+            self.push(index, text, false);
         }
         let best = best_of(view, column, &figures);
         for (index, (entry, figure)) in view.entries.iter().zip(&figures).enumerate() {
-            let mut text = with_error(column, *figure, view.figure(entry, &error_of(column)));
+            let mut text = self.told(column, *figure);
             let prepared = view.figure(entry, "speedup_prepared").mean;
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
             }
             self.push(index + offset, text, best.get(index) == Some(&true));
         }
+    }
+
+    /// A figure of the last column as text.
+    fn told(&mut self, column: &Column, shown: Shown) -> String {
+        if let Some(spreads) = self.spreads.last_mut().filter(|_| column.format != Format::Speedup) {
+            spreads.push(shown);
+        }
+        column.format.show(shown.figure())
+    }
+
+    /// What ± is in the columns that the table has; empty without any.
+    fn legend(&self) -> String {
+        words(&self.spreads.concat())
     }
 
     /// The next cell of a row.
@@ -85,9 +104,11 @@ impl Grid {
         }
     }
 
-    /// Leaves out columns, least important first, until the table fits; returns what was left out.
-    fn fit(&mut self, width: usize) -> Vec<String> {
+    /// Leaves out columns, least important first, until the table fits; returns what was left out. Without a width everything
+    /// stays.
+    fn fit(&mut self, width: Option<usize>) -> Vec<String> {
         let mut hidden = vec![];
+        let Some(width) = width else { return hidden };
         while self.width() > width {
             let Some(index) = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i])
             else {
@@ -95,11 +116,13 @@ impl Grid {
             };
             // The columns that matter most are shortened first: a speed-up can do without its bracket.
             if self.ranks[index] == 1 && self.shorten() {
+                hidden.push("speed-up with preparation".into());
                 continue;
             }
             hidden.push(self.headings.remove(index));
             self.arrows.remove(index);
             self.ranks.remove(index);
+            self.spreads.remove(index);
             self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
             self.best.iter_mut().for_each(|row| {
                 row.remove(index);
@@ -131,20 +154,12 @@ impl Grid {
 
     /// The table in Markdown, with arrows in the headings, the best cells in bold where wanted.
     fn markdown(&self, bold: bool) -> Vec<String> {
-        // A bar inside a cell would end it.
-        let escaped = |text: &String| text.trim().replace('|', "\\|");
-        let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-        let told = |(text, best): (&String, &bool)| match escaped(text) {
-            text if bold && *best => format!("**{text}**"),
-            text => text,
-        };
-        let rule = |i: usize| if i < 2 { "---".to_string() } else { "---:".into() };
-        let rule: Vec<String> = (0..self.headings.len()).map(rule).collect();
-        let rows =
-            self.cells.iter().zip(&self.best).map(|(cells, best)| line(cells.iter().zip(best).map(told).collect()));
+        let trimmed = |cells: &Vec<String>| cells.iter().map(|cell| cell.trim().to_string()).collect();
         let headings = self.headings.iter().zip(&self.arrows);
-        let headings = headings.map(|(heading, arrow)| escaped(&format!("{heading} {arrow}"))).collect();
-        [line(headings), line(rule)].into_iter().chain(rows).collect()
+        let headings = headings.map(|(heading, arrow)| format!("{heading} {arrow}").trim().to_string()).collect();
+        let right = (0..self.headings.len()).map(|index| index >= 2).collect();
+        let bold = if bold { self.best.clone() } else { vec![] };
+        Sheet { headings, right, rows: self.cells.iter().map(trimmed).collect(), bold }.markdown()
     }
 
     fn table(&self, colored: bool) -> Table {
@@ -157,10 +172,10 @@ impl Grid {
         };
         let dim =
             |text: &String| if colored { Cell::new(text).add_attribute(Attribute::Bold) } else { Cell::new(text) };
-        table.set_header(self.headings.iter().map(dim));
+        table.set_header(self.headings.iter().map(|text| dim(&plain(text))));
         for (cells, best) in self.cells.iter().zip(&self.best) {
             table.add_row(cells.iter().zip(best).map(|(text, best)| {
-                let cell = Cell::new(text);
+                let cell = Cell::new(plain(text));
                 if colored && *best { cell.fg(Color::Green).add_attribute(Attribute::Bold) } else { cell }
             }));
         }
@@ -185,23 +200,12 @@ pub(super) fn retain(view: &View, entry: &Entry) -> String {
     format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
 }
 
-/// The name of the metric that is a figure's standard error, where there is one.
-fn error_of(column: &Column) -> String {
-    format!("{}_se", column.figure)
-}
-
-/// A figure; an AUC of a single run with its standard error.
-fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
-    let single = figure.spread.is_nan() && !figure.mean.is_nan() && !error.mean.is_nan();
-    column.format.show(if single { Figure { spread: error.mean, ..figure } } else { figure })
-}
-
 /// Which entries have the best mean of a column among the methods (the retrained network is what they are measured by). Nobody
 /// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared, and a network with
 /// broken outputs or one that has collapsed is not either, however well it hides and however fast that went.
-fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Vec<bool> {
+fn best_of(view: &View, column: &Column, figures: &[Shown]) -> Vec<bool> {
     let ideal = view.retrained(column.figure);
-    let worth = |(entry, figure): (&Entry, &Figure)| {
+    let worth = |(entry, figure): (&Entry, &Shown)| {
         let rows = || entry.rows.iter().filter_map(|index| view.rows.get(*index));
         let method = rows().all(|row| !row.is_reference() && outputs(&row.metrics).is_empty());
         if method && figure.missing == 0 { column.direction.worth(figure.mean, ideal) } else { f64::NAN }
@@ -218,12 +222,9 @@ fn colored() -> bool {
     set("CLICOLOR_FORCE") || (std::io::stdout().is_terminal() && !set("NO_COLOR"))
 }
 
-/// The columns of the terminal; 120 where there is none.
-fn terminal_width() -> usize {
-    if !std::io::stdout().is_terminal() {
-        return 120;
-    }
-    Table::new().width().map_or(120, usize::from).max(60)
+/// The columns of the terminal; `None` where output goes to a file or a pipe, which has room for everything.
+fn terminal_width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| Table::new().width().map_or(120, usize::from).max(60))
 }
 
 /// The board for a terminal.
@@ -231,30 +232,33 @@ pub fn terminal(view: &View) -> String {
     render(view, terminal_width(), colored())
 }
 
-/// The board as text of at most `width` columns where that is possible.
-pub fn render(view: &View, width: usize, colored: bool) -> String {
+/// The board as text of at most `width` columns where that is possible; with every column without a width.
+pub fn render(view: &View, width: impl Into<Option<usize>>, colored: bool) -> String {
+    let width = width.into();
     let mut grid = Grid::of(view);
     let mut hidden = grid.fit(width);
+    let prose = width.unwrap_or(120);
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.push(view.title.clone());
+        lines.push(plain(&view.title));
         lines.push(String::new());
     }
     lines.extend(grid.lines(colored));
+    lines.extend(wrapped(&grid.legend(), prose));
     for mut told in seeds::tables(view) {
         let gone = told.grid.fit(width);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
         lines.extend([String::new(), told.heading, String::new()]);
         lines.extend(told.grid.lines(colored));
-        lines.extend(wrapped(&told.legend, width));
+        lines.extend(wrapped(&told.legend, prose));
     }
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
     }
-    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {w}")).collect();
-    below.extend(view.notes().iter().map(|n| format!("note: {n}")));
+    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {}", plain(w))).collect();
+    below.extend(view.notes().iter().map(|n| format!("note: {}", plain(n))));
     if !hidden.is_empty() {
-        below.push(format!("note: no room for {}; board.save(name) keeps every column", hidden.join(", ")));
+        below.push(format!("note: no room for {}, not shown; board.save(name) keeps every column", hidden.join(", ")));
     }
     if !below.is_empty() {
         lines.push(String::new());
@@ -286,19 +290,20 @@ fn prefix(title: &str) -> String {
 pub fn markdown(view: &View) -> String {
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.extend([format!("**{}**", view.title), String::new()]);
+        lines.extend([format!("**{}**", escaped(&view.title)), String::new()]);
     }
     let grid = Grid::of(view);
     lines.extend(grid.markdown(true));
+    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty()).map(|legend| format!(" {legend}."));
     let marked = grid.best.iter().flatten().any(|best| *best);
-    lines.extend([String::new(), format!("{LEGEND}{}", if marked { BOLD } else { "" })]);
+    lines.extend([String::new(), format!("{LEGEND}{}{}", spread.unwrap_or_default(), if marked { BOLD } else { "" })]);
     for told in seeds::tables(view) {
-        lines.extend([String::new(), format!("**{}**", told.heading), String::new()]);
+        lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
         lines.extend(told.grid.markdown(false));
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
-    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
-    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();
+    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {}", escaped(&w)));
+    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {}", escaped(&n)))).collect();
     if !remarks.is_empty() {
         lines.push(String::new());
         lines.extend(remarks);
@@ -308,11 +313,11 @@ pub fn markdown(view: &View) -> String {
 
 /// What the headings mean.
 const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
-against test samples, ± its standard error (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
+against test samples (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
 calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
 JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
 network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
-Over several seeds: mean ± standard deviation.";
+Rows of several seeds (n) show means.";
 
 /// What bold figures are.
 const BOLD: &str = " Bold: the best of a column among the methods; which way that is, `lethe list metrics` says.";

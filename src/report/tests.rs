@@ -94,6 +94,180 @@ fn a_narrow_terminal_loses_the_least_important_columns_and_is_told() {
 }
 
 #[test]
+fn nothing_is_left_out_where_no_terminal_sets_a_width() {
+    let narrow = table::render(&full_board().view(), 60, false);
+    let (wide, whole) =
+        (table::render(&full_board().view(), 120, false), table::render(&full_board().view(), None, false));
+    assert_eq!(wide, whole);
+    let missing = narrow.lines().find(|line| line.starts_with("note: no room for")).unwrap();
+    assert!(missing.contains("ToW") && missing.contains("speed-up with preparation"), "{missing}");
+}
+
+#[test]
+fn what_a_plus_minus_is_is_said_below_the_table_and_in_the_picture() {
+    let single = full_board().view();
+    let (text, svg) = (table::render(&single, None, false), picture::of(&single).svg());
+    assert!(text.contains("\n± standard error\n"), "{text}");
+    assert!(svg.contains(">bars: ± standard error<") && !svg.contains("standard deviation"), "{svg}");
+    let mixed = board_of_seeds().view();
+    let (text, svg) = (table::render(&mixed, None, false), picture::of(&mixed).svg());
+    let both = "± standard deviation over seeds (n = 3), of single runs ± standard error";
+    assert!(text.contains(&format!("\n{both}\n")) && table::markdown(&mixed).contains(&format!("{both}.")), "{text}");
+    assert!(svg.contains(&format!(">bars: {both}<")), "{svg}");
+    // Accuracies of single runs have no error.
+    assert!(svg.contains(">bars: ± standard deviation over seeds (n = 3)<"), "{svg}");
+    let none = board([row("acf", "full", 0, &Metrics::default(), 1.0)]).view();
+    assert!(!picture::of(&none).svg().contains("bars: "));
+}
+
+#[test]
+fn a_metric_that_some_runs_lack_rests_on_the_others_and_that_is_said() {
+    let with = |seed: u64, auc: f64| {
+        let mut metrics = metrics(1.0, 1.0, 0.9, auc);
+        metrics.set("mia_auc_se", if auc.is_nan() { 0.5 } else { 0.01 });
+        row("acf", "full", seed, &metrics, 1.0)
+    };
+    let text = table::render(&board([with(0, f64::NAN), with(1, 0.6), with(2, f64::NAN)]).view(), None, false);
+    assert!(text.contains("0.600 ±.010 (1 of 3)"), "the error of the run that has one: {text}");
+}
+
+/// A row of a request for classes.
+fn of_classes(method: &str, classes: &[i64], fa: f64, seconds: f64) -> Value {
+    let mut metrics = metrics(1.0, fa, 0.98, 0.5);
+    metrics.basis.classes = classes.to_vec();
+    let mut row = row(method, "full", 0, &metrics, seconds);
+    row["run_id"] = json!(format!("{method}-{classes:?}"));
+    row["split_id"] = json!(format!("s{classes:?}"));
+    row["request"] = json!({ "mode": "classwise", "fraction": null, "classes": classes, "forget": 79, "train": 797 });
+    row
+}
+
+#[test]
+fn the_picture_of_class_requests_has_the_accuracy_on_what_is_forgotten() {
+    let rows = || [of_classes("retrain", &[3], 0.0, 1.7), of_classes("finetune", &[3], 0.97, 0.4)];
+    let chart = picture::of(&board(rows()).view());
+    assert_eq!(chart.panels.len(), 3);
+    assert_eq!(chart.panels[1].title, "Accuracy on the forgotten class 3, %");
+    let heights: Vec<f64> = chart.panels[1].points.iter().map(|point| point.y).collect();
+    assert_eq!(heights, [0.0, 97.0]);
+    assert!(chart.panels[1].rules.iter().any(|rule| rule.label == "retrained" && rule.y == 0.0));
+    assert!(chart.panels[0].title.contains("other classes"));
+    let two = board([of_classes("finetune", &[1, 5], 0.5, 1.0)]);
+    assert_eq!(picture::of(&two.view()).panels[1].title, "Accuracy on the forgotten classes 1, 5, %");
+    let drawn = board(rows().into_iter().chain([of_classes("finetune", &[4], 0.9, 0.4)]));
+    assert_eq!(picture::of(&drawn.view()).panels[1].title, "Accuracy on the forgotten classes, %");
+    let mixed = board(rows().into_iter().chain([row("ssd", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0)]));
+    assert_eq!(picture::of(&mixed.view()).panels[1].title, "Accuracy on the forgotten samples, %");
+    assert_eq!(picture::of(&full_board().view()).panels.len(), 2, "requests for samples");
+}
+
+#[test]
+fn other_requests_data_sets_and_rounds_are_no_repetitions() {
+    let view = board([
+        of_classes("finetune", &[3], 0.9, 1.0),
+        of_classes("finetune", &[4], 0.8, 1.0),
+        row("finetune", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0),
+    ])
+    .view();
+    let names: Vec<(&str, usize)> = view.entries.iter().map(|entry| (entry.name.as_str(), entry.rows.len())).collect();
+    assert_eq!(names, [("finetune (mode=classwise)", 2), ("finetune", 1)]);
+    let of = |dataset: &str, round: u64| {
+        let mut row = row("acf", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0);
+        row["dataset"] = json!(dataset);
+        row["round"] = json!({ "number": round });
+        row["run_id"] = json!(format!("{dataset}-{round}"));
+        row
+    };
+    let view = board([of("digits", 0), of("mnist", 0), of("digits", 1)]).view();
+    let names: Vec<&str> = view.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["acf (digits, round=0)", "acf (mnist, round=0)", "acf (digits, round=1)"]);
+}
+
+#[test]
+fn two_dozen_methods_are_told_apart_and_keep_their_looks_from_picture_to_picture() {
+    let run = Run::new(Settings::default());
+    let many = Leaderboard::new(&run, "many");
+    for i in 0..24 {
+        many.add(row(&format!("method_{i}"), "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
+    }
+    let chart = picture::of(&many.view());
+    let looks: Vec<usize> = chart.panels[0].points.iter().map(|point| point.look).collect();
+    assert_eq!(looks, (0..24).collect::<Vec<_>>());
+    // All in one place: numbers beside the markers, names in the legend, each once.
+    let svg = chart.svg();
+    for i in 0..24 {
+        assert_eq!(svg.matches(&format!(">{}  method_{i}<", i + 1)).count(), 1, "{svg}");
+    }
+    let few = Leaderboard::new(&run, "few");
+    few.add(row("method_7", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
+    assert_eq!(picture::of(&few.view()).panels[0].points[0].look, 7);
+}
+
+#[test]
+fn entries_that_have_no_place_in_the_picture_are_named_in_it() {
+    let mut failed = row("scrub", "full", 0, &Metrics::default(), 0.1);
+    failed["status"] = json!("failed");
+    let view = board([
+        row("acf", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.1),
+        row("ssd", "full", 0, &metrics(1.0, 1.0, 1.0, f64::NAN), 0.2),
+        row("ntk", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.0),
+        json!({ "label": "x", "method": "x", "status": "failed", "error": "loss is NaN", "metrics": {}, "seconds": {} }),
+        failed,
+    ])
+    .view();
+    let svg = picture::of(&view).svg();
+    assert!(
+        svg.contains("not drawn: ntk (no seconds of unlearning)") && svg.contains("not drawn: x (failed)"),
+        "{svg}"
+    );
+    assert!(svg.contains("not drawn: scrub (failed)"), "{svg}");
+    assert!(svg.contains("Membership attack, AUC: 1 of 2 points are not drawn (1 not finite)"), "{svg}");
+}
+
+#[test]
+fn without_an_original_the_board_says_that_alarms_cannot_fire() {
+    let run = Run::new(Settings::default());
+    let plain = Leaderboard::new(&run, "");
+    plain.add(row("retrain", "full", 0, &metrics(1.0, 0.9, 0.9, 0.5), 1.0));
+    let missing = |board: &Leaderboard| board.view().notes().iter().any(|note| note.contains("no-ops"));
+    assert!(!missing(&plain), "retraining alone is not judged");
+    plain.add(row("ssd", "full", 0, &metrics(1.0, 1.0, 0.9, 0.7), 1.0));
+    assert!(missing(&plain) && !missing(&full_board()));
+    assert!(plain.view().title.starts_with("digits · convnet"), "the title comes from rows: {}", plain.view().title);
+}
+
+#[test]
+fn originals_of_several_data_sets_have_rows_of_their_own() {
+    let run = Run::new(Settings::default());
+    let both = Leaderboard::new(&run, "");
+    for (dataset, ta) in [("digits", 0.99), ("mnist", 0.5)] {
+        both.add_original(dataset, "", metrics(1.0, 1.0, ta, 0.6));
+        let mut row = row("acf", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0);
+        (row["dataset"], row["split_id"], row["run_id"]) = (json!(dataset), json!(dataset), json!(dataset));
+        both.add(row);
+    }
+    let text = table::render(&both.view(), None, false);
+    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_string();
+    assert!(line("original (digits, convnet)").contains("99.0"), "{text}");
+    assert!(line("original (mnist, convnet)").contains("50.0"), "{text}");
+    // One whose results are still to come is another split of the first.
+    let early = full_board();
+    early.add_original("s9", "", metrics(1.0, 1.0, 0.9, 0.6));
+    assert_eq!(early.view().before_by_subject().len(), 1);
+}
+
+#[test]
+fn markdown_and_terminal_show_odd_labels_as_they_are() {
+    let mut odd = row("acf", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.1);
+    odd["label"] = json!("a|b\n<c> *d* \u{1b}[31m");
+    let view = board([odd]).view();
+    let markdown = table::markdown(&view);
+    assert!(markdown.contains("| a\\|b<br>\\<c> \\*d\\*  [31m | full 638 |"), "{markdown}");
+    let text = table::render(&view, None, false);
+    assert!(text.contains("\na|b <c> *d*  [31m ") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn colours_mark_the_best_and_stay_out_of_pipes() {
     let view = full_board().view();
     assert!(!table::render(&view, 120, false).contains('\x1b'));
@@ -174,6 +348,20 @@ fn saving_below_a_file_is_a_clear_error_and_a_path_is_taken_as_one() {
     let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["board.csv", "board.json", "board.md", "board.svg"]);
     assert_eq!(std::fs::read_dir(place.path().join("sub")).unwrap().count(), 4, "no drafts stay");
+    // The extension of another kind of file is no part of a name.
+    for name in ["board.pdf", "board.PNG", "sub/board.xlsx"] {
+        let error =
+            export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap_err().to_string();
+        assert!(error.contains("what is written: .csv, .json, .md, .svg"), "{error}");
+    }
+    let run = Run::new(Settings::default());
+    let saved = |name: &str| export::save_text(&run, &place.path().join(name).display().to_string(), "svg", "<svg/>");
+    let name = |path: std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(
+        ["a.svg", "a.SVG", "lr0.1", "v.2"].map(|n| name(saved(n).unwrap())),
+        ["a.svg", "a.SVG", "lr0.1.svg", "v.2.svg"]
+    );
+    assert!(saved("a.png").is_err() && saved("a.csv").is_err());
 }
 
 #[test]
