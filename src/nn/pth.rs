@@ -378,7 +378,10 @@ mod tests {
                 let mut changed = pickle.clone();
                 changed[at] ^= flip;
                 if let Ok(read) = Pickle::<StateDict>::read(&changed) {
-                    state_dict(&read).unwrap_or_default().iter().for_each(|(_, strided)| drop(check(strided)));
+                    state_dict(&read)
+                        .unwrap_or_default()
+                        .iter()
+                        .for_each(|(_, strided)| drop(check(strided, &Budget::of(0))));
                 }
             }
         }

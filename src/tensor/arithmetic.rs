@@ -50,9 +50,6 @@ pub fn number_right(operation: &str, tensor: &Tensor, number: Number, call: OfNu
         _ => {}
     }
     let number = beside(operation, tensor, number)?;
-    // Torch subtracts nothing from masks, though it adds to them and multiplies them.
-    let masks = operation == "-" && kind_of(tensor) == Kind::Bool;
-    let tensor = if masks { &tensor.f_to_kind(Kind::Int64).at(operation)? } else { tensor };
     if let (Number::Int(_), "%" | "floor_div") = (number, operation) {
         overflow::divisor(operation, tensor, &number.beside(operation, tensor)?)?;
     }
@@ -86,6 +83,7 @@ pub fn number_left(
         overflow::refuse(operation, &left, tensor, &result)?;
         return Ok(result);
     }
+    // Torch subtracts no masks, though it adds and multiplies them.
     let masks = operation == "-" && kind == Kind::Bool;
     let tensor = if masks { &tensor.f_to_kind(Kind::Int64).at(operation)? } else { tensor };
     tensors(operation, &left, tensor, call)
