@@ -22,6 +22,7 @@ fn outcome(script: &Path, scratch: &Path) -> Result<String, String> {
     let run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lethe"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("LETHE_CACHE", scratch.join("cache"))
+        .env("LETHE_STATE", scratch.join("state"))
         .args(["run", "--quiet", "--device", "cpu", "--threads", "1", "--out"])
         .arg(scratch.join(script.file_stem().unwrap_or_default()))
         .arg(script)

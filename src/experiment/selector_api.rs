@@ -140,7 +140,8 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest cross-entropy under the network that has to
-    /// forget: an integer is their number, a float their share. In `requests`, of what is left, under the network as it is then.
+    /// forget: an integer is their number, a float their share. Ties go to the earlier sample; a loss that is NaN is an error.
+    /// In `requests`, of what is left, under the network as it is then.
     ///
     /// # Signature
     /// highest_loss(amount: int | float, of: Selector) -> Selector
@@ -164,7 +165,8 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest of `scores`, one for each training sample; such
-    /// as `memorisation` gives. Ties go to the earlier sample. In `requests`, of what is left.
+    /// as `memorisation` gives. Ties go to the earlier sample; infinite scores are the highest or the lowest, and NaN among
+    /// those to choose from is an error. In `requests`, of what is left.
     ///
     /// # Signature
     /// highest(scores: Tensor[n], amount: int | float, of: Selector) -> Selector

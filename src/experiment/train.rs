@@ -2,6 +2,7 @@
 
 use crate::data::{Batch, Dataset};
 use crate::nn::Net;
+use crate::nn::guess::guesses;
 use crate::nn::loss::cross_entropy;
 use crate::nn::optim::{AdamOptions, Optimizer, SgdOptions};
 use crate::nn::schedule::Schedule;
@@ -249,7 +250,7 @@ pub fn accuracy(net: &Net, dataset: &Dataset) -> Result<f64> {
         let mut right = Tensor::f_zeros([], (Kind::Int64, net.device())).at("accuracy")?;
         for batch in dataset.chunks(EVALUATION_BATCH) {
             let batch = batch?;
-            let guesses = net.forward(&batch.x)?.f_argmax(1, false).at("accuracy")?;
+            let guesses = guesses(&net.forward(&batch.x)?).at("accuracy")?;
             let hits = guesses.f_eq_tensor(&batch.y).at("accuracy")?.f_sum(Kind::Int64).at("accuracy")?;
             let _ = right.f_add_(&hits).at("accuracy")?;
         }

@@ -369,6 +369,10 @@ pub mod script {
         let place = Place::read("linspace", options, super::floating(&context))?;
         let start = Number::read("linspace", "the start", &start)?.fit("linspace", place.kind)?;
         let end = Number::read("linspace", "the end", &end)?.fit("linspace", place.kind)?;
+        if !start.float().is_finite() || !end.float().is_finite() {
+            let message = format!("start and end must be finite numbers, got {start} and {end}");
+            return Err(Error::new("linspace", message).into());
+        }
         super::elements("linspace", &[steps])?;
         Ok(super::scalar(|| tch::Tensor::f_linspace(start, end, steps, place.pair())).at("linspace")?.into())
     }

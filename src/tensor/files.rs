@@ -2,14 +2,15 @@
 
 pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
+pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
 use crate::runtime::{At, Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
 /// Why a file could not be opened, read or written, in plain words.
@@ -22,6 +23,8 @@ pub fn reason(problem: &std::io::Error) -> String {
         ErrorKind::StorageFull => "no space left on the device; nothing was replaced".into(),
         ErrorKind::FileTooLarge => "the file exceeds the size limit; nothing was replaced".into(),
         ErrorKind::UnexpectedEof => "the file ends too early (truncated?)".into(),
+        // Our own words stay as they are.
+        _ if problem.raw_os_error().is_none() => problem.to_string(),
         _ => problem.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     }
 }
@@ -353,12 +356,21 @@ pub(crate) fn named_tensors(operation: &str, map: rhai::Map) -> Result<Vec<(Stri
     map.into_iter().map(each).collect()
 }
 
+/// A path in a folder that nobody else has, can foresee or can look into.
 fn temporary_path(name: &str) -> Result<String> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("lethe-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|problem| Error::file("temporary_path", &folder, reason(&problem)))?;
-    Ok(folder.join(name).to_string_lossy().into_owned())
+    use std::os::unix::fs::DirBuilderExt;
+    let root = std::env::temp_dir();
+    let failed = |folder: &Path, problem: std::io::Error| Error::file("temporary_path", folder, reason(&problem));
+    create_folders(&root).map_err(|problem| failed(&root, problem))?;
+    loop {
+        let number = RandomState::new().build_hasher().finish();
+        let folder = root.join(format!("lethe-{}-{number:016x}", std::process::id()));
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder.join(name).to_string_lossy().into_owned()),
+            Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(problem) => return Err(failed(&folder, problem)),
+        }
+    }
 }
 
 #[cfg(test)]

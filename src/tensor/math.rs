@@ -211,6 +211,9 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn leaky_relu(tensor: Tensor, slope: f64) -> Script<Tensor> {
+        if !slope.is_finite() {
+            return Err(Error::new("leaky_relu", format!("the slope must be a finite number, got {slope}")).into());
+        }
         let scaled = number_right("leaky_relu", &tensor, slope.into(), |t, n| t.f_mul_scalar(n))?;
         Ok(tensor.f_where_self(&tensor.f_gt(0).at("leaky_relu")?, &scaled).at("leaky_relu")?.into())
     }

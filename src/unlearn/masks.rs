@@ -6,6 +6,7 @@ use crate::data::Dataset;
 use crate::nn::Net;
 use crate::runtime::options::{as_number, describe};
 use crate::runtime::{At, Error, Result};
+use crate::tensor::checks::comparable;
 use rhai::Dynamic;
 use tch::{Kind, Tensor};
 
@@ -17,6 +18,7 @@ use tch::{Kind, Tensor};
 pub fn saliency(net: &Net, data: &Dataset, keep: f64, batch: usize) -> Result<Named> {
     let at = "saliency_mask";
     let salient = loss_gradient(net, data, batch)?.f_abs().at(at)?;
+    comparable(at, "gradients", &salient, true)?;
     let chosen = (keep * salient.numel() as f64).round() as i64;
     let mask = || {
         let order = salient.f_argsort_stable(true, 0, true)?.f_narrow(0, 0, chosen)?;
@@ -65,6 +67,7 @@ pub fn prune(net: &Net, before: Option<&Named>, rate: f64) -> Result<Named> {
         );
     }
     let (magnitudes, alive) = (flat(magnitudes)?, flat(alive)?);
+    comparable(at, "weights", &magnitudes, true)?;
     let count = alive.f_sum(Kind::Int64).and_then(|n| n.f_int64_value(&[])).at(at)?;
     let dying = (rate * count as f64).round_ties_even() as i64;
     let mask = || {

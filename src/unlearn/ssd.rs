@@ -7,6 +7,7 @@ use crate::nn::tangent::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
 use crate::tensor::autograd::run_backward;
+use crate::tensor::checks::comparable;
 use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
@@ -158,6 +159,8 @@ pub fn dampened(parameter: &Tensor, full: &Tensor, forget: &Tensor, o: Dampening
         let (p, a, b) = (parameter.size(), full.size(), forget.size());
         return Err(Error::new(at, format!("importances must have the parameter's shape {p:?}, got {a:?} and {b:?}")));
     }
+    comparable(at, "importances of all data", full, true)?;
+    comparable(at, "importances of the forget data", forget, true)?;
     let selected = forget.f_gt_tensor(&full.times(o.selection).at(at)?).at(at)?;
     let factor = full.times(o.dampening).at(at)?.f_div(forget).at(at)?;
     let factor = factor.raised(o.exponent).at(at)?.at_most(o.cap).at(at)?;

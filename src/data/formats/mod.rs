@@ -7,6 +7,10 @@ pub mod cinic;
 pub mod class_folders;
 pub mod digits;
 pub mod idx;
+pub mod jpeg;
+#[cfg(test)]
+mod kinds_tests;
+pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
@@ -14,6 +18,7 @@ pub mod picture;
 pub mod svhn;
 #[cfg(test)]
 mod tests;
+pub mod whole;
 
 pub use crate::runtime::budget::{LARGEST, LARGEST_ARRAY};
 use crate::runtime::{Error, Result};
