@@ -1,7 +1,7 @@
 //! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
 
-use super::kinship;
 use super::cells::bare;
+use super::kinship;
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::statistics::Sample;

@@ -5,8 +5,8 @@ use super::columns::{Column, DASH, Format, columns};
 use super::entry::Entry;
 use super::leaderboard::View;
 use super::seeds;
-use crate::eval::alarms::outputs;
 use super::spread::{Shown, words};
+use crate::eval::alarms::outputs;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 

@@ -19,6 +19,9 @@ pub const LONGEST_ARCHIVE: u64 = 1 << 33;
 /// More bytes than any member of an archive has, and than a picture's file.
 pub const LARGEST_MEMBER: u64 = 1 << 28;
 
+/// More bytes than a picture takes while it is decoded: a few hundred bytes of PNG must not fill the memory.
+pub const LARGEST_PICTURE: u64 = 1 << 28;
+
 /// What an entry of an archive takes beside its content: names, and the handle of its tensor.
 pub const ENTRY: u64 = 1 << 10;
 

@@ -98,6 +98,9 @@ pub fn refuse(operation: &str, left: &Tensor, right: &Tensor, result: &Tensor) -
     wrapped(operation, result, &how.exact(left, right).at(operation)?)
 }
 
+/// An operation of one tensor.
+type Exact = fn(&Tensor) -> std::result::Result<Tensor, tch::TchError>;
+
 /// Refuses results of one tensor of integers that are beyond its dtype.
 ///
 /// # Errors
@@ -109,7 +112,7 @@ pub fn refuse_single(operation: &str, tensor: &Tensor, result: &Tensor) -> Resul
     }
     let Some((low, high)) = bounds(operation, tensor)? else { return Ok(()) };
     let largest = low.abs().max(high.abs());
-    let (span, exact): (_, fn(&Tensor) -> std::result::Result<Tensor, tch::TchError>) = match operation {
+    let (span, exact): (_, Exact) = match operation {
         "abs" => ((0, largest), Tensor::f_abs),
         "square" => ((0, largest * largest), Tensor::f_square),
         "-" => ((-high, -low), Tensor::f_neg),
