@@ -152,9 +152,9 @@ pub struct Entry {
 /// options they differ in.
 pub fn group(rows: &[Row]) -> Vec<Entry> {
     let mut entries: Vec<(String, Entry)> = vec![];
-    for (index, row) in rows.iter().enumerate() {
+    let kins = kinship::kins(rows);
+    for (index, (row, kin)) in rows.iter().zip(kins).enumerate() {
         // A failed run has no figures to average.
-        let kin = kinship::kinship(row);
         let key = if row.is_complete() { kin } else { format!("{kin} failed") };
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some((_, entry)) => entry.rows.push(index),

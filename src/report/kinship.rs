@@ -4,7 +4,7 @@ use super::cells::bare;
 use super::difference::{leaves, parts, told};
 use super::entry::Row;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What tells a row from all others, in whatever folder it lies; `None` of rows that do not say what they were made by.
 pub fn identity(row: &Value) -> Option<&str> {
@@ -79,6 +79,62 @@ fn beyond(row: &Row) -> BTreeMap<String, Value> {
     found
 }
 
+/// Parts of a key that say what is asked for, or that differ between the runs of one thing.
+const OF_THE_ORDER: [&str; 14] = [
+    "label",
+    "method",
+    "options",
+    "regularizer",
+    "every",
+    "keep",
+    "budget",
+    "weights",
+    "model",
+    "split",
+    "retain",
+    "round",
+    "seeds",
+    "repeat",
+];
+
+/// What a row met: the machine, versions, the original.
+fn met(row: &Row) -> BTreeMap<String, Value> {
+    let found = parts(&row.value).map(leaves).unwrap_or_default().into_iter();
+    found.filter(|(path, _)| !OF_THE_ORDER.contains(&path.split('.').next().unwrap_or_default())).collect()
+}
+
+/// What the rows of each entry have in common. Runs of one order under the same seeds are no runs of several seeds: where
+/// there are such, rows of that kin are told apart by what they met as well.
+pub fn kins(rows: &[Row]) -> Vec<String> {
+    let kins: Vec<String> = rows.iter().map(kinship).collect();
+    let mut known: BTreeMap<(&str, String), BTreeMap<String, Value>> = BTreeMap::new();
+    let mut clashing: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (row, kin) in rows.iter().zip(&kins).filter(|(row, _)| row.is_complete() && parts(&row.value).is_some()) {
+        let seeds = format!("{} {}", row.text("split_id"), row.value.get("seeds").unwrap_or(&Value::Null));
+        let met = met(row);
+        if let Some(other) = known.get(&(kin.as_str(), seeds.clone())) {
+            let paths = met.keys().chain(other.keys()).filter(|path| met.get(*path) != other.get(*path));
+            clashing.entry(kin).or_default().extend(paths.cloned());
+        }
+        known.insert((kin, seeds), met);
+    }
+    let apart = |(row, kin): (&Row, &String)| match clashing.get(kin.as_str()) {
+        Some(paths) if !paths.is_empty() => {
+            let met = met(row);
+            let told = telling(paths.iter().map(String::as_str));
+            format!("{kin} {:?}", told.into_iter().map(|path| met.get(path)).collect::<Vec<_>>())
+        }
+        _ => kin.clone(),
+    };
+    rows.iter().zip(&kins).map(apart).collect()
+}
+
+/// The paths that tell rows apart: where others do, the original and the data only follow from them.
+fn telling<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let (following, first): (Vec<&str>, Vec<&str>) = paths.partition(|path| ["original", "data"].contains(path));
+    if first.is_empty() { following } else { first }
+}
+
 /// A name with what tells its row from rows of the same name: the options in which they differ, else anything else.
 pub fn distinct_name(name: &str, own: &Row, rivals: &[&Row]) -> String {
     let differing = |of: &dyn Fn(&Row) -> BTreeMap<String, Value>| {
@@ -99,6 +155,13 @@ pub fn distinct_name(name: &str, own: &Row, rivals: &[&Row]) -> String {
     // These alone may leave two of them with one name.
     if rivals.iter().any(|row| options(row) == options(own) && row.circumstances() == own.circumstances()) {
         found.extend(differing(&beyond));
+    }
+    if rivals.iter().any(|row| kinship(row) == kinship(own)) {
+        let met = differing(&met);
+        let path = |told: &String| told.split('=').next().unwrap_or_default().to_string();
+        let paths: Vec<String> = met.iter().map(path).collect();
+        let telling = telling(paths.iter().map(String::as_str));
+        found.extend(met.iter().filter(|told| telling.contains(&path(told).as_str())).cloned());
     }
     if found.is_empty() { name.into() } else { format!("{name} ({})", found.join(", ")) }
 }
@@ -133,6 +196,22 @@ mod tests {
             })
             .collect();
         assert_eq!(names, ["mine (lr=0.2)", "mine (lr=0.1, code=bbbbbb…, k=1)", "mine (lr=0.1, code=aaaaaa…, k=2)"]);
+    }
+
+    #[test]
+    fn one_order_on_two_machines_is_no_pair_of_seeds() {
+        let on = |threads: u64, seed: u64| {
+            let mut row = row(0.1, "a", json!({}));
+            row.value["seeds"] = json!({ "unlearn": seed });
+            row.value["key_parts"]["threads"] = json!(threads);
+            row.value["key_parts"]["original"] = json!(format!("{threads}{seed}"));
+            row.value["key_parts"]["seeds"] = row.value["seeds"].clone();
+            row
+        };
+        let names = |rows: &[Row]| crate::report::entry::group(rows).into_iter().map(|e| e.name).collect::<Vec<_>>();
+        assert_eq!(names(&[on(1, 0), on(2, 1)]), ["mine"], "other seeds on another machine");
+        assert_eq!(names(&[on(1, 0), on(2, 1), on(2, 0)]), ["mine (threads=1)", "mine (threads=2)"]);
+        assert_eq!(names(&[on(1, 0), on(1, 0)]), ["mine"], "a repetition");
     }
 
     #[test]
