@@ -5,13 +5,12 @@ use crate::data::decoded_shelf::Decodes;
 use crate::data::folders;
 use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::experiment::cache::Models;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use crate::tensor::files::reason;
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanDuration};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,8 +144,7 @@ fn stocks() -> Result<Stock> {
 }
 
 fn say(text: &str) {
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::write(text);
 }
 
 /// `1 file`, `3 files`.

@@ -11,7 +11,7 @@ use super::folders;
 use super::formats::Decoded;
 use super::shelf::Shelf;
 use crate::runtime::{At, Error, Result, Run, allocator};
-use crate::tensor::files::{reason, write_atomically};
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest, Sha256};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -142,7 +142,7 @@ impl Header {
 fn keep(run: &Run, decoded: Decoded, place: &Path, header: Header) -> Result<Images> {
     let header = hashed(&decoded, header);
     let folder = place.parent().unwrap_or(Path::new("."));
-    let made = std::fs::create_dir_all(folder).map_err(|error| Error::file("dataset", folder, reason(&error)));
+    let made = create_folders(folder).map_err(|error| Error::file("dataset", folder, reason(&error)));
     let written = made.and_then(|()| write_atomically(place, |file| write(&decoded, &header, file)));
     if let Err(problem) = written {
         run.progress().warn(&format!("the decoded images are not kept: {problem}"));

@@ -236,7 +236,8 @@ fn host() -> Vec<u8> {
     vec![]
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::runtime::run::Settings;

@@ -51,6 +51,12 @@ impl Data {
     /// # Errors
     /// Parts that do not fit together or overlap.
     pub fn from_parts(name: &str, train: &Dataset, validation: &Dataset, test: &Dataset) -> Result<Self> {
+        for (part, set) in [("train", train), ("test", test)] {
+            if set.is_empty() {
+                return Err(Error::new("data_from", format!("the {part} part has no samples"))
+                    .hint("only the validation part may be empty"));
+            }
+        }
         let info = train.info();
         let mut seen = std::collections::HashSet::new();
         for (part, set) in [("train", train), ("validation", validation), ("test", test)] {
@@ -151,7 +157,7 @@ pub mod script {
     /// - `name` (string, "own"): the name in rows and messages
     ///
     /// # Errors
-    /// Parts with another image shape or number of classes, samples that occur twice.
+    /// Parts with another image shape or number of classes, samples that occur twice, no samples to train or to test on.
     ///
     /// # Example
     /// ```rhai

@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::decoded::{self, Images, Subject};
-use super::division::{Nature, Preparation};
+use super::division::{Nature, Preparation, refuse_excess};
 use super::formats::class_folders::{Classes, Tree};
 use super::formats::picture::Target;
 use super::own::constants;
@@ -153,7 +153,9 @@ pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
         }
         parts.insert(0, ("train", train));
         let label = format!("{} {:?} {:?}", taking.name, taking.mean, taking.std);
-        divided(&character, taking.images(root, &parts, run)?, preparation, &label, run.device())
+        let data = divided(&character, taking.images(root, &parts, run)?, preparation, &label, run.device())?;
+        preparation.per_class.map_or(Ok(()), |n| refuse_excess("load_data", n, &data.train.labels()))?;
+        Ok(data)
     };
     read().map_err(|error| called("load_data", error))
 }

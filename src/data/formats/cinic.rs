@@ -5,6 +5,7 @@ use super::class_folders::{Classes, Tree};
 use super::listing::{self, LeftOut};
 use super::picture::Target;
 use super::{Decoded, LARGEST, cifar, members, parallel, unreadable};
+use crate::runtime::budget::Budget;
 use crate::runtime::{Error, Result, Run};
 use std::io::Read;
 use std::path::{Component, Path};
@@ -53,6 +54,7 @@ pub fn read_archive(path: &Path, run: &Run) -> Result<Vec<Decoded>> {
     let mut parts: [Part; 3] = Default::default();
     let mut waiting: Vec<Waiting> = Vec::with_capacity(STEP);
     let mut task = run.progress().start("decoding cinic10", 270_000);
+    let mut budget = Budget::of(std::fs::metadata(path).map_or(0, |about| about.len()));
     let mut flush = |waiting: &mut Vec<Waiting>, parts: &mut [Part; 3]| -> Result<()> {
         let decoded =
             decode(waiting, run.settings().threads).map_err(|problem| Error::file("dataset", path, problem))?;
@@ -66,6 +68,7 @@ pub fn read_archive(path: &Path, run: &Run) -> Result<Vec<Decoded>> {
                 if part.images.len() as u64 >= LARGEST {
                     return Err(Error::file("dataset", path, "more than 4 GiB of pictures"));
                 }
+                budget.take(pixels.len() as u64).map_err(|problem| Error::file("dataset", path, problem))?;
                 part.images.extend_from_slice(pixels);
                 part.labels.push(one.class);
                 part.names.push(one.name);

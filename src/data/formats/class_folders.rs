@@ -5,6 +5,7 @@ use super::listing::{self, ClassFolder, LeftOut};
 use super::picture::{self, Rest, Target};
 use super::{Decoded, LARGEST, parallel};
 use crate::data::digests::{self, Digest};
+use crate::runtime::budget::{Budget, LARGEST_MEMBER};
 use crate::runtime::{Error, Result, Run, interrupt, options};
 use crate::tensor::files::reason;
 use std::cell::RefCell;
@@ -17,9 +18,6 @@ const MOST_CLASSES: usize = 1 << 16;
 
 /// Pictures decoded between two looks at the clock and at Ctrl-C.
 const STEP: usize = 4096;
-
-/// More bytes than a picture's file has.
-const LARGEST_FILE: u64 = 1 << 28;
 
 /// What folders of parts are called.
 const PARTS: [&str; 5] = ["train", "test", "validation", "valid", "val"];
@@ -145,6 +143,10 @@ impl Tree {
         let bytes = bytes.ok_or_else(|| {
             Error::new("dataset", format!("{} pictures of {row} bytes are more than 4 GiB", self.files.len()))
         })?;
+        // Small files may be resized to large pictures: what all take is limited by what all have.
+        let sizes = self.files.iter().filter_map(|(file, _)| file.metadata().ok()).map(|about| about.len());
+        let problem = Budget::of(sizes.sum()).take(bytes);
+        problem.map_err(|problem| Error::new("dataset", format!("{name}: {problem}")))?;
         let mut images = vec![0; bytes as usize];
         let mut task = run.progress().start(&format!("decoding {name}"), self.files.len());
         let rests = Mutex::new(vec![]);
@@ -267,7 +269,7 @@ fn read(file: &Path) -> std::result::Result<Vec<u8>, String> {
     let about = file.metadata().map_err(|error| reason(&error))?;
     match about.len() {
         _ if !about.is_file() => Err("this is no file".into()),
-        length if length > LARGEST_FILE => Err(format!("{length} bytes are more than {LARGEST_FILE}")),
+        length if length > LARGEST_MEMBER => Err(format!("{length} bytes are more than {LARGEST_MEMBER}")),
         _ => std::fs::read(file).map_err(|error| reason(&error)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::whole;
 pub use super::whole::Rest;
+use crate::runtime::budget::LARGEST_PICTURE;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, imageops};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +17,6 @@ const FORMATS: [ImageFormat; 7] = [
     ImageFormat::WebP,
     ImageFormat::Pnm,
 ];
-
-/// Bytes that decoding one picture may take: a few hundred bytes of PNG must not fill the memory.
-const MOST_MEMORY: u64 = 1 << 28;
 
 /// Bytes of memory for each pixel and channel while a picture is decoded and turned.
 const BYTES_A_VALUE: u64 = 8;
@@ -142,7 +140,7 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
 fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, String> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_MEMORY);
+    limits.max_alloc = Some(LARGEST_PICTURE);
     reader.limits(limits);
     reader.into_decoder().map_err(|error| words(&error))
 }
@@ -170,7 +168,7 @@ fn open(
         let (width, height) = decoder.dimensions();
         accepts((width, height))?;
         let values = u64::from(width) * u64::from(height) * u64::from(decoder.color_type().channel_count());
-        if values.saturating_mul(BYTES_A_VALUE) > MOST_MEMORY {
+        if values.saturating_mul(BYTES_A_VALUE) > LARGEST_PICTURE {
             return Err(format!("{height} x {width} pixels are too many"));
         }
         let rest = whole::check(format, bytes)?;
