@@ -3,6 +3,7 @@
 use super::known::{Arities, Known, arguments};
 use super::names::{self, Names};
 use super::notation;
+use super::properties;
 use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::catalog::Catalog;
 use crate::host::diagnostics::{Diagnostic, Severity, Sources};
@@ -113,6 +114,8 @@ pub struct Importer<'h> {
     pub findings: Vec<Raw>,
     /// Names of map entries anywhere: what `x.name(..)` may call besides functions.
     pub keys: HashSet<String>,
+    /// Names of map entries that scripts make.
+    written: HashSet<String>,
     modules: HashMap<String, Exports>,
     reading: Vec<String>,
 }
@@ -126,6 +129,7 @@ impl<'h> Importer<'h> {
             names: vec![],
             findings: vec![],
             keys: HashSet::new(),
+            written: HashSet::new(),
             modules: HashMap::new(),
             reading: vec![],
         }
@@ -156,6 +160,7 @@ impl<'h> Importer<'h> {
         };
         self.reading.push(name.to_string());
         collect_keys(&ast, &mut self.keys);
+        properties::written(&ast, &mut self.written);
         let aliases = self.imports(file, name, &ast);
         self.divisions(file, text);
         self.functions(file, text, &ast);
@@ -163,6 +168,7 @@ impl<'h> Importer<'h> {
         let findings =
             names::check(&Names { known: &self.known, keys: &self.keys, aliases: &aliases, ast: &ast, file });
         self.findings.extend(findings);
+        self.findings.extend(properties::check(&ast, &self.known, &self.host.engine, &self.written, file));
         self.reading.pop();
         exports(&ast)
     }
