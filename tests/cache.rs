@@ -293,3 +293,18 @@ fn help_of_every_part_shows_examples() {
     let lists = cache(&place, &["clear", "--help"]).stdout;
     assert!(lists.contains("original, retrained, decoded, earlier,"), "{lists}");
 }
+
+#[test]
+fn networks_of_earlier_recipes_are_listed_as_such_and_can_be_cleared() {
+    let place = filled();
+    let header =
+        r#"{"__metadata__":{"recipe":"v1 data=0 net=convnet() training=x seed=0 on=cpu/1","dataset":"digits"}}"#;
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    place.write("cache/models/original-0123456789abcdef0123.safetensors", file);
+    let list = cache(&place, &["list"]).stdout;
+    assert_eq!(list.matches("original (earlier version)").count(), 1, "{list}");
+    assert!(list.contains("1 file of an earlier version, used no more"), "{list}");
+    let ended = cache(&place, &["clear", "--kind", "earlier", "--yes"]);
+    assert!(ended.stdout.contains("Removed 1 file, "), "{}", ended.stdout);
+    assert_eq!(models(&place).len(), 2);
+}
