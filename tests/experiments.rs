@@ -10,6 +10,7 @@ fn smoke(place: &Path, script: &str, more: &[&str]) -> PathBuf {
     let out = place.join(script);
     let run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lethe"))
         .env("LETHE_CACHE", place.join("cache"))
+        .env("LETHE_STATE", place.join("state"))
         .args(["run", "--quiet", "--device", "cpu", "--threads", "1", "--set", "scale=smoke", "--out"])
         .arg(&out)
         .args(more.iter().flat_map(|setting| ["--set", setting]))
@@ -146,7 +147,7 @@ fn the_table_of_all_unlearners_and_the_search_of_presets_run() {
     assert_eq!(rows.len(), 2 * (2 * 23 + 1) - 2);
     assert!(rows.iter().all(|row| row["error"].is_null()), "{:?}", rows.iter().find(|row| !row["error"].is_null()));
     assert!(out.join("uniform.md").exists() && out.join("class.svg").exists());
-    let out = smoke(place.path(), "search_presets", &["methods=finetune,ssd,acf"]);
+    let out = smoke(place.path(), "search_presets", &["methods=finetune,ssd,acf,scrub"]);
     assert!(std::fs::read_to_string(out.join("results.jsonl")).expect("rows").lines().count() > 12);
 }
 

@@ -506,7 +506,8 @@ fn a_slip_in_the_name_of_a_result_is_found_before_the_run() {
         assert!(message(2, &format!("{head}{chain}")).contains("did you mean"), "{chain}");
     }
     // A map of one's own, and one from elsewhere, keep Rhai's rule.
-    let own = "let own = #{ lr: 1 }; if own.rate == () { print(\"none\"); }\nfn f(q) { q.acuracy ?? 2 }\nprint(f(own));";
+    let own =
+        "let own = #{ lr: 1 }; if own.rate == () { print(\"none\"); }\nfn f(q) { q.acuracy ?? 2 }\nprint(f(own));";
     let ended = Place::new().run(own);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "none\n2\n"));
     assert!(ended.stderr.contains("warning: nothing has a property `acuracy`"), "{}", ended.stderr);

@@ -17,7 +17,8 @@ fn numbers(operation: &str, x: &Tensor, value: &Dynamic) -> Result<Tensor> {
             one.f_to_device(x.device()).at(operation)
         }
         None => {
-            let message = format!("needs a finite number, or a tensor with one for each image, got {}", describe(value));
+            let message =
+                format!("needs a finite number, or a tensor with one for each image, got {}", describe(value));
             Err(Error::new(operation, message))
         }
     }

@@ -118,7 +118,8 @@ pub mod script {
     /// CINIC-10: do not evaluate models of one on the other. `digits` are the test part of Optical Recognition of Handwritten
     /// Digits (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0), divided by one fixed permutation.
     ///
-    /// Decoded images are kept below the cache folder, one file of bytes for each part, and mapped into memory.
+    /// Decoded images are kept below the cache folder, one file of bytes for each part, named by the content of the files they
+    /// were decoded from, and mapped into memory. A data set is read once a run.
     ///
     /// # Options
     /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`

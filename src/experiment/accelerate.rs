@@ -95,6 +95,12 @@ pub fn refuse_replaced(method: &str, given: &Map) -> Result<()> {
     }
 }
 
+/// What the accelerated form has of a method's options or rules.
+pub fn kept(all: &Map) -> Map {
+    let replaced = |key: &str| REPLACED.contains(&key);
+    all.iter().filter(|(key, _)| !replaced(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 /// The options that count in the accelerated form; those `declared` are the method's own.
 pub fn counted(read: &Map, declared: &Map, regularized: bool) -> Map {
     let knob = |key: &str| ["mmd_weight", "k", "clamp"].contains(&key) && !declared.contains_key(key);

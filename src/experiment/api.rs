@@ -194,6 +194,11 @@ pub mod script {
     }
 
     /// The options preset for a task's data set, model, retain set and kind of request, by method: `task.preset.finetune`.
+    ///
+    /// Those of `variant: "reference"` were published. The others come from short searches (`scripts/search_presets.rhai`):
+    /// for digits at most 8 settings of each method on two splits, three for accelerated methods; for Fashion-MNIST 5 on
+    /// one split, for SCRUB 12 on two. A ranking by presets compares such searches as much as it compares methods.
+    /// Retraining follows the original's recipe. Other data sets have no searched presets: methods take their defaults.
     #[rhai_fn(get = "preset", return_raw)]
     pub fn get_preset(context: NativeCallContext, task: &mut Task) -> Script<Map> {
         Ok(presets::all_of(&Run::of(&context), task)?)

@@ -1,6 +1,7 @@
 //! The method that is running: what `options`, `epochs`, `task.primary` and the optimisers know about each other.
 
 use super::accelerate::Accelerate;
+use super::declared::Question;
 use super::regularizer::{Choice, Workshop};
 use super::task::Task;
 use super::watch::Watch;
@@ -57,6 +58,8 @@ pub struct Record {
     pub kept: RefCell<serde_json::Value>,
     /// Evaluations and the budget asked for, and what came of them.
     pub watch: Watch,
+    /// Whether the method is only asked for its options.
+    pub question: Question,
 }
 
 /// An optimiser with the schedule of its learning rate.
@@ -152,6 +155,7 @@ impl Record {
     /// # Errors
     /// When the budget is spent; those of evaluating.
     pub fn stepped(&self, run: &Run, optimizer: &Optimizer, loss: &tch::Tensor) -> Result<()> {
+        self.question.refuse_work()?;
         let net = optimizer.net().and_then(|net| self.handed_out(net));
         if let Some(net) = &net {
             self.trained.replace(Some(net.clone()));

@@ -5,9 +5,12 @@ pub mod api;
 pub mod assess;
 pub mod board;
 pub mod cache;
+pub mod constraint;
+pub mod declared;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
+pub mod identity;
 pub mod manifest;
 pub mod memory;
 pub mod methods;
@@ -30,10 +33,12 @@ pub mod run_api;
 pub mod selection;
 pub mod selector;
 pub mod selector_api;
+pub mod space;
 pub mod store;
 pub mod task;
 pub mod told;
 pub mod train;
+pub mod tune;
 pub mod watch;
 
 pub use outcome::Outcome;
@@ -63,6 +68,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(mislabel::script),
         rhai::exported_module!(requests_api::script),
         rhai::exported_module!(selector_api::script),
+        rhai::exported_module!(tune::script),
     ] {
         engine.register_global_module(module.into());
     }

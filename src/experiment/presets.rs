@@ -255,4 +255,37 @@ mod tests {
         let asparse = find(&run, Query { reference: true, accelerated: true, ..query("l1_sparse") }).unwrap();
         assert!(asparse.contains_key("mmd_weight"));
     }
+
+    /// Every entry of a table of searched options, with the entries that it stands on.
+    fn searched() -> Vec<(String, Map)> {
+        let run = Run::new(Settings::default());
+        let tables = run.slot::<Tables>();
+        let mut found = vec![];
+        for (dataset, models) in tables.found().unwrap() {
+            for (model, _) in models.as_table().unwrap() {
+                for (condensed, classes) in [(false, false), (false, true), (true, false), (true, true)] {
+                    for method in ["scrub", "ascrub"] {
+                        let (plain, accelerated) = accelerate::plain_name(method);
+                        let query =
+                            Query { dataset, model, method: plain, accelerated, condensed, classes, ..query("") };
+                        let name = format!("{dataset}.{model}.{method}, condensed {condensed}, classes {classes}");
+                        found.push((name, find(&run, query).unwrap()));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn scrub_has_no_more_passes_over_the_forget_set_than_epochs() {
+        let searched = searched();
+        assert!(searched.len() >= 16, "{}", searched.len());
+        for (name, preset) in searched {
+            let whole = |key: &str| {
+                preset.get(key).and_then(|value| value.as_int().ok()).unwrap_or_else(|| panic!("{name}: {key}"))
+            };
+            assert!(whole("forget_passes") <= whole("epochs"), "{name}: {preset:?}");
+        }
+    }
 }

@@ -26,6 +26,14 @@ pub enum Range {
     OneOf(Vec<String>),
 }
 
+/// Whether a rule asks for whole numbers.
+pub fn is_whole(rule: &Dynamic) -> bool {
+    match rule.read_lock::<Rule>() {
+        Some(rule) => matches!(rule.range, Range::Count | Range::Whole),
+        None => rule.is_int(),
+    }
+}
+
 /// A default with the range that goes with it: what `positive(0.1)` returns.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -100,11 +108,14 @@ pub fn for_method(run: &Run, given: Map, rules: &Map) -> Result<Map> {
     frame.record.read_options.set(true);
     let Some(accelerate) = &frame.accelerate else {
         let read = read(name, given, &preset, rules)?;
+        frame.record.question.answer(rules, &read)?;
         frame.record.used(&read);
         return Ok(read);
     };
     accelerate::refuse_replaced(name, &given)?;
-    let read = read(name, given, &preset, &accelerate.rules(rules))?;
+    let own = accelerate.rules(rules);
+    let read = read(name, given, &preset, &own)?;
+    frame.record.question.answer(&accelerate::kept(&own), &accelerate::kept(&read))?;
     accelerate.take(&read, rules);
     frame.record.used(&accelerate::counted(&read, rules, frame.record.regularizer.borrow().is_weighted()));
     Ok(read)

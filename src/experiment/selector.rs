@@ -319,7 +319,10 @@ fn highest_of(which: &Which, scores: Vec<f64>, pool: Vec<usize>) -> Result<Vec<u
     if undefined > 0 {
         let (name, hint) = match which {
             Which::Loss => ("highest_loss", "the network is broken, or its images hold NaN"),
-            _ => ("highest", "leave the samples out, highest(scores, n, samples(..)), or give them a score: scores.nan_to_num()"),
+            _ => (
+                "highest",
+                "leave the samples out, highest(scores, n, samples(..)), or give them a score: scores.nan_to_num()",
+            ),
         };
         let message = format!("{undefined} of {} scores are NaN, which is neither high nor low", scores.len());
         return Err(Error::new(name, message).hint(hint));

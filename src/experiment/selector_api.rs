@@ -10,7 +10,7 @@ pub mod script {
     use crate::experiment::selector::{self, Amount};
     use crate::experiment::{Task, manifest, task};
     use crate::nn::Net;
-    use crate::runtime::{Error, Options, Run, Script};
+    use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, Map, NativeCallContext};
     use std::path::Path;
@@ -97,8 +97,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn samples_from(path: &str) -> Script<Selector> {
-        let text =
-            std::fs::read_to_string(path).map_err(|problem| Error::file("samples_from", Path::new(path), problem))?;
+        let text = crate::tensor::files::read_text("samples_from", Path::new(path))?;
         let name = Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
         Ok(Selector::positions(&name, selector::positions_in(&text)?))
     }

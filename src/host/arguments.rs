@@ -66,7 +66,7 @@ impl Declared {
         let mut seen = vec![name.to_string()];
         let mut imports = declared.scan(name, ast);
         while let Some((from, path)) = imports.pop() {
-            let Ok((name, text)) = super::resolver::find(Some(&from), &path) else {
+            let Ok((name, text)) = crate::runtime::imports::find(Some(&from), &path) else {
                 // Running the import will say what is wrong with it.
                 declared.open = true;
                 continue;

@@ -2,8 +2,9 @@
 //! by `import "std/.."`. Methods are not among them: they are found by name when they are run.
 
 use super::resolver;
-use crate::runtime::{Run, notation};
+use crate::runtime::imports::Modules;
 use crate::runtime::sources::{STDLIB, SourceMap};
+use crate::runtime::{Run, notation};
 use rhai::{Engine, EvalAltResult, Module, Scope, Shared};
 
 /// Where the methods are.
@@ -22,7 +23,7 @@ pub fn register(engine: &mut Engine, run: &Run) -> Result<(), Box<EvalAltResult>
         resolver::reveal_closures(&mut module);
         module.build_index();
         let module: Shared<Module> = module.into();
-        resolver::remember(run, name, &module);
+        run.slot::<Modules>().insert(name, &module);
         engine.register_global_module(module);
     }
     Ok(())

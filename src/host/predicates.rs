@@ -21,14 +21,16 @@ impl<'a> Predicate<'a> {
     /// What it says of the element at a place: as `|item|`, `|item, place|`, or without parameters of `this`.
     fn item(&self, place: usize, item: &mut Dynamic) -> Result<bool> {
         let extra = [Dynamic::from(place as i64)];
-        let answer = self.function.call_raw_with_extra_args(self.operation, self.context, Some(item), [], extra, Some(0));
+        let answer =
+            self.function.call_raw_with_extra_args(self.operation, self.context, Some(item), [], extra, Some(0));
         self.verdict(&answer?)
     }
 
     /// What it says of an entry: as `|key, value|`, or `|key|` with the value as `this`.
     fn entry(&self, key: &str, value: &mut Dynamic) -> Result<bool> {
         let key = [Dynamic::from(key.to_string())];
-        let answer = self.function.call_raw_with_extra_args(self.operation, self.context, Some(value), key, [], Some(1));
+        let answer =
+            self.function.call_raw_with_extra_args(self.operation, self.context, Some(value), key, [], Some(1));
         self.verdict(&answer?)
     }
 
@@ -45,7 +47,9 @@ impl<'a> Predicate<'a> {
             let error = Error::new(self.operation, message);
             match kind.as_str() {
                 "()" => error.hint("does it end with a semicolon? its last expression is what it returns"),
-                "Tensor" => error.hint("t.item() is the value of a tensor of one element; t.all() and t.any() make one of many"),
+                "Tensor" => {
+                    error.hint("t.item() is the value of a tensor of one element; t.all() and t.any() make one of many")
+                }
                 _ => error,
             }
         })
@@ -71,7 +75,8 @@ impl<'a> Predicate<'a> {
     /// Takes the elements out for which the answer is `taken`.
     fn take(&self, array: &mut Array, taken: bool) -> Result<Array> {
         let answers = self.answers(array)?;
-        let (out, kept) = std::mem::take(array).into_iter().zip(answers).partition::<Vec<_>, _>(|(_, yes)| *yes == taken);
+        let (out, kept) =
+            std::mem::take(array).into_iter().zip(answers).partition::<Vec<_>, _>(|(_, yes)| *yes == taken);
         *array = kept.into_iter().map(|(item, _)| item).collect();
         Ok(out.into_iter().map(|(item, _)| item).collect())
     }
@@ -93,7 +98,9 @@ fn equal(context: &NativeCallContext, operation: &str, a: &mut Dynamic, b: &mut 
     let alike = a.type_id() == b.type_id();
     let answer = match context.call_native_fn_raw("==", true, &mut [a, b]) {
         Ok(answer) => answer,
-        Err(error) if !alike && matches!(&*error, EvalAltResult::ErrorFunctionNotFound(name, _) if name.starts_with("==")) => {
+        Err(error)
+            if !alike && matches!(&*error, EvalAltResult::ErrorFunctionNotFound(name, _) if name.starts_with("==")) =>
+        {
             return Ok(false);
         }
         Err(error) => return Err(error.into()),

@@ -268,7 +268,7 @@ impl Session {
         let imports: Vec<_> =
             self.global.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
         self.starts.clear();
-        super::resolver::forget(&self.host.run);
+        crate::runtime::imports::forget(&self.host.run);
         let engine = &self.host.engine;
         let again = |(name, module): &(rhai::ImmutableString, Shared<rhai::Module>)| {
             // A module without a script has nothing to be read again.

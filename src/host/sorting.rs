@@ -45,7 +45,8 @@ pub fn sorted_by(context: &NativeCallContext, operation: &str, items: &Array, co
 
 /// What a script function says of two elements.
 fn answered(context: &NativeCallContext, operation: &str, f: &FnPtr, a: &Dynamic, b: &Dynamic) -> Result<Ordering> {
-    let ask = |a: &Dynamic, b: &Dynamic| f.call_raw(context, None, [a.clone(), b.clone()]).map(|answer| answer.flatten());
+    let ask =
+        |a: &Dynamic, b: &Dynamic| f.call_raw(context, None, [a.clone(), b.clone()]).map(|answer| answer.flatten());
     let answer = ask(a, b)?;
     if let Ok(before) = answer.as_bool() {
         // Both `a < b` and `a <= b` are written: only the other way round tells what is equal.
@@ -54,7 +55,8 @@ fn answered(context: &NativeCallContext, operation: &str, f: &FnPtr, a: &Dynamic
     }
     let order = as_number(&answer).and_then(|number| number.partial_cmp(&0.0));
     order.ok_or_else(|| {
-        let message = format!("the comparing function must return a number or true or false, got {}", describe(&answer));
+        let message =
+            format!("the comparing function must return a number or true or false, got {}", describe(&answer));
         Error::new(operation, message).hint("below 0 where a comes first, 0 where they are equal, above 0 else")
     })
 }
@@ -189,7 +191,8 @@ mod tests {
 
     #[test]
     fn sorting_is_stable_and_a_failure_ends_it() {
-        let mut items: Array = (0..50_i64).map(|i| Dynamic::from(vec![Dynamic::from(i % 3), Dynamic::from(i)])).collect();
+        let mut items: Array =
+            (0..50_i64).map(|i| Dynamic::from(vec![Dynamic::from(i % 3), Dynamic::from(i)])).collect();
         let key = |item: &Dynamic, place: usize| item.read_lock::<Array>().unwrap()[place].as_int().unwrap();
         items = sorted(&items, &mut |a, b| Ok(key(a, 0).cmp(&key(b, 0)))).unwrap();
         let pairs: Vec<_> = items.iter().map(|item| (key(item, 0), key(item, 1))).collect();
@@ -200,7 +203,10 @@ mod tests {
     #[test]
     fn what_has_no_order_is_refused() {
         let says = |items: &Array| naturally("sort", items, false).unwrap_err().to_string();
-        assert_eq!(says(&array(&[2.0, f64::NAN, 1.0])), "sort: 1 of 3 elements are NaN, which has no place in an order");
+        assert_eq!(
+            says(&array(&[2.0, f64::NAN, 1.0])),
+            "sort: 1 of 3 elements are NaN, which has no place in an order"
+        );
         assert!(says(&vec![1_i64.into(), "a".into()]).contains("no common order"));
         assert!(says(&vec![Dynamic::from_map(rhai::Map::new()); 2]).contains("of type map have no order"));
         let mixed = naturally("sort", &vec![2_i64.into(), 1.5.into()], false).unwrap();

@@ -5,7 +5,9 @@
 use super::catalog::script_type;
 use super::engine::CALL_LEVELS;
 use crate::runtime::{Error, Run, clock, notation};
-use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, ParseError, ParseErrorType, Position, StmtBlock};
+use rhai::{
+    Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, ParseError, ParseErrorType, Position, StmtBlock,
+};
 
 /// The construct that evaluates a text.
 pub const EVAL: &str = "eval";
@@ -51,9 +53,9 @@ pub fn register(engine: &mut Engine) -> Result<(), ParseError> {
     engine.register_custom_syntax([EVAL, "(", "$expr$", ")"], true, |context, inputs| {
         let Some(argument) = inputs.first() else { return Ok(Dynamic::UNIT) };
         let (text, position) = (context.eval_expression_tree(argument)?, argument.position());
-        let text = text.into_immutable_string().map_err(|kind| {
-            EvalAltResult::ErrorMismatchDataType("string".into(), script_type(kind), position)
-        })?;
+        let text = text
+            .into_immutable_string()
+            .map_err(|kind| EvalAltResult::ErrorMismatchDataType("string".into(), script_type(kind), position))?;
         let source = context.source().unwrap_or_default().to_string();
         evaluated(context, &text, position).map_err(|error| match *error {
             EvalAltResult::Exit(..) => error,

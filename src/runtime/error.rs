@@ -101,6 +101,26 @@ pub fn message_of(error: &EvalAltResult) -> String {
     }
 }
 
+/// The fault that a script error carries, through calls and modules; `None` of an interrupt. Any other error is a message.
+pub fn fault_of(error: &EvalAltResult) -> Option<Fault> {
+    let inner = error.unwrap_inner();
+    if inner.is_system_exception() {
+        return None;
+    }
+    let message_alone = || Fault { message: message_of(inner), ..Fault::default() };
+    let EvalAltResult::ErrorRuntime(value, _) = inner else { return Some(message_alone()) };
+    let Some(map) = value.read_lock::<Map>() else { return Some(message_alone()) };
+    let part = |key: &str| map.get(key).map(ToString::to_string).unwrap_or_default();
+    let notes = map.get("notes").and_then(|notes| notes.clone().into_typed_array::<String>().ok()).unwrap_or_default();
+    Some(Fault {
+        operation: part("operation"),
+        message: part("message"),
+        hint: part("hint"),
+        word: part("word"),
+        notes,
+    })
+}
+
 /// Gives an error the place of the call that raised it, unless it has one: what Rhai does for all but qualified calls.
 pub fn placed(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     if error.position().is_none() {

@@ -53,7 +53,9 @@ fn ambiguous(position: Position) -> ParseError {
 fn unclosed(position: Position, count: usize) -> ParseError {
     let text = match count {
         1 => "this comment is never closed: all that follows is lost".into(),
-        n => format!("this comment is never closed: it holds {} that are open, too, and all that follows is lost", n - 1),
+        n => {
+            format!("this comment is never closed: it holds {} that are open, too, and all that follows is lost", n - 1)
+        }
     };
     error(COMMENT, text, position)
 }
@@ -193,7 +195,18 @@ fn begins_block(token: &Token) -> bool {
     use Token as T;
     matches!(
         token,
-        T::LeftBrace | T::If | T::Else | T::Switch | T::While | T::Loop | T::Do | T::For | T::Try | T::Catch | T::Fn | T::Private
+        T::LeftBrace
+            | T::If
+            | T::Else
+            | T::Switch
+            | T::While
+            | T::Loop
+            | T::Do
+            | T::For
+            | T::Try
+            | T::Catch
+            | T::Fn
+            | T::Private
     )
 }
 

@@ -7,7 +7,8 @@ use super::properties;
 use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::catalog::Catalog;
 use crate::host::diagnostics::{Diagnostic, Severity, Sources};
-use crate::host::{Host, explain, resolver};
+use crate::host::{Host, explain};
+use crate::runtime::imports;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
@@ -202,11 +203,11 @@ impl<'h> Importer<'h> {
 
     /// What `import "path"` in the script `from` gives.
     fn module(&mut self, file: usize, from: &str, path: &str, position: Position) -> Option<Exports> {
-        if let Some(space) = resolver::native(path) {
+        if let Some(space) = imports::native(path) {
             let functions = self.known.spaces.get(space).cloned().unwrap_or_default();
             return Some(Exports { functions, variables: HashSet::new() });
         }
-        let (name, text) = match resolver::find(Some(from), path) {
+        let (name, text) = match imports::find(Some(from), path) {
             Ok(found) => found,
             Err(message) => {
                 self.findings.push(Raw::error(file, position, message));

@@ -27,7 +27,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 pub fn written(ast: &AST, keys: &mut HashSet<String>) {
     ast.walk(&mut |path| {
         match path.last() {
-            Some(ASTNode::Expr(Expr::Map(parts, _))) => keys.extend(parts.0.iter().map(|(key, _)| key.name.to_string())),
+            Some(ASTNode::Expr(Expr::Map(parts, _))) => {
+                keys.extend(parts.0.iter().map(|(key, _)| key.name.to_string()))
+            }
             Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => constant_keys(value, keys),
             Some(ASTNode::Expr(Expr::StringConstant(text, _))) if !reads_by(path) => keys.extend([text.to_string()]),
             Some(ASTNode::Stmt(Stmt::Assignment(parts))) => {
@@ -166,7 +168,9 @@ impl<'a> Reader<'a> {
     fn called(&self, call: &FnCallExpr) -> Origin {
         let name = call.name.as_str();
         let ours = match call.namespace.is_empty() {
-            true => self.known.functions.contains_key(name) && !self.own.contains(name) && !self.standard.contains(name),
+            true => {
+                self.known.functions.contains_key(name) && !self.own.contains(name) && !self.standard.contains(name)
+            }
             false => self.known.spaces.contains_key(&call.namespace.to_string()),
         };
         match ours && !call.is_operator_call() && !OPEN.contains(&name) {
