@@ -451,3 +451,64 @@ fn constructs_let_return_and_errors_through_and_restore_gradients() {
     let ended = Place::new().run(script);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "5\ntrue\n"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_minus_before_a_power_and_an_open_comment_are_refused_by_all_that_compiles() {
+    let place = Place::new();
+    let ended = place.run("print(\"it ran\");\nlet d = 2.0;\nprint(exp(-d ** 2 / 2));");
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    for part in ["--> script.rhai:3:11", "a minus before ** is ambiguous", "help: write -(a ** b) or (-a) ** b"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    place.write("two.rhai", "let y = -2 ** 2;\nlet z = `${-y ** 2}`;\n/* open");
+    let checked = check(&place, "two.rhai");
+    assert_eq!(checked.code, 2);
+    for part in ["two.rhai:1:9", "two.rhai:2:13", "two.rhai:3:1", "this comment is never closed", "3 errors"] {
+        assert!(checked.stdout.contains(part), "{}", checked.stdout);
+    }
+    place.write("m.rhai", "fn f(x) { -x ** 2 }");
+    for (code, import) in [(2, "import \"m\" as m;"), (1, "let p = \"m\"; import p as m;")] {
+        let ended = place.run(import);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(ended.stderr.contains("m.rhai:1:11"), "{}", ended.stderr);
+    }
+    place.write("mine.rhai", "fn mine(task, opt) { let x = -opt.lr ** 2; task.model() }");
+    let run = "let d = dataset(\"digits\"); let t = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.1 });\n\
+               unlearn::run(\"mine\", t);";
+    assert!(message(1, "eval(\"-x ** 2\");").contains("script.rhai:1:6"));
+    assert!(place.run(run).stderr.contains("mine.rhai:1:30"));
+}
+
+#[test]
+fn evaluated_texts_are_compiled_like_scripts() {
+    let script = "let x = 1; eval(\"let y = x + 6\"); print(y + eval(\"return 5; 3\"));\n\
+                  for t in [\"-x ** 2\", \"1 /* a\", \"fn f() {}\", \"1 +\"] {\n\
+                      let caught = false; try { eval(t); } catch { caught = true; }\n    assert(caught, t);\n}\n\
+                  print([1, 2].map(|v| eval(\"v * 2\")));";
+    assert_eq!(Place::new().run(script).stdout, "12\n[2, 4]\n");
+    let text = message(1, "let t = \"eval(t)\";\neval(t);");
+    assert!(text.contains("`eval` calls itself more than") && text.lines().count() < 12, "{text}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_result_is_found_before_the_run() {
+    let head = "let d = dataset(\"digits\", #{ per_class: 10 });\nlet net = convnet(d, #{ width: 4, depth: 1 });\n\
+                let r = train(net, d.train, #{ epochs: 1 });\n";
+    let text = message(2, &format!("{head}print(r.acuracy);"));
+    assert!(text.contains("script.rhai:4:9") && text.contains("^^^^^^^ did you mean `accuracy`?"), "{text}");
+    let chains = [
+        "let task = forget(net, d, #{ fraction: 0.1 }); print(unlearn::run(\"finetune\", task).metrics.retain_acuracy);",
+        "let task = forget(net, d, #{ fraction: 0.1 }); let m = unlearn::run(\"finetune\", task).metrics; print(m.mia_acu);",
+        "print(r[\"acuracy\"]);",
+        "print(kmeans(ones([3, 2]), 2).lables);",
+    ];
+    for chain in chains {
+        assert!(message(2, &format!("{head}{chain}")).contains("did you mean"), "{chain}");
+    }
+    // A map of one's own, and one from elsewhere, keep Rhai's rule.
+    let own =
+        "let own = #{ lr: 1 }; if own.rate == () { print(\"none\"); }\nfn f(q) { q.acuracy ?? 2 }\nprint(f(own));";
+    let ended = Place::new().run(own);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "none\n2\n"));
+    assert!(ended.stderr.contains("warning: nothing has a property `acuracy`"), "{}", ended.stderr);
+}

@@ -90,7 +90,10 @@ mod tests {
     fn titles_say_what_rows_are_about() {
         let one = row("digits", &[3], 0);
         assert_eq!(of(&one.value), "digits · convnet · 79 of 797 samples forgotten (classwise [3])");
-        assert_eq!(of_all(std::slice::from_ref(&one)), "digits · convnet · 79 of 797 samples forgotten (classwise [3]) · seed 0");
+        assert_eq!(
+            of_all(std::slice::from_ref(&one)),
+            "digits · convnet · 79 of 797 samples forgotten (classwise [3]) · seed 0"
+        );
         let other = row("digits", &[5], 1);
         assert_eq!(
             of_all(&[one.clone(), other, one.clone()]),

@@ -234,3 +234,99 @@ fn is_negative(token: &Token) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(text: &str) -> Vec<(usize, usize)> {
+        let place = |fault: ParseError| (fault.1.line().unwrap_or(0), fault.1.position().unwrap_or(0));
+        faults(&Engine::new(), text).into_iter().map(place).collect()
+    }
+
+    #[test]
+    fn a_minus_before_a_power_is_found_wherever_it_stands() {
+        let found = [
+            "-2 ** 2",
+            "- 2 ** 2",
+            "-2.0 ** 2",
+            "-t ** 2",
+            "-x.y[0] ** 2",
+            "-f(x) ** 2",
+            "-m::f(x) ** 2",
+            "-(a) ** 2",
+            "-x /* c */ ** 2",
+            "- // c\nx ** 2",
+            "-+x ** 2",
+            "-x << 1 ** 2",
+            "-a.b?.c?[1] ** 2",
+            "-\"a\".len ** 2",
+        ];
+        for text in found {
+            assert_eq!(places(text), [(1, 1)], "{text}");
+        }
+        let within = [
+            "exp(-d ** 2 / 2)",
+            "a * -b ** 2",
+            "a ** -b ** 2",
+            "return -x ** 2;",
+            "|x| -x ** 2",
+            "|| -x ** 2",
+            "[1, -x ** 2]",
+            "#{ a: -x ** 2 }",
+            "x += -y ** 2;",
+            "switch x { 1 => -x ** 2 }",
+            "if a { -x ** 2 }",
+            "if a { b } -x ** 2",
+            "if a { b } else { c } -x ** 2",
+            "for i in x { } -2 ** 2",
+            "fn f() { } -x ** 2",
+            "`${-x ** 2}`",
+            "`a ${#{ b: 1 }.b} c ${x + -x ** 2} d`",
+            "x ?? -2 ** 2",
+            "while -x ** 2 > 9 { }",
+            "(-2) ** 2 + -3 ** 2",
+        ];
+        for text in within {
+            assert_eq!(places(text).len(), 1, "{text}");
+        }
+        assert_eq!(places("let a = 1;\n  -a ** 2;\nexp(-a ** 2)"), [(2, 3), (3, 5)]);
+    }
+
+    #[test]
+    fn other_signs_and_powers_are_as_they_were() {
+        let fine = [
+            "(-2) ** 2",
+            "-(2 ** 2)",
+            "2 ** -1",
+            "a - b ** 2",
+            "a -2 ** 2",
+            "a[0] - 2 ** 2",
+            "(a) -2 ** 2",
+            "f() - 2 ** 2",
+            "#{ a: 1 }.a - 2 ** 2",
+            "let a = if b { 5 } else { 6 } - 2 ** 2;",
+            "let a = switch b { 1 => 2 } - 2 ** 2;",
+            "-x * y ** 2",
+            "-x; y ** 2",
+            "[-x, y ** 2]",
+            "x **= 2",
+            "\"-2 ** 2\" // -2 ** 2",
+            "/* -2 ** 2 */ `-2 ** 2 ${1 + 1} -3 ** 3`",
+            "`${5 - 2 ** 2}`",
+        ];
+        for text in fine {
+            assert!(places(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stays_open_is_found_where_it_was_opened() {
+        assert_eq!(places("1;\n /* a /* b */\n2"), [(2, 2)]);
+        assert_eq!(places("1; /** doc\n2"), [(1, 4)]);
+        assert_eq!(places("let a = 1;\n x(`a ${a} b"), [(2, 4)]);
+        assert!(places("/* a /* b */ */ 1 /**/").is_empty());
+        let engine = Engine::new();
+        assert!(engine.compile("1; /* 2").is_ok() && compile(&engine, "1; /* 2").is_err());
+    }
+}

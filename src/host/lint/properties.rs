@@ -27,7 +27,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 pub fn written(ast: &AST, keys: &mut HashSet<String>) {
     ast.walk(&mut |path| {
         match path.last() {
-            Some(ASTNode::Expr(Expr::Map(parts, _))) => keys.extend(parts.0.iter().map(|(key, _)| key.name.to_string())),
+            Some(ASTNode::Expr(Expr::Map(parts, _))) => {
+                keys.extend(parts.0.iter().map(|(key, _)| key.name.to_string()))
+            }
             Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => constant_keys(value, keys),
             Some(ASTNode::Expr(Expr::StringConstant(text, _))) if !reads_by(path) => keys.extend([text.to_string()]),
             Some(ASTNode::Stmt(Stmt::Assignment(parts))) => {
@@ -166,7 +168,9 @@ impl<'a> Reader<'a> {
     fn called(&self, call: &FnCallExpr) -> Origin {
         let name = call.name.as_str();
         let ours = match call.namespace.is_empty() {
-            true => self.known.functions.contains_key(name) && !self.own.contains(name) && !self.standard.contains(name),
+            true => {
+                self.known.functions.contains_key(name) && !self.own.contains(name) && !self.standard.contains(name)
+            }
             false => self.known.spaces.contains_key(&call.namespace.to_string()),
         };
         match ours && !call.is_operator_call() && !OPEN.contains(&name) {
@@ -207,9 +211,10 @@ pub fn check(ast: &AST, known: &Known, engine: &Engine, keys: &HashSet<String>, 
     }
     let reader = Reader::new(ast, known, engine);
     let raw = |read: Read| {
-        let near = near(&read.name, &vocabulary)?;
+        let origin = reader.origin(root(&read.chain));
+        let near = near(&read.name, &vocabulary, if origin == Origin::Elsewhere { 1 } else { 2 })?;
         let message = format!("nothing has a property `{}`", read.name);
-        let raw = match (reader.origin(root(&read.chain)), read.step) {
+        let raw = match (origin, read.step) {
             // It refuses the property itself, or has it in a way of its own.
             (Origin::Object, 0) => return None,
             (Origin::Elsewhere, _) => Raw::warning(file, read.position, message),
@@ -220,10 +225,10 @@ pub fn check(ast: &AST, known: &Known, engine: &Engine, keys: &HashSet<String>, 
     unknown.into_iter().filter_map(raw).collect()
 }
 
-/// The word that a property is a slip of.
-fn near<'a>(name: &str, vocabulary: &HashSet<&'a str>) -> Option<&'a str> {
+/// The word that a property is a slip of, at most `limit` letters away.
+fn near<'a>(name: &str, vocabulary: &HashSet<&'a str>, limit: usize) -> Option<&'a str> {
     let length = name.chars().count();
-    let limit = if length < 6 { 1 } else { 2 };
+    let limit = if length < 6 { 1 } else { limit };
     let near = nearest(name, vocabulary.iter().copied())?;
     (length > 2 && strsim::damerau_levenshtein(name, near) <= limit).then_some(near)
 }
