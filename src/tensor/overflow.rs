@@ -137,13 +137,16 @@ pub fn refuse_reduced(
     if is_float(kind_of(result)) || kind_of(result) == Kind::Bool {
         return Ok(());
     }
-    let Some((low, high)) = bounds(operation, tensor)? else { return Ok(()) };
-    let (largest, count) = (low.abs().max(high.abs()), tensor.numel() as i128);
-    let most = match operation {
-        "prod" | "cumprod" => power(largest.max(1), count),
-        _ => largest * count,
+    let fits = |(low, high): (i128, i128)| {
+        let (largest, count) = (low.abs().max(high.abs()), tensor.numel() as i128);
+        let most = if matches!(operation, "prod" | "cumprod") { power(largest.max(1), count) } else { largest * count };
+        within(kind_of(result), (-most, most))
     };
-    if within(kind_of(result), (-most, most)) {
+    // The sum of a mask fits whatever is in it: nothing has to be read.
+    if integers(kind_of(tensor)).is_some_and(|(low, high)| fits((low.into(), high.into()))) {
+        return Ok(());
+    }
+    if bounds(operation, tensor)?.is_none_or(fits) {
         return Ok(());
     }
     wrapped(operation, result, &exact(&tensor.f_to_kind(Kind::Double).at(operation)?)?)
