@@ -4,7 +4,7 @@
 set -euo pipefail
 
 VERSION=2.13.0
-MINIMUM_RUST=88   # 1.88
+MINIMUM_RUST=89   # 1.89
 
 usage() {
     cat <<TEXT

@@ -291,5 +291,5 @@ fn help_of_every_part_shows_examples() {
         assert!(help.stdout.lines().all(|line| line.chars().count() <= 100), "{}", help.stdout);
     }
     let lists = cache(&place, &["clear", "--help"]).stdout;
-    assert!(lists.contains("original, retrained, leftover"), "{lists}");
+    assert!(lists.contains("original, retrained, decoded, earlier,"), "{lists}");
 }

@@ -385,6 +385,7 @@ fn interrupted(script: &str) -> (Place, Ended, Duration) {
         .args(["run", "--device", "cpu", "--threads", "2", "--quiet", "--out", "out", "script.rhai"])
         .current_dir(place.folder.path())
         .env("LETHE_CACHE", place.path("cache"))
+        .env("LETHE_STATE", place.path("state"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

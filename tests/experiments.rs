@@ -10,6 +10,7 @@ fn smoke(place: &Path, script: &str, more: &[&str]) -> PathBuf {
     let out = place.join(script);
     let run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lethe"))
         .env("LETHE_CACHE", place.join("cache"))
+        .env("LETHE_STATE", place.join("state"))
         .args(["run", "--quiet", "--device", "cpu", "--threads", "1", "--set", "scale=smoke", "--out"])
         .arg(&out)
         .args(more.iter().flat_map(|setting| ["--set", setting]))

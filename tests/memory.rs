@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use lethe::data::decoded;
+use lethe::data::decoded::{self, Subject};
 use lethe::data::formats::Decoded;
 use lethe::data::storage::Storage;
 use lethe::data::{Dataset, DatasetInfo};
@@ -32,9 +32,11 @@ fn a_large_data_set_is_mapped_and_stays_bytes() {
         let labels = (0..COUNT).map(|row| (row % 10) as u16).collect();
         Ok(vec![Decoded { shape: [3, 32, 32], images, labels, order: vec![] }])
     };
-    drop(decoded::parts(&run, "large", "0123456789abcdef", &["train"], make).unwrap());
+    let subject = Subject { stem: "large", dataset: "large", place: cache.path(), parts: &["train"] };
+    let checksum = || Ok("0123456789abcdef0123456789abcdef".to_string());
+    drop(decoded::parts(&run, &subject, checksum, make).unwrap());
     let before = memory();
-    let parts = decoded::parts(&run, "large", "0123456789abcdef", &["train"], || panic!("decoded again")).unwrap();
+    let parts = decoded::parts(&run, &subject, checksum, || panic!("decoded again")).unwrap();
     let info = DatasetInfo { mean: vec![0.5], std: vec![0.25], ..DatasetInfo::default() };
     let labels = Tensor::from_slice(&parts[0].labels);
     let data = Dataset::new(Storage::new(&parts[0].pixels, &labels, info, Device::Cpu).unwrap());

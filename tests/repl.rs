@@ -74,6 +74,7 @@ mod terminal {
             .args(["repl", "--device", "cpu", "--threads", "2"])
             .current_dir(place.folder.path())
             .env("LETHE_CACHE", place.path("cache"))
+            .env("LETHE_STATE", place.path("state"))
             .env("LETHE_CONFIG", place.path("config"))
             .env("LETHE_HISTORY", place.path("state/history"))
             .env("NO_COLOR", "1")

@@ -124,6 +124,29 @@ fn figures_can_be_chosen_and_everything_saved() {
 }
 
 #[test]
+fn a_pipe_gets_every_column_and_is_told_what_a_plus_minus_is() {
+    let place = finished();
+    let ended = report(&place, &["out"]);
+    let head = ended.stdout.lines().find(|line| line.starts_with("method")).expect("a table");
+    for heading in ["RA %", "SalUn %", "gap", "ToW", "JS", "RMIA", "seconds", "prep", "speed-up"] {
+        assert!(head.contains(heading), "{heading} in {head}");
+    }
+    assert!(!ended.stdout.contains("no room for") && ended.stdout.contains("\noriginal "), "{}", ended.stdout);
+    let legend = "± standard deviation over seeds (n = 3), of single runs ± standard error";
+    assert!(ended.stdout.lines().any(|line| line == legend), "{}", ended.stdout);
+    for wrong in [["--plot", "picture.png"], ["--save", "table.xlsx"]] {
+        let ended = report(&place, &["out", wrong[0], wrong[1]]);
+        assert!(ended.code == 2 && ended.stderr.contains("what is written: ."), "{}", ended.stderr);
+    }
+    assert!(
+        std::fs::read_dir(place.path("."))
+            .expect("a folder")
+            .flatten()
+            .all(|f| f.path().extension().is_none_or(|e| e != "svg"))
+    );
+}
+
+#[test]
 fn differences_from_a_baseline_are_told_and_the_picture_saved() {
     let place = finished();
     let ended = report(&place, &["out", "--baseline", "finetune", "--columns", "js", "--format", "markdown"]);
@@ -157,6 +180,11 @@ fn predictions_that_are_gone_or_damaged_are_said_and_the_recorded_metrics_stay()
     std::fs::remove_dir_all(place.path("out/predictions")).expect("removed");
     let ended = report(&place, &["out"]);
     assert!(ended.stderr.contains("5 results have no stored predictions"), "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("note: no original network for these results: alarms for no-ops"),
+        "{}",
+        ended.stdout
+    );
     assert!((number(&boards(&place)[0]["rows"][3], "mia_auc") - before).abs() < 1e-12);
 }
 

@@ -108,9 +108,9 @@ esac"#,
 #[test]
 fn without_cargo_or_with_an_old_one_it_names_rustup() {
     let bare = Checkout::bare();
-    assert!(bare.failure(None).contains("no cargo on the PATH: install Rust 1.88 or newer from https://rustup.rs"));
+    assert!(bare.failure(None).contains("no cargo on the PATH: install Rust 1.89 or newer from https://rustup.rs"));
     bare.program("cargo", "echo 'cargo 1.63.0'");
-    assert!(bare.failure(None).contains("cargo is 1.63, 1.88 or newer is needed"));
+    assert!(bare.failure(None).contains("cargo is 1.63, 1.89 or newer is needed"));
 }
 
 #[test]

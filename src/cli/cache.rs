@@ -1,16 +1,16 @@
 //! `lethe cache`: what the cache holds, whether it is sound, and making room.
 
 use super::{Ending, start};
+use crate::data::decoded_shelf::Decodes;
 use crate::data::folders;
 use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::experiment::cache::Models;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use crate::tensor::files::reason;
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanDuration};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,8 +23,9 @@ Examples:
   lethe cache clear --older-than 30                   what would go
   lethe cache clear --dataset digits --kind retrained --yes
 
-Everything in the cache can be made again, by training as long as the list says. Several
-processes may use it at once. LETHE_CACHE names its folder.")]
+It holds trained networks (original, retrained) and the decoded images of data sets (decoded).
+Everything can be made again: networks by training as long as the list says, images by decoding
+their files. Several processes may use it at once. LETHE_CACHE names its folder.")]
 pub struct CacheOptions {
     #[command(subcommand)]
     command: Command,
@@ -46,8 +47,9 @@ Examples:
   lethe cache list
   lethe cache list --json | jq '[.items[] | select(.dataset == \"digits\")] | length'
 
-A dash stands for what files of older versions do not tell. Drafts that a killed process left
-behind are listed after a day.")]
+A dash stands for what a kind of file does not have or files of older versions do not tell. What
+an earlier version wrote and this one does not use stays until it is cleared (--kind earlier).
+Drafts that a killed process left behind are listed after a day.")]
 struct ListOptions {
     /// For machines
     #[arg(long)]
@@ -76,6 +78,7 @@ Examples:
   lethe cache clear --yes                             everything
   lethe cache clear --older-than 30 --yes             what was written 30 days ago or before
   lethe cache clear --dataset digits --model convnet --kind retrained --yes
+  lethe cache clear --kind earlier --yes              what earlier versions left
 
 A file goes when it fits every filter; one that does not tell its data set or network fits no
 filter by it. Drafts that a killed process left behind (kind `leftover`) go after a day, whatever
@@ -99,13 +102,16 @@ struct ClearOptions {
 }
 
 /// Every room that keeps files in the cache.
-fn shelves() -> [&'static dyn Shelf; 1] {
-    [&Models]
+fn shelves() -> [&'static dyn Shelf; 2] {
+    [&Models, &Decodes]
 }
+
+/// What `--kind` calls files of every kind that earlier versions wrote and this one does not use.
+const EARLIER: &str = "earlier";
 
 /// The kinds that `--kind` knows.
 fn kinds() -> impl Iterator<Item = &'static str> {
-    shelves().into_iter().flat_map(|shelf| shelf.kinds()).copied().chain([LEFTOVER])
+    shelves().into_iter().flat_map(|shelf| shelf.kinds()).copied().chain([EARLIER, LEFTOVER])
 }
 
 /// A number of days, fractions included.
@@ -138,8 +144,7 @@ fn stocks() -> Result<Stock> {
 }
 
 fn say(text: &str) {
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::write(text);
 }
 
 /// `1 file`, `3 files`.
@@ -181,6 +186,10 @@ fn list(options: &ListOptions) -> Result<Ending> {
     }
     let unreadable = items.iter().filter(|item| item.about.is_none()).count();
     for (n, what) in [
+        (
+            items.iter().filter(|item| is_earlier(item)).count(),
+            "of an earlier version, used no more: lethe cache clear --kind earlier --yes",
+        ),
         (leftovers.len(), "left behind by a killed process: lethe cache clear --kind leftover --yes"),
         (unreadable, "that cannot be read: lethe cache verify"),
         (foreign.len(), "not written by lethe: lethe cache verify"),
@@ -195,10 +204,11 @@ fn list(options: &ListOptions) -> Result<Ending> {
 
 /// An item with a field for everything that is known.
 fn as_json(item: &Item) -> Value {
-    let About { dataset, model, seed, split, seconds } = item.about.clone().unwrap_or_default();
+    let About { dataset, model, seed, split, part, seconds, earlier } = item.about.clone().unwrap_or_default();
     json!({
-        "kind": item.kind, "dataset": dataset, "model": model, "seed": seed, "split": split, "bytes": item.bytes,
-        "age_seconds": item.age.as_secs(), "training_seconds": seconds, "readable": item.about.is_some(),
+        "kind": item.kind, "dataset": dataset, "part": part, "model": model, "seed": seed, "split": split,
+        "bytes": item.bytes, "age_seconds": item.age.as_secs(), "training_seconds": seconds,
+        "readable": item.about.is_some(), "earlier_version": earlier,
         "file": item.path.display().to_string(),
     })
 }
@@ -208,16 +218,21 @@ const HEADINGS: [&str; 9] = ["kind", "dataset", "model", "seed", "split", "size"
 /// The columns whose figures stand to the right.
 const RIGHT: [&str; 4] = ["seed", "size", "age", "training"];
 
+/// Whether an earlier version wrote this, so that it is not used.
+fn is_earlier(item: &Item) -> bool {
+    item.about.as_ref().is_some_and(|about| about.earlier)
+}
+
 /// Items in columns, below headings.
 fn table(items: &[Item]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).force_no_tty().set_header(HEADINGS);
     for item in items {
-        let About { dataset, model, seed, split, seconds } = item.about.clone().unwrap_or_default();
+        let About { dataset, model, seed, split, part, seconds, earlier } = item.about.clone().unwrap_or_default();
         let known = |text: Option<String>| text.unwrap_or_else(|| "–".into());
         table.add_row([
-            item.kind.to_string(),
-            known(dataset),
+            format!("{}{}", item.kind, if earlier { " (earlier version)" } else { "" }),
+            known(dataset.map(|name| part.map_or(name.clone(), |part| format!("{name} ({part})")))),
             known(model),
             known(seed.map(|seed| seed.to_string())),
             known(split),
@@ -240,6 +255,7 @@ struct Found {
     lines: Vec<String>,
     read: usize,
     unchecked: usize,
+    earlier: usize,
     damaged: usize,
     removed: usize,
     unreadable: usize,
@@ -264,16 +280,20 @@ impl Found {
             }
         }
         self.read += 1;
+        self.earlier += usize::from(is_earlier(item));
     }
 
     fn summary(&self) -> Vec<String> {
-        let Self { read, unchecked, damaged, removed, unreadable, foreign, .. } = self;
+        let Self { read, unchecked, earlier, damaged, removed, unreadable, foreign, .. } = self;
         let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} foreign", files(*read), place())];
         if *unreadable > 0 {
             lines.push(format!("{} could not be read", files(*unreadable)));
         }
         if *unchecked > 0 {
             lines.push(format!("{} of an older version: readable, and compared in full when used", files(*unchecked)));
+        }
+        if *earlier > 0 {
+            lines.push(format!("{} of an earlier version, used no more", files(*earlier)));
         }
         if *removed > 0 {
             lines.push(format!("{} removed", files(*removed)));
@@ -322,7 +342,8 @@ impl ClearOptions {
     fn take(&self, item: &Item) -> bool {
         let about = item.about.clone().unwrap_or_default();
         let fits = |wanted: &Option<String>, own: Option<&str>| wanted.as_deref().is_none_or(|name| own == Some(name));
-        fits(&self.kind, Some(item.kind))
+        let kind = if is_earlier(item) && self.kind.as_deref() == Some(EARLIER) { EARLIER } else { item.kind };
+        fits(&self.kind, Some(kind))
             && fits(&self.dataset, about.dataset.as_deref())
             && fits(&self.model, about.model.as_deref())
             && self.older_than.is_none_or(|age| item.age >= age)

@@ -3,6 +3,7 @@
 use super::script::Script;
 use super::{CheckOptions, Ending, start};
 use crate::host::{Host, lint};
+use crate::runtime::output;
 use crate::runtime::run::Settings;
 
 /// Checks the files. Findings are what was asked for, so they go to stdout.
@@ -16,14 +17,14 @@ pub fn check(options: &CheckOptions, quiet: bool) -> Ending {
             Ok(script) => {
                 let report = lint::check(&host, &script.name, &script.text);
                 if report.findings.is_empty() && !quiet {
-                    println!("{}: no findings", script.name);
+                    output::line(&format!("{}: no findings", script.name));
                 }
                 all.add(report);
             }
         }
     }
     if !all.findings.is_empty() {
-        println!("{}", all.render(start::colored(&std::io::stdout())));
+        output::line(&all.render(start::colored(&std::io::stdout())));
     }
     if all.errors() > 0 { Ending::Usage } else { ending }
 }

@@ -7,9 +7,8 @@ use crate::data::installed::{self, Found, State};
 use crate::data::known::{self, Known};
 use crate::data::{folders, sources};
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, output};
 use serde_json::{Value, json};
-use std::io::Write;
 
 /// Does what the subcommand says.
 pub fn data(command: &DataCommand, quiet: bool) -> Ending {
@@ -42,9 +41,8 @@ fn of_name(name: &str) -> Result<&'static Known> {
     known::find(name).ok_or_else(|| sources::unknown(name))
 }
 
-/// Prints to stdout; a closed pipe (`| head`) is no error.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    output::line(line);
 }
 
 /// Prints an error of something that was tried, with what ends the command.
@@ -143,7 +141,7 @@ fn verify(known: &Known, found: &Found, run: &Run) -> Result<bool> {
         say(&format!("{}: {place} readable, with the published number of images; it has no checksum", known.name));
     }
     if !sound {
-        eprintln!("help: {}", installed::advice(known));
+        output::tell(&format!("help: {}", installed::advice(known)));
     }
     Ok(sound)
 }

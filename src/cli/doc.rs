@@ -5,8 +5,7 @@ use crate::host::Host;
 use crate::host::catalog::Catalog;
 use crate::host::reference::{self, Paint};
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result};
-use std::io::Write;
+use crate::runtime::{Error, Result, output};
 use std::path::Path;
 
 /// Prints what was asked for.
@@ -21,9 +20,8 @@ pub fn doc(options: &DocOptions) -> Ending {
         (None, None) => Ok(reference::overview(&catalog, Paint::new(start::colored(&std::io::stdout())))),
     };
     match outcome {
-        // A closed pipe (`| head`) is no error.
         Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            output::write(&text);
             Ending::Success
         }
         Err(error) => start::complain(&error),

@@ -2,7 +2,7 @@
 
 use super::Ending;
 use crate::data::{self, folders};
-use crate::runtime::{cuda, versions};
+use crate::runtime::{cuda, output, versions};
 use std::path::{Path, PathBuf};
 
 /// The report, and whether anything needed is missing.
@@ -13,11 +13,11 @@ struct Report {
 
 impl Report {
     fn title(&self, text: &str) {
-        println!("\n{text}");
+        output::line(&format!("\n{text}"));
     }
 
     fn line(&self, name: &str, text: impl std::fmt::Display) {
-        println!("  {name:<14} {text}");
+        output::line(&format!("  {name:<14} {text}"));
     }
 
     fn needed(&mut self, name: &str, found: std::result::Result<String, String>) {
@@ -34,7 +34,7 @@ impl Report {
 /// Prints the report.
 pub fn doctor() -> Ending {
     let mut report = Report::default();
-    println!("Lethe {}", versions::LETHE);
+    output::line(&format!("Lethe {}", versions::LETHE));
     software(&mut report);
     processor(&mut report);
     gpu(&report);
@@ -42,11 +42,11 @@ pub fn doctor() -> Ending {
     datasets(&report);
     match report.missing {
         0 => {
-            println!("\nEverything needed is in place.");
+            output::line("\nEverything needed is in place.");
             Ending::Success
         }
         n => {
-            println!("\n{n} needed thing{} missing, see above.", if n == 1 { " is" } else { "s are" });
+            output::line(&format!("\n{n} needed thing{} missing, see above.", if n == 1 { " is" } else { "s are" }));
             Ending::ScriptError
         }
     }
@@ -132,6 +132,7 @@ fn places(report: &mut Report) {
     report.title("folders");
     report.needed("cache", writable(folders::cache()));
     report.needed("config", writable(folders::config()));
+    report.line("state", state(&folders::state()));
     match folders::data() {
         Ok(folder) => report.line("data", state(&folder)),
         Err(problem) => report.needed("data", Err(problem.to_string())),
@@ -148,7 +149,7 @@ fn writable(folder: PathBuf) -> std::result::Result<String, String> {
     let there = folder.ancestors().find(|part| part.symlink_metadata().is_ok());
     match there {
         Some(part) if !part.is_dir() => Err(format!("{}: {} is a file", folder.display(), part.display())),
-        Some(part) if !crate::report::folder::is_writable(part) => {
+        Some(part) if !crate::tensor::place::allows_writing(part) => {
             Err(format!("{}: {} cannot be written", folder.display(), part.display()))
         }
         _ => Ok(state(&folder)),

@@ -4,9 +4,8 @@ use super::{Ending, ListOptions, Listed, start};
 use crate::host::Host;
 use crate::host::catalog::Catalog;
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use serde_json::{Value, json};
-use std::io::Write;
 
 /// Prints the list.
 pub fn list(options: &ListOptions) -> Ending {
@@ -15,8 +14,7 @@ pub fn list(options: &ListOptions) -> Ending {
         Err(error) => return start::complain(&error),
     };
     let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { table(&items) };
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::write(&text);
     Ending::Success
 }
 
@@ -65,6 +63,6 @@ fn details(item: &Value) -> String {
     let text = |key: &str| item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let tier = item.get("tier").and_then(Value::as_u64).map(|tier| format!("tier {tier}"));
     let from = text("from").map(|from| if from == "function" { "a function".into() } else { format!("from {from}") });
-    let parts = [text("direction").map(String::from), tier, from, text("source").map(String::from)];
+    let parts = [text("reading").map(String::from), tier, from, text("source").map(String::from)];
     parts.into_iter().flatten().map(|part| format!(" · {part}")).collect()
 }

@@ -13,7 +13,9 @@ mod run;
 mod script;
 mod start;
 
+use crate::runtime::output;
 use clap::{Parser, Subcommand, ValueEnum};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,7 +66,8 @@ Examples:
   lethe data fetch cifar10                      get a data set
   lethe doctor                                  is everything in place, is CUDA usable
 
-Exit codes: 0 success, 1 script error, 2 usage or check failed, 130 interrupted; exit(n) in a script: n.";
+Exit codes: 0 success, 1 script error, or results or output that could not be written, 2 usage or check failed, 130 interrupted;
+exit(n) in a script: n.";
 
 /// An embedded scripting host for machine unlearning.
 #[derive(Debug, Parser)]
@@ -139,10 +142,12 @@ struct RunOptions {
     set: Vec<(String, String)>,
     #[command(flatten)]
     machine: Machine,
-    /// The run folder [default: a new one below runs/, opened by the first recorded row]
+    /// The run folder, of one process at a time [default: a new one below runs/, opened by the first recorded row]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there
+    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there as long as all that
+    /// decides them is the same and the files that they name are whole; those that the script does not ask for any more stay,
+    /// marked superseded
     #[arg(long, requires = "out")]
     resume: bool,
 }
@@ -259,9 +264,33 @@ enum Listed {
 pub fn main() -> ExitCode {
     crate::runtime::allocator::prepare();
     start::prepare_process();
-    let cli = Cli::parse();
-    start::prepare_colors(cli.color);
-    start::on_large_stack(move || dispatch(&cli)).into()
+    let ending = match Cli::try_parse() {
+        Ok(cli) => {
+            start::prepare_colors(cli.color);
+            start::on_large_stack(move || dispatch(&cli))
+        }
+        Err(told) => told_by_clap(&told),
+    };
+    // A script may have ended well; what it printed is lost nevertheless.
+    match output::failure() {
+        Some(error) => {
+            start::complain(&error);
+            if ending.code() == 0 { Ending::ScriptError } else { ending }
+        }
+        None => ending,
+    }
+    .into()
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn told_by_clap(told: &clap::Error) -> Ending {
+    if let Err(problem) = told.print().and_then(|()| std::io::stdout().flush())
+        && !told.use_stderr()
+        && problem.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        output::remember(&problem);
+    }
+    if told.use_stderr() { Ending::Usage } else { Ending::Success }
 }
 
 fn dispatch(cli: &Cli) -> Ending {

@@ -14,7 +14,7 @@ use crate::host::session::{NAME, Session, inputs};
 use crate::host::{Host, flow};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
-use crate::runtime::{Error, versions};
+use crate::runtime::{Error, output, versions};
 use editor::{Editor, Line};
 use std::io::{IsTerminal, Read};
 
@@ -122,13 +122,13 @@ impl Repl {
             return Step::Leave;
         }
         if !found.interrupted {
-            eprintln!("{}", found.render(self.colored));
+            output::tell(&found.render(self.colored));
             return Step::Failed;
         }
         let (on, off) = if self.colored { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
         let place = found.place.as_ref().map(|at| format!(" at {}:{}:{}", at.source, at.line, at.column));
         let rest = if self.live { "; the session and its variables are intact" } else { "" };
-        eprintln!("{on}interrupted{off}{}{rest}", place.unwrap_or_default());
+        output::tell(&format!("{on}interrupted{off}{}{rest}", place.unwrap_or_default()));
         Step::Interrupted
     }
 

@@ -3,9 +3,8 @@
 use super::{Ending, start};
 use crate::report::{Leaderboard, export, finished, picture, table};
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, output};
 use clap::ValueEnum;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -20,13 +19,17 @@ Examples:
   lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
 
 Metrics are computed from the predictions that runs leave in their folders, so those which were added
-to lethe later are told, too. Results of one data set, network and request make one leaderboard.
+to lethe later are told, too. Results of one data set, network and request make one leaderboard. A result
+that several folders have counts once; one that a later run of its folder did not ask for any more is left out.
 
 Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column or baseline.")]
 pub struct ReportOptions {
     /// The folders of the runs
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
+    /// Count results, too, that a later run of their folder did not ask for any more
+    #[arg(long)]
+    superseded: bool,
     /// How to write them
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -57,8 +60,7 @@ pub fn report(options: &ReportOptions, quiet: bool) -> Ending {
     let run = Run::new(Settings { quiet, ..Settings::default() });
     match told(&run, options) {
         Ok(text) => {
-            // A closed pipe (`| head`) is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            output::write(&text);
             Ending::Success
         }
         Err(error) => start::complain(&error),
@@ -70,19 +72,22 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
         return Err(Error::new("report", "CSV has a line for every run and no place for differences from a baseline")
             .hint("use --format table, markdown or json"));
     }
-    let boards = finished::boards(run, &options.folders)?;
+    // Before anything is computed.
+    let plot = options.plot.as_deref().map(|path| export::stem(path, &["svg"])).transpose()?;
+    let save = options.save.as_deref().map(|path| export::stem(path, &export::WRITTEN)).transpose()?;
+    let boards = finished::boards(run, &options.folders, options.superseded)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
         options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;
     }
-    if let Some(path) = &options.save {
+    if let Some(path) = &save {
         for (index, board) in boards.iter().enumerate() {
             export::save(board, &numbered(path, index, boards.len()))?;
         }
     }
-    if let Some(path) = &options.plot {
+    if let Some(path) = &plot {
         for (index, board) in boards.iter().enumerate() {
-            let name = numbered(&path.with_extension(""), index, boards.len());
+            let name = numbered(path, index, boards.len());
             export::save_text(run, &name, "svg", &picture::of(&board.view()).svg())?;
         }
     }

@@ -4,8 +4,9 @@ use super::script::Script;
 use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
 use crate::host::{Host, flow, lint};
+use crate::report::succession::Left;
 use crate::report::{Recorder, folder};
-use crate::runtime::Result;
+use crate::runtime::{Result, output};
 use rhai::{AST, EvalAltResult};
 
 /// Runs the script; what went wrong is on stderr.
@@ -19,6 +20,10 @@ pub fn run(options: &RunOptions, quiet: bool) -> Ending {
         Err(ending) => return ending,
     };
     record::plan(&host, options.out.clone(), options.resume, &script);
+    match host.run.slot::<Recorder>().claim() {
+        Ok(remarks) => remarks.iter().for_each(|remark| host.run.progress().warn(remark)),
+        Err(error) => return start::complain(&error),
+    }
     let outcome = host.run_script(&ast);
     conclude(&host, &script, outcome)
 }
@@ -38,13 +43,13 @@ fn prepare(options: &RunOptions, quiet: bool) -> Result<(Host, Script)> {
 fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
     let report = lint::check(host, &script.name, &script.text);
     if !report.findings.is_empty() {
-        eprintln!("{}", report.render(start::colored(&std::io::stderr())));
+        output::tell(&report.render(start::colored(&std::io::stderr())));
     }
     if report.errors() > 0 {
         return Err(Ending::Usage);
     }
     let ast = host.compile(&script.name, &script.text).map_err(|problem| {
-        eprintln!("{}", host.diagnose(&problem, &script.name).render(start::colored(&std::io::stderr())));
+        output::tell(&host.diagnose(&problem, &script.name).render(start::colored(&std::io::stderr())));
         Ending::Usage
     })?;
     let given = &host.run.settings().arguments;
@@ -73,17 +78,24 @@ fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<E
         (found, _) => found.as_ref().filter(|found| !found.interrupted).map(|found| found.message.clone()),
     };
     if let Some(found) = found.as_ref().filter(|_| left.is_none()) {
-        eprintln!("{}", found.render(start::colored(&std::io::stderr())));
+        output::tell(&found.render(start::colored(&std::io::stderr())));
     }
     let recorder = host.run.slot::<Recorder>();
+    // Only a script that has come to its end has asked for all that it asks for.
+    let superseded = if ending == Ending::Success { recorder.supersede_rest() } else { Ok(Left::default()) };
+    if let Some(told) = recorder.made_again() {
+        host.run.progress().warn(&told);
+    }
     if let Err(error) = recorder.finish(status, problem.as_deref()) {
         start::complain(&error);
         ending = if ending.code() == 0 { Ending::ScriptError } else { ending };
     }
-    if recorder.unclaimed() > 0 && ending == Ending::Success {
-        let message =
-            format!("{} rows of the earlier run were not asked for this time; they stay", recorder.unclaimed());
-        host.run.progress().say(&message);
+    match superseded.map(|left| left.describe()) {
+        Ok(told) => told.iter().for_each(|told| host.run.progress().warn(told)),
+        Err(error) => {
+            start::complain(&error);
+            ending = if ending.code() == 0 { Ending::ScriptError } else { ending };
+        }
     }
     if let Some(folder) = recorder.opened() {
         host.run.progress().say(&format!("results: {}", folder.display()));

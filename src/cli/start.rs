@@ -2,7 +2,7 @@
 
 use super::{Color, Ending, Machine};
 use crate::runtime::run::Settings;
-use crate::runtime::{Error, cuda, interrupt};
+use crate::runtime::{Error, cuda, interrupt, output};
 use std::io::IsTerminal;
 
 /// Reads `key=value`.
@@ -44,7 +44,7 @@ pub fn listen_to_signals() {
         interrupt::raise();
     });
     if let Err(problem) = listening {
-        eprintln!("warning: Ctrl-C will end the process at once: {problem}");
+        output::tell(&format!("warning: Ctrl-C will end the process at once: {problem}"));
     }
 }
 
@@ -71,11 +71,11 @@ pub fn colored(terminal: &impl IsTerminal) -> bool {
 /// Prints an error of the command line itself.
 pub fn complain(error: &Error) -> Ending {
     let red = if colored(&std::io::stderr()) { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    eprintln!("{}error{}: {error}", red.0, red.1);
+    output::tell(&format!("{}error{}: {error}", red.0, red.1));
     if let Error::Fault(fault) = error {
-        fault.notes.iter().for_each(|note| eprintln!("   = {note}"));
+        fault.notes.iter().for_each(|note| output::tell(&format!("   = {note}")));
         if !fault.hint.is_empty() {
-            eprintln!("help: {}", fault.hint);
+            output::tell(&format!("help: {}", fault.hint));
         }
     }
     Ending::Usage
@@ -88,7 +88,7 @@ pub fn complain(error: &Error) -> Ending {
 pub fn settings(machine: &Machine, arguments: Vec<(String, String)>, quiet: bool) -> Result<Settings, Error> {
     let choice = cuda::choose(&machine.device)?;
     if let Some(remark) = choice.remark.filter(|_| !quiet) {
-        eprintln!("note: {remark}");
+        output::tell(&format!("note: {remark}"));
     }
     tch::set_num_interop_threads(1);
     let threads = machine.threads.map_or_else(default_threads, |n| n as usize);

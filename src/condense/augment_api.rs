@@ -11,13 +11,14 @@ fn numbers(operation: &str, x: &Tensor, value: &Dynamic) -> Result<Tensor> {
     if let Some(tensor) = value.read_lock::<crate::tensor::Tensor>() {
         return tensor.f_reshape([-1]).at(operation)?.f_to_device(x.device()).at(operation);
     }
-    match as_number(value) {
+    match as_number(value).filter(|number| number.is_finite()) {
         Some(number) => {
             let one = Tensor::f_from_slice(&[number as f32]).at(operation)?;
             one.f_to_device(x.device()).at(operation)
         }
         None => {
-            let message = format!("needs a number, or a tensor with one for each image, got {}", describe(value));
+            let message =
+                format!("needs a finite number, or a tensor with one for each image, got {}", describe(value));
             Err(Error::new(operation, message))
         }
     }

@@ -8,6 +8,7 @@
 use crate::nn::Net;
 use crate::runtime::progress::Progress;
 use crate::runtime::{At, Error, Result, interrupt};
+use crate::tensor::scalars::WithNumber;
 use tch::{Device, Kind, Tensor};
 
 /// A network's embedding with its parameters out of autograd, which costs the backward pass a third of its work.
@@ -248,7 +249,7 @@ impl Chunk {
             let gradient = self.gradient(&weights, &sums, &pixel_gradient(&loss, &image)?)?;
             losses.push(loss.f_detach().at(at)?);
             let moved = match momentum {
-                Some(before) => before.f_mul_scalar(options.momentum).at(at)?.f_add(&gradient).at(at)?,
+                Some(before) => before.times(options.momentum).at(at)?.f_add(&gradient).at(at)?,
                 None => gradient,
             };
             raw = raw.f_sub(&moved.f_mul(&step).at(at)?).at(at)?;
@@ -272,7 +273,7 @@ impl Chunk {
         let each = match step {
             // Images that embed alike have no gradient either: no step for them, rather than an endless one.
             Step::Share(share) => {
-                let longest = self.spread.f_reciprocal().at(at)?.f_mul_scalar(share).at(at)?;
+                let longest = self.spread.f_reciprocal().at(at)?.times(share).at(at)?;
                 longest
                     .f_mul(&self.spread.f_gt(1e-12).at(at)?.f_to_kind(Kind::Float).at(at)?)
                     .at(at)?

@@ -5,6 +5,7 @@ use super::clusters::{Clusters, best_size};
 use super::embed::{embed, embedder, steps};
 use super::kmeans::{Limits, kmeans};
 use crate::data::Dataset;
+use crate::data::division::refuse_excess;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{At, Error, Options, Result, Run, Stream};
 use std::cell::RefCell;
@@ -82,6 +83,9 @@ struct Cache(RefCell<HashMap<String, Rc<Clustered>>>);
 /// Positions beyond the training set.
 pub fn clusters_per_class(train: &Dataset, forget: &[usize], per_class: PerClass) -> Result<Vec<(i64, usize)>> {
     let labels = train.labels();
+    if let PerClass::Count(n) = per_class {
+        refuse_excess("reduce", n, &labels)?;
+    }
     let mut sizes: HashMap<i64, (usize, usize)> = HashMap::new();
     for label in &labels {
         sizes.entry(*label).or_default().0 += 1;

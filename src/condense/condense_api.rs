@@ -5,6 +5,7 @@ use super::clustering::{How, clustered};
 use super::clusterwise::{Group, Maker};
 use super::recipe::{Method, Recipe};
 use crate::data::Dataset;
+use crate::data::division::refuse_excess;
 use crate::runtime::{Error, Options, Result, Run, Stream};
 use rhai::{Array, Dynamic, Map};
 use std::time::Instant;
@@ -59,6 +60,7 @@ fn condense(data: &Dataset, o: &CondenseOptions, run: &Run) -> Result<Condensed>
     if data.is_empty() {
         return Err(Error::new("condense", "the dataset is empty"));
     }
+    refuse_excess("condense", o.per_class, &data.labels())?;
     let stream = Stream::new(o.seed, "condense");
     let all: Vec<usize> = (0..data.len()).collect();
     let pools = pools(data, &all, |_, _| o.per_class);

@@ -26,9 +26,12 @@ pub fn nearest(clusters: &[Vec<usize>], data: &Dataset, net: &Net) -> Result<Vec
         let mut distances = distances(&embedded, chunk)?.into_iter();
         for members in chunk {
             let own: Vec<f32> = distances.by_ref().take(members.len()).collect();
-            let best = (0..own.len())
-                .min_by(|a, b| own.get(*a).partial_cmp(&own.get(*b)).unwrap_or(std::cmp::Ordering::Equal));
-            let position = best.and_then(|i| members.get(i)).copied();
+            if own.iter().any(|distance| distance.is_nan()) {
+                let message = format!("the embeddings of a cluster of {} images contain NaN or infinity", own.len());
+                return Err(Error::new("nearest", message).hint("look for them in the images"));
+            }
+            let best = own.iter().zip(members).min_by(|(a, _), (b, _)| a.total_cmp(b));
+            let position = best.map(|(_, position)| *position);
             chosen.push(position.ok_or_else(|| Error::new("nearest", "a cluster has no members"))?);
         }
     }

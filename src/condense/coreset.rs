@@ -2,6 +2,7 @@
 //! leave nobody far from the nearest of them (k-center).
 
 use crate::runtime::{At, Error, Result, interrupt};
+use crate::tensor::checks::comparable;
 use tch::{Kind, Tensor};
 
 /// Choices between two looks at the keyboard.
@@ -15,7 +16,8 @@ fn squares(rows: &Tensor) -> Result<Tensor> {
 fn check(rows: &Tensor, k: usize) -> Result<()> {
     let size = rows.size();
     if size.len() == 2 && k >= 1 && size.first().is_some_and(|n| *n >= k as i64) {
-        return Ok(());
+        let lengths = rows.f_sum_dim_intlist(&[1_i64][..], false, Kind::Float).at("coreset")?;
+        return comparable("coreset", "embeddings", &lengths, false);
     }
     Err(Error::new("coreset", format!("needs embeddings [n, d] and 1 to n of them to choose, got {size:?} and {k}")))
 }

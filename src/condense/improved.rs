@@ -8,9 +8,11 @@ use super::matching::squared_distances;
 use super::problem::{MatchOptions, Matched, Pixels, Problem, Side, Start, Trace, pixel_gradient};
 use super::transform::{assemble, partition};
 use crate::data::Batches;
+use crate::nn::guess::guesses;
 use crate::nn::loss::{cross_entropy, cross_entropy_each};
 use crate::nn::{Net, Optimizer, SgdOptions};
 use crate::runtime::{At, Error, Result, Stream, interrupt};
+use crate::tensor::scalars::WithNumber;
 use std::collections::VecDeque;
 use tch::{Device, Kind, Tensor};
 
@@ -197,7 +199,7 @@ impl Member {
         if o.queue.is_none() {
             return self.right.f_full_like(o.ce_weight).at("idm");
         }
-        self.right.f_mul_scalar(100.0 * o.ce_weight / self.seen.max(1) as f64).at("idm")
+        self.right.times(100.0 * o.ce_weight / self.seen.max(1) as f64).at("idm")
     }
 }
 
@@ -250,7 +252,7 @@ impl<'a> Networks<'a> {
                 let Some(member) = self.members.get_mut(chosen) else { continue };
                 let logits = tch::with_grad(|| member.net.forward(&batch.x))?;
                 member.optimizer.minimize(&tch::with_grad(|| cross_entropy(&logits, &batch.y))?)?;
-                let guesses = logits.f_detach().at("idm")?.f_argmax(1, false).at("idm")?;
+                let guesses = logits.f_detach().and_then(|z| guesses(&z)).at("idm")?;
                 let right = guesses.f_eq_tensor(&batch.y).at("idm")?.f_sum(Kind::Float).at("idm")?;
                 member.right = member.right.f_add(&right).at("idm")?;
                 member.seen += batch.len;

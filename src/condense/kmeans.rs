@@ -1,6 +1,7 @@
 //! K-means as the reference runs it inside each class, in forms that suit vector machines.
 
 use crate::runtime::{At, Error, Options, Result, Stream, interrupt};
+use crate::tensor::checks::comparable;
 use rhai::{Dynamic, Map};
 use tch::{Kind, Tensor};
 
@@ -142,6 +143,7 @@ pub fn lloyd(x: &Tensor, centroids: &Tensor, limits: Limits, stream: &mut Stream
         return Err(Error::new("lloyd", message));
     }
     let rows = Rows::new(x)?;
+    comparable("lloyd", "numbers of the centroids", centroids, false)?;
     let start = centroids.f_to_kind(Kind::Float).at("lloyd")?.f_sub(&rows.mean).at("lloyd")?;
     iterate(&rows, start, limits, stream)
 }
@@ -260,7 +262,7 @@ fn described(x: &Tensor, result: Clustering) -> Result<Map> {
 /// What scripts see of k-means.
 #[rhai::export_module]
 pub mod script {
-    use crate::runtime::{Run, Script};
+    use crate::runtime::{Error, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Map, NativeCallContext};
 
@@ -289,6 +291,10 @@ pub mod script {
     #[rhai_fn(name = "kmeans", return_raw)]
     pub fn kmeans_with(context: NativeCallContext, features: Tensor, k: i64, options: Map) -> Script<Map> {
         let limits = super::limits("kmeans", options)?;
+        let n = features.size().first().copied().unwrap_or(0);
+        if k > n {
+            return Err(Error::new("kmeans", format!("{k} clusters asked for, there are {n} rows")).into());
+        }
         let mut stream = Run::of(&context).stream("kmeans");
         let result = super::kmeans(&features, k.max(0) as usize, limits, &mut stream)?;
         Ok(super::described(&features, result)?)

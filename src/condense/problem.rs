@@ -6,6 +6,7 @@ use super::matching::averaging;
 use crate::data::{Batches, Dataset};
 use crate::runtime::progress::Task as Bar;
 use crate::runtime::{At, Error, Result, Run, Stream};
+use crate::tensor::scalars::WithNumber;
 use tch::{Device, Kind, Tensor};
 
 /// A class: its real images, and how many synthetic ones are to stand for them.
@@ -206,10 +207,10 @@ impl Pixels {
         let at = "condense";
         let _guard = tch::no_grad_guard();
         let velocity = match &self.velocity {
-            Some(before) => before.f_mul_scalar(self.momentum).at(at)?.f_add(gradient).at(at)?,
+            Some(before) => before.times(self.momentum).at(at)?.f_add(gradient).at(at)?,
             None => gradient.shallow_clone(),
         };
-        self.images = self.images.f_sub(&velocity.f_mul_scalar(self.lr).at(at)?).at(at)?;
+        self.images = self.images.f_sub(&velocity.times(self.lr).at(at)?).at(at)?;
         self.velocity = Some(velocity);
         Ok(())
     }

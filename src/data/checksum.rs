@@ -1,18 +1,18 @@
 //! Checksums of files, and of what a data set was made from.
 
-use super::folders;
+use super::digests;
 use super::formats::cinic;
+use super::formats::class_folders::Tree;
 use super::installed::Found;
 use super::known::Reader;
-use crate::runtime::{Error, Result, interrupt};
-use crate::tensor::files::{reason, write_atomically};
+use crate::runtime::{Error, Result, Run, interrupt};
+use crate::tensor::files::reason;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Write as _};
-use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
@@ -58,48 +58,39 @@ pub fn md5_of(path: &Path) -> Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-/// The checksum of all that a data set is decoded from. That of files is remembered by their paths, sizes and times; folders
-/// of pictures go by the names, sizes and times of theirs.
+/// The checksum of the content of all that a data set is decoded from.
 ///
 /// # Errors
 /// Files that cannot be read; Ctrl-C.
-pub fn of_source(found: &Found) -> Result<String> {
+pub fn of_source(found: &Found, name: &str, run: &Run) -> Result<String> {
     if found.form.reader == Reader::CinicFolders {
-        let mut all = Sha256::new();
-        for part in cinic::PARTS {
-            all.update(cinic::tree(&found.folder, part)?.fingerprint()?);
-        }
-        return Ok(hex(&all.finalize()));
+        let trees =
+            cinic::PARTS.iter().map(|part| cinic::tree(&found.folder, part, run)).collect::<Result<Vec<Tree>>>()?;
+        return of_trees("", &trees.iter().collect::<Vec<_>>(), name, run);
     }
-    let memo = folders::cache().join("decoded").join(format!("{}.source", stamp(found)?));
-    if let Ok(known) = std::fs::read_to_string(&memo)
-        && known.len() == 64
-        && known.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        return Ok(known);
-    }
+    let files: Vec<&Path> = found.files.iter().map(PathBuf::as_path).collect();
     let mut all = Sha256::new();
-    for file in &found.files {
-        all.update(md5_of(file)?);
-    }
-    let checksum = hex(&all.finalize());
-    // Without the memo, the checksum is computed again.
-    let _ = memo.parent().map(std::fs::create_dir_all);
-    let _ = write_atomically(&memo, |file| file.write_all(checksum.as_bytes()));
-    Ok(checksum)
+    all.update(format!("{:?}", found.form.reader));
+    digests::of(&found.folder, &files, name, run)?.iter().for_each(|digest| all.update(digest));
+    Ok(hex(&all.finalize()))
 }
 
-/// A hash of the paths, sizes and times of the files.
-fn stamp(found: &Found) -> Result<String> {
-    let mut hasher = Sha256::new();
-    for file in &found.files {
-        let about = file.metadata().map_err(|error| Error::file("dataset", file, reason(&error)))?;
-        let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-        let path = file.canonicalize().unwrap_or_else(|_| file.clone());
-        hasher.update(path.as_os_str().as_encoded_bytes());
-        hasher.update(format!("\n{}/{}\n", about.len(), time.as_nanos()));
+/// The checksum of the pictures of some folders, which are taken in a certain `manner`: their contents and the numbers of their
+/// classes, in their order.
+///
+/// # Errors
+/// Files that cannot be read; Ctrl-C.
+pub fn of_trees(manner: &str, trees: &[&Tree], name: &str, run: &Run) -> Result<String> {
+    let mut all = Sha256::new();
+    all.update(manner);
+    for tree in trees {
+        all.update(format!("\n{}\n", tree.files.len()));
+        for (digest, (_, class)) in tree.digests(name, run)?.iter().zip(&tree.files) {
+            all.update(digest);
+            all.update(class.to_le_bytes());
+        }
     }
-    Ok(hex(hasher.finalize().get(..16).unwrap_or_default()))
+    Ok(hex(&all.finalize()))
 }
 
 #[cfg(test)]

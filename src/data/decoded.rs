@@ -1,28 +1,46 @@
 //! Decoded data sets, kept: one file of bytes for each part, mapped into memory when it is loaded, named by the checksum of
-//! what it was decoded from.
+//! the content of what it was decoded from.
 //!
 //! A file is a magic word, the length of a header (u32), the header (JSON), zeros up to `ALIGNMENT`, the pixels, and the
 //! labels (u16, little-endian). It is replaced as a whole or not at all, so that processes can share it; one that is damaged
 //! is decoded anew.
 
+use super::checksum::hex;
+use super::decoded_shelf::Decodes;
 use super::folders;
 use super::formats::Decoded;
+use super::shelf::Shelf;
 use crate::runtime::{At, Error, Result, Run, allocator};
-use crate::tensor::files::{reason, write_atomically};
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 /// What every file of this kind starts with; the number is raised when what is decoded or how it is stored changes.
-const MAGIC: [u8; 8] = *b"LETHEu8\x01";
+pub(super) const MAGIC: [u8; 8] = *b"LETHEu8\x02";
 
 /// Where the pixels start: a page, so that they lie in memory as torch would lay them.
 const ALIGNMENT: u64 = 4096;
 
 /// Bytes read at a time while a file is checked.
 const BLOCK: usize = 1 << 20;
+
+/// Hex digits of the checksum in a file's name.
+pub(super) const DIGITS: usize = 20;
+
+/// What is decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What the names of its files start with.
+    pub stem: &'a str,
+    /// The data set, for lists.
+    pub dataset: &'a str,
+    /// Where its files are, for messages.
+    pub place: &'a Path,
+    /// Its parts.
+    pub parts: &'a [&'a str],
+}
 
 /// Decoded images of one part, on the host.
 #[derive(Debug)]
@@ -37,11 +55,19 @@ pub struct Images {
 
 /// What a file says about itself.
 #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct Header {
+pub(super) struct Header {
+    /// The data set it was first decoded for; another one with the same pictures may share it.
+    #[serde(default)]
+    pub(super) dataset: String,
+    /// What its name starts with.
+    #[serde(default)]
+    stem: String,
+    #[serde(default)]
+    pub(super) part: String,
     /// The checksum of what it was decoded from.
-    source: String,
-    shape: [usize; 3],
-    count: usize,
+    pub(super) source: String,
+    pub(super) shape: [usize; 3],
+    pub(super) count: usize,
     /// SHA-256 of shape, pixels and labels.
     content: String,
     /// CRC-32 of the pixels and labels, which is quick to check at every load.
@@ -59,20 +85,20 @@ enum Doubt {
 /// The parts of a data set, from files that were decoded from a source with this checksum, else made now and kept.
 ///
 /// # Errors
-/// Those of `make`. A cache that cannot be read or written costs time, not the result.
+/// Those of `checksum` and `make`; a source that changes while it is decoded. A cache that cannot be read or written costs
+/// time, not the result.
 pub fn parts(
     run: &Run,
-    name: &str,
-    checksum: &str,
-    parts: &[&str],
+    subject: &Subject<'_>,
+    checksum: impl Fn() -> Result<String>,
     make: impl FnOnce() -> Result<Vec<Decoded>>,
 ) -> Result<Vec<Images>> {
-    let folder = folders::cache().join("decoded");
-    let short: String = checksum.chars().take(16).collect();
-    let places: Vec<PathBuf> = parts.iter().map(|part| folder.join(format!("{name}-{part}-{short}.u8"))).collect();
+    let (folder, source) = (folders::cache().join(Decodes.folder()), checksum()?);
+    let headers: Vec<Header> = subject.parts.iter().map(|part| Header::empty(subject, part, &source)).collect();
+    let places: Vec<PathBuf> = headers.iter().map(|header| folder.join(header.file())).collect();
     let mut found = vec![];
     for place in &places {
-        match open(place, checksum) {
+        match open(place, &source) {
             Ok(images) => found.push(images),
             Err(Doubt::Missing) => break,
             Err(Doubt::Damaged(problem)) => {
@@ -85,25 +111,44 @@ pub fn parts(
         return Ok(found);
     }
     drop(found);
+    let made = make()?;
+    if checksum()? != source {
+        return Err(Error::file("dataset", subject.place, "its files changed while they were read")
+            .hint("load it again when nothing writes to them"));
+    }
     let mut images = vec![];
-    for (decoded, place) in make()?.into_iter().zip(&places) {
-        images.push(keep(run, decoded, place, checksum)?);
+    for ((decoded, header), place) in made.into_iter().zip(headers).zip(&places) {
+        images.push(keep(run, decoded, place, header)?);
     }
     allocator::give_back();
     Ok(images)
 }
 
+impl Header {
+    /// The header of a part whose content is still to be hashed.
+    fn empty(subject: &Subject<'_>, part: &str, source: &str) -> Self {
+        let [dataset, stem, part, source] = [subject.dataset, subject.stem, part, source].map(String::from);
+        Self { dataset, stem, part, source, shape: [0; 3], count: 0, content: String::new(), crc: 0 }
+    }
+
+    /// The name of the file.
+    pub(super) fn file(&self) -> String {
+        let checksum: String = self.source.chars().take(DIGITS).collect();
+        format!("{}-{}-{checksum}.u8", self.stem, self.part)
+    }
+}
+
 /// Writes a part and takes it from there; where that fails, it stays in memory.
-fn keep(run: &Run, decoded: Decoded, place: &Path, checksum: &str) -> Result<Images> {
-    let header = header(&decoded, checksum);
+fn keep(run: &Run, decoded: Decoded, place: &Path, header: Header) -> Result<Images> {
+    let header = hashed(&decoded, header);
     let folder = place.parent().unwrap_or(Path::new("."));
-    let made = std::fs::create_dir_all(folder).map_err(|error| Error::file("dataset", folder, reason(&error)));
+    let made = create_folders(folder).map_err(|error| Error::file("dataset", folder, reason(&error)));
     let written = made.and_then(|()| write_atomically(place, |file| write(&decoded, &header, file)));
     if let Err(problem) = written {
         run.progress().warn(&format!("the decoded images are not kept: {problem}"));
         return in_memory(&decoded, header.content);
     }
-    match open(place, checksum) {
+    match open(place, &header.source) {
         Ok(images) => Ok(images),
         Err(_) => in_memory(&decoded, header.content),
     }
@@ -122,21 +167,24 @@ fn in_memory(decoded: &Decoded, content: String) -> Result<Images> {
     Ok(Images { pixels, labels, content })
 }
 
-/// Hashes a part.
-fn header(decoded: &Decoded, checksum: &str) -> Header {
-    let (mut sha, mut crc) = (Sha256::new(), crc32fast::Hasher::new());
-    sha.update(format!("{:?} {}", decoded.shape, decoded.len()));
+/// The header with what is known of the content.
+fn hashed(decoded: &Decoded, header: Header) -> Header {
+    let (mut sha, mut crc) = (begun(decoded.shape, decoded.len()), crc32fast::Hasher::new());
     let mut feed = |bytes: &[u8]| {
         sha.update(bytes);
         crc.update(bytes);
     };
     (0..decoded.len()).for_each(|position| feed(decoded.image(position)));
     (0..decoded.len()).for_each(|position| feed(&decoded.label(position).to_le_bytes()));
-    let content = sha.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
-    Header { source: checksum.into(), shape: decoded.shape, count: decoded.len(), content, crc: crc.finalize() }
+    let (content, crc) = (hex(&sha.finalize()), crc.finalize());
+    Header { shape: decoded.shape, count: decoded.len(), content, crc, ..header }
+}
+
+/// The hash of a content of this shape, before its pixels and labels.
+pub(super) fn begun(shape: [usize; 3], count: usize) -> Sha256 {
+    let mut sha = Sha256::new();
+    sha.update(format!("{shape:?} {count}"));
+    sha
 }
 
 fn write(decoded: &Decoded, header: &Header, file: &mut std::fs::File) -> std::io::Result<()> {
@@ -164,23 +212,30 @@ fn open(place: &Path, checksum: &str) -> std::result::Result<Images, Doubt> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Doubt::Missing),
         Err(error) => return Err(Doubt::Damaged(reason(&error))),
     };
-    let length = file.metadata().map_err(|error| damaged(&reason(&error)))?.len();
-    let mut first = vec![0; ALIGNMENT as usize];
-    file.read_exact(&mut first).map_err(|_| damaged("it ends within its header"))?;
-    let header = parse(&first).ok_or_else(|| damaged("its header is damaged"))?;
+    let (header, [pixels, labels]) = start(&mut file, MAGIC).map_err(|problem| damaged(&problem))?;
     if header.source != checksum {
         return Err(damaged("it was decoded from another file"));
     }
-    let sizes = sizes(&header).filter(|[pixels, labels]| pixels + labels + ALIGNMENT == length);
-    let [pixels, labels] = sizes.ok_or_else(|| damaged("its length is not what its header says"))?;
-    let labels = check(&mut file, &header, pixels, labels).map_err(|problem| damaged(&problem))?;
+    let labels = check(&mut file, &header, [pixels, labels], None).map_err(|problem| damaged(&problem))?;
+    let length = ALIGNMENT + pixels + 2 * labels.len() as u64;
     let pixels = map(place, length, &header, pixels).map_err(|error| damaged(&error.to_string()))?;
     Ok(Images { pixels, labels, content: header.content })
 }
 
+/// The header of a file, and the bytes of its pixels and labels, which together are all of it: what lies beyond the end of a
+/// mapped file would end the process.
+pub(super) fn start(file: &mut std::fs::File, magic: [u8; 8]) -> std::result::Result<(Header, [u64; 2]), String> {
+    let length = file.metadata().map_err(|error| reason(&error))?.len();
+    let mut first = vec![0; ALIGNMENT as usize];
+    file.read_exact(&mut first).map_err(|_| "it ends within its header")?;
+    let header = parse(&first, magic).ok_or("its header is damaged")?;
+    let sizes = sizes(&header).filter(|[pixels, labels]| pixels + labels + ALIGNMENT == length);
+    Ok((header, sizes.ok_or("its length is not what its header says")?))
+}
+
 /// The header within the first bytes of a file.
-fn parse(first: &[u8]) -> Option<Header> {
-    let rest = first.strip_prefix(&MAGIC)?;
+fn parse(first: &[u8], magic: [u8; 8]) -> Option<Header> {
+    let rest = first.strip_prefix(&magic)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     serde_json::from_slice(rest.get(..u32::from_le_bytes(*length) as usize)?).ok()
 }
@@ -192,23 +247,32 @@ fn sizes(header: &Header) -> Option<[u64; 2]> {
     Some([pixels, (header.count as u64).checked_mul(2)?])
 }
 
-/// Reads pixels and labels, compares their checksum, and gives the labels. The pixels are read rather than mapped here, so
-/// that checking does not make them count as memory of this process.
-fn check(file: &mut std::fs::File, header: &Header, pixels: u64, labels: u64) -> std::result::Result<Vec<i64>, String> {
+/// Reads pixels and labels, compares their checksum (and with `sha` given their hash), and gives the labels. The pixels are
+/// read rather than mapped here, so that checking does not make them count as memory of this process.
+pub(super) fn check(
+    file: &mut std::fs::File,
+    header: &Header,
+    [pixels, labels]: [u64; 2],
+    mut sha: Option<Sha256>,
+) -> std::result::Result<Vec<i64>, String> {
     let fail = |error: std::io::Error| reason(&error);
     let mut crc = crc32fast::Hasher::new();
+    let mut feed = |bytes: &[u8]| {
+        crc.update(bytes);
+        sha.iter_mut().for_each(|sha| sha.update(bytes));
+    };
     let mut block = vec![0; BLOCK];
     let mut left = pixels;
     while left > 0 {
         let part = block.get_mut(..left.min(BLOCK as u64) as usize).unwrap_or_default();
         file.read_exact(part).map_err(fail)?;
-        crc.update(part);
+        feed(part);
         left -= part.len() as u64;
     }
     let mut bytes = vec![];
     file.take(labels).read_to_end(&mut bytes).map_err(fail)?;
-    crc.update(&bytes);
-    if crc.finalize() != header.crc {
+    feed(&bytes);
+    if crc.finalize() != header.crc || sha.is_some_and(|sha| hex(&sha.finalize()) != header.content) {
         return Err("its checksum is not what its header says".into());
     }
     let label = |bytes: &[u8]| bytes.first_chunk::<2>().map_or(0, |two| i64::from(u16::from_le_bytes(*two)));

@@ -121,6 +121,22 @@ impl Preparation {
     }
 }
 
+/// Refuses a `per_class` that no class has as many samples as.
+///
+/// # Errors
+/// Names it and the size of the largest class.
+pub fn refuse_excess(operation: &str, per_class: usize, labels: &[i64]) -> Result<()> {
+    let mut sizes = std::collections::HashMap::new();
+    labels.iter().for_each(|label| *sizes.entry(label).or_insert(0_usize) += 1);
+    match sizes.into_values().max() {
+        Some(largest) if per_class > largest => {
+            let message = format!("`per_class` is {per_class}, the largest class has {largest} samples");
+            Err(Error::new(operation, message).word("per_class"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The rows of each class, in a random order of their own.
 pub fn shuffled_classes(labels: &[i64], seed: u64) -> Vec<Vec<usize>> {
     let mut classes: Vec<Vec<usize>> = vec![];

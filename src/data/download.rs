@@ -4,9 +4,11 @@ use super::checksum::{self, hex};
 use super::known::File as Published;
 use crate::runtime::progress::{Progress, Task};
 use crate::runtime::{Error, Result, interrupt};
-use crate::tensor::files::reason;
+use crate::tensor::atomic;
+use crate::tensor::files::{create_folders, reason};
+use crate::tensor::place::open_regular;
 use md5::{Digest, Md5};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -228,10 +230,13 @@ impl<'a> Part<'a> {
         let path = PathBuf::from(name);
         let fail = |error: std::io::Error| Error::file("fetch", &path, reason(&error));
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Error::file("fetch", folder, reason(&error)))?;
+            create_folders(folder).map_err(|error| Error::file("fetch", folder, reason(&error)))?;
         }
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(fail)?;
-        if !lock(&file) {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = open_regular(&mut options, &path).map_err(fail)?;
+        // Where the file system has no locks, the checksum has the last word.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::file("fetch", &path, "another process is fetching this file"));
         }
         let mut part = Self { published, path: path.clone(), file, have: 0, hasher: Md5::new(), continued: false };
@@ -270,22 +275,6 @@ impl<'a> Part<'a> {
 
     /// Puts the file where it belongs.
     fn place(self, place: &Path) -> Result<()> {
-        let placed = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, place));
-        placed.map_err(|error| Error::file("fetch", place, reason(&error)))
-    }
-}
-
-/// Whether no other process holds the file.
-fn lock(file: &File) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the descriptor is open as long as `file` lives; the call touches no memory of ours.
-        unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        true
+        atomic::put(&self.file, &self.path, place).map_err(|error| Error::file("fetch", place, reason(&error)))
     }
 }

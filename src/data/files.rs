@@ -30,12 +30,24 @@ pub fn load(path: &str, device: Device) -> Result<Dataset> {
         })
     };
     let numbers = |name: &str| find(name).map(|tensor| numbers_of(&tensor)).transpose().map(Option::unwrap_or_default);
+    let single = |name: &str, what: &str| match (numbers(name)?.as_slice(), find(name)) {
+        (_, None) => Ok(None),
+        ([one], _) if one.is_finite() && *one > 0.0 => Ok(Some(*one)),
+        (values, _) => {
+            let given = if values.len() == 1 { format!("{values:?}") } else { format!("{} numbers", values.len()) };
+            Err(fail(format!("`{name}` must be one number above 0, {what}; it holds {given}")))
+        }
+    };
+    let classes = single("classes", "how many classes there are")?;
+    if let Some(odd) = classes.filter(|n| n.fract() != 0.0) {
+        return Err(fail(format!("`classes` must be a whole number, it holds {odd}")));
+    }
     let info = DatasetInfo {
         name: file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
-        classes: numbers("classes")?.first().map(|n| *n as usize),
+        classes: classes.map(|n| n as usize),
         mean: numbers("mean")?,
         std: numbers("std")?,
-        scale: numbers("scale")?.first().copied(),
+        scale: single("scale", "the pixel value that stands for 1.0")?,
     };
     let storage = Storage::new(&need("images", "x")?, &need("labels", "y")?, info, device);
     Ok(Dataset::new(storage.map_err(|problem| fail(problem.to_string()))?))
@@ -127,6 +139,34 @@ mod tests {
         let back = load(path, Device::Cpu).unwrap();
         assert_eq!(back.images().unwrap(), Tensor::f_cat(&[&images, &images], 0).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_number_of_classes_is_one_whole_number_and_no_list_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("few.safetensors");
+        let images = Tensor::zeros([3, 1, 2, 2], (Kind::Uint8, Device::Cpu));
+        let labels = Tensor::from_slice(&[0_i64, 1, 2]);
+        let with = |name: &str, values: &Tensor| {
+            let pairs = [("images", &images), ("labels", &labels), (name, values)];
+            save_noted(
+                "save",
+                &path,
+                &pairs.map(|(name, tensor)| (name.into(), tensor.shallow_clone())),
+                &Notes::new(),
+            )
+            .unwrap();
+            message(&path)
+        };
+        assert!(with("classes", &Tensor::from_slice(&[0_i64, 1, 2])).contains("`classes` must be one number above 0"));
+        for wrong in [vec![], vec![7.0, 9.0], vec![0.0], vec![-3.0], vec![f64::NAN], vec![3.5]] {
+            let said = with("classes", &Tensor::from_slice(&wrong));
+            assert!(said.contains("`classes` must be"), "{wrong:?}: {said}");
+        }
+        assert!(with("scale", &Tensor::from_slice(&[1.0, 2.0])).contains("`scale` must be one number"));
+        for right in [Tensor::from_slice(&[3_i64]), Tensor::from(4_i64)] {
+            assert_eq!(with("classes", &right), "");
+        }
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub fn cache() -> PathBuf {
     folder("LETHE_CACHE", |dirs| dirs.cache_dir().to_path_buf())
 }
 
+/// What this machine remembers to save itself work, such as the digests of files; other machines must not share it.
+/// `LETHE_STATE`, else the platform's folder for state.
+pub fn state() -> PathBuf {
+    folder("LETHE_STATE", |dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_path_buf())
+}
+
 /// Settings (`config.toml`). `LETHE_CONFIG`, else the platform's configuration folder.
 pub fn config() -> PathBuf {
     folder("LETHE_CONFIG", |dirs| dirs.config_dir().to_path_buf())

@@ -5,6 +5,8 @@ pub mod checksum;
 pub mod dataset;
 pub mod dataset_api;
 pub mod decoded;
+pub mod decoded_shelf;
+pub mod digests;
 pub mod division;
 pub mod download;
 pub mod fetch;

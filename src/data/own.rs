@@ -54,6 +54,10 @@ pub mod script {
         let std = super::constants("dataset_from", "std", o.take("std", "number or array", "()"))?;
         let name = o.text("name", "")?;
         o.finish()?;
+        if images.size().first() == Some(&0) {
+            let message = format!("there are no samples: the images have shape {:?}", images.size());
+            return Err(Error::new("dataset_from", message).into());
+        }
         let info = DatasetInfo { name, classes, mean, std, scale: None };
         Ok(Dataset::new(Storage::new(&images, &labels, info, Run::of(&context).device())?))
     }

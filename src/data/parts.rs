@@ -51,6 +51,12 @@ impl Data {
     /// # Errors
     /// Parts that do not fit together or overlap.
     pub fn from_parts(name: &str, train: &Dataset, validation: &Dataset, test: &Dataset) -> Result<Self> {
+        for (part, set) in [("train", train), ("test", test)] {
+            if set.is_empty() {
+                return Err(Error::new("data_from", format!("the {part} part has no samples"))
+                    .hint("only the validation part may be empty"));
+            }
+        }
         let info = train.info();
         let mut seen = std::collections::HashSet::new();
         for (part, set) in [("train", train), ("validation", validation), ("test", test)] {
@@ -112,7 +118,8 @@ pub mod script {
     /// CINIC-10: do not evaluate models of one on the other. `digits` are the test part of Optical Recognition of Handwritten
     /// Digits (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0), divided by one fixed permutation.
     ///
-    /// Decoded images are kept below the cache folder, one file of bytes for each part, and mapped into memory.
+    /// Decoded images are kept below the cache folder, one file of bytes for each part, named by the content of the files they
+    /// were decoded from, and mapped into memory. A data set is read once a run.
     ///
     /// # Options
     /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`
@@ -150,7 +157,7 @@ pub mod script {
     /// - `name` (string, "own"): the name in rows and messages
     ///
     /// # Errors
-    /// Parts with another image shape or number of classes, samples that occur twice.
+    /// Parts with another image shape or number of classes, samples that occur twice, no samples to train or to test on.
     ///
     /// # Example
     /// ```rhai

@@ -1,9 +1,9 @@
-//! Datasets from folders of pictures: `root/class/*.png|jpg`, alone or below `train`, `test` and `valid`.
+//! Datasets from folders of pictures: `root/class/*.png`, alone or below `train`, `test` and `valid`.
 
 use super::dataset::Dataset;
-use super::decoded;
-use super::division::{Nature, Preparation};
-use super::formats::class_folders::Tree;
+use super::decoded::{self, Images, Subject};
+use super::division::{Nature, Preparation, refuse_excess};
+use super::formats::class_folders::{Classes, Tree};
 use super::formats::picture::Target;
 use super::own::constants;
 use super::parts::Data;
@@ -51,20 +51,27 @@ impl Taking {
     }
 
     /// The pictures of some trees, from the cache or decoded now.
-    fn images(&self, parts: &[(&str, Tree)], run: &Run) -> Result<Vec<decoded::Images>> {
+    fn images(&self, root: &Path, parts: &[(&str, Tree)], run: &Run) -> Result<Vec<Images>> {
         let Some((_, first)) = parts.first() else { return Ok(vec![]) };
         let target = self.target(first)?;
-        let mut checksum = Sha256::new();
-        checksum.update(format!("{target:?}"));
-        for (_, tree) in parts {
-            checksum.update(tree.fingerprint()?);
-        }
+        let trees: Vec<&Tree> = parts.iter().map(|(_, tree)| tree).collect();
+        trees.iter().for_each(|tree| tree.tell(run));
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-        let checksum = super::checksum::hex(&checksum.finalize());
-        decoded::parts(run, "pictures", &checksum, &names, || {
+        let subject = Subject { stem: "pictures", dataset: &self.name, place: root, parts: &names };
+        let checksum = || super::checksum::of_trees(&format!("{target:?}"), &trees, &self.name, run);
+        let images = decoded::parts(run, &subject, checksum, || {
             parts.iter().map(|(part, tree)| tree.decode(target, &format!("{} ({part})", self.name), run)).collect()
-        })
+        })?;
+        Ok(images.into_iter().map(|part| named(part, &first.classes)).collect())
     }
+}
+
+/// The images of a part with the names of the classes as a part of their content.
+fn named(part: Images, classes: &[String]) -> Images {
+    let mut hasher = Sha256::new();
+    hasher.update(&part.content);
+    classes.iter().for_each(|class| hasher.update(format!("\n{}:{class}", class.len())));
+    Images { content: super::checksum::hex(&hasher.finalize()), ..part }
 }
 
 /// One side or both.
@@ -110,9 +117,9 @@ pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
     let taking = Taking::read(&mut o, "load_dataset", root)?;
     o.finish()?;
     let read = || {
-        let tree = Tree::of(root, None)?;
+        let tree = Tree::of(root, Classes::Own)?;
         let character = taking.character(&tree);
-        let images = taking.images(&[("all", tree)], run)?;
+        let images = taking.images(root, &[("all", tree)], run)?;
         let all = images.first().ok_or_else(|| Error::file("load_dataset", root, "no pictures"))?;
         stored(&character, all, None, run.device())
     };
@@ -137,16 +144,18 @@ pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
             .hint("load_dataset(folder) reads one folder of classes; data_from(train, validation, test) joins parts"));
     }
     let read = || {
-        let train = Tree::of(&root.join("train"), None)?;
-        let test = Tree::of(&root.join("test"), Some(&train.classes))?;
+        let train = Tree::of(&root.join("train"), Classes::Own)?;
+        let test = Tree::of(&root.join("test"), Classes::Among(&train.classes))?;
         let character = taking.character(&train);
         let mut parts = vec![("test", test)];
         if let Some(name) = own {
-            parts.push(("validation", Tree::of(&root.join(name), Some(&train.classes))?));
+            parts.push(("validation", Tree::of(&root.join(name), Classes::Among(&train.classes))?));
         }
         parts.insert(0, ("train", train));
         let label = format!("{} {:?} {:?}", taking.name, taking.mean, taking.std);
-        divided(&character, taking.images(&parts, run)?, preparation, &label, run.device())
+        let data = divided(&character, taking.images(root, &parts, run)?, preparation, &label, run.device())?;
+        preparation.per_class.map_or(Ok(()), |n| refuse_excess("load_data", n, &data.train.labels()))?;
+        Ok(data)
     };
     read().map_err(|error| called("load_data", error))
 }
@@ -164,10 +173,18 @@ pub mod script {
 
     /// A dataset from a file or from a folder of pictures.
     ///
-    /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes`,
-    /// `mean`, `std` and `scale`. A folder has one folder of PNG or JPEG files for each class; classes are numbered in the
-    /// order of their names. Decoded pictures are kept below the cache folder. They are divided by 255 and, where `mean` and
-    /// `std` are given, normalised.
+    /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes` (how
+    /// many there are), `mean`, `std` and `scale`.
+    ///
+    /// A folder has one folder of pictures for each class: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, told apart by their content.
+    /// Classes are numbered in the order of their names, the pictures of a class stand in the order of their paths below its
+    /// folder, deeper folders included; both orders are those of the bytes of the names. Of several frames or pages the first is
+    /// taken. What is no picture is left out, with a warning that counts it by kind, and so are hidden files, what systems and
+    /// packers leave behind (`__MACOSX`, `Thumbs.db`) and pictures beside the class folders. Pictures are divided by 255 and,
+    /// where `mean` and `std` are given, normalised.
+    ///
+    /// Decoded pictures are kept below the cache folder, by the content of the files: a folder with other pictures never gets
+    /// them, whatever its names, sizes and times.
     ///
     /// # Options
     /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
@@ -178,7 +195,8 @@ pub mod script {
     /// - `name` (string, that of the folder): what messages call it
     ///
     /// # Errors
-    /// Files that are missing, damaged or no dataset; options for a file, which has its own.
+    /// Files that are missing, cut off, damaged or no dataset; pictures of different sizes; a class folder without pictures, which
+    /// would take a number; folders of parts (`train`, `test`) in place of classes; options for a file, which has its own.
     ///
     /// # Signature
     /// load_dataset(path: string, #{ size: int, grey: bool = false, mean: array, std: array, name: string }) -> Dataset
@@ -205,10 +223,11 @@ pub mod script {
     }
 
     /// A data set from a folder of pictures that has `train`, `test` and perhaps `validation` (or `valid`, or `val`), each
-    /// with one folder of PNG or JPEG files for each class.
+    /// with one folder of pictures for each class, read as by `load_dataset`.
     ///
-    /// Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are kept
-    /// below the cache folder.
+    /// The folders of `train` are the classes. One that another part lacks is told in a warning; one that only another part has is
+    /// an error. Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are
+    /// kept below the cache folder, by the content of their files.
     ///
     /// # Options
     /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all
@@ -223,7 +242,8 @@ pub mod script {
     /// - `name` (string, that of the folder): the name in rows and messages
     ///
     /// # Errors
-    /// Folders that are missing or have different classes, pictures that are damaged or of different sizes.
+    /// Folders that are missing or have classes that `train` does not have, class folders of `train` without pictures, pictures
+    /// that are cut off, damaged or of different sizes.
     ///
     /// # Signature
     /// load_data(folder: string, #{ size: int, grey: bool = false, mean: array, std: array, per_class: int, seed: int = 0, validation: number = 0.1, name: string }) -> Data

@@ -1,7 +1,7 @@
 //! From the files of a known data set to its decoded parts.
 
 use super::checksum;
-use super::decoded::{self, Images};
+use super::decoded::{self, Images, Subject};
 use super::formats::{Decoded, cifar, cifar_python, cinic, idx, svhn};
 use super::installed::Found;
 use super::known::{Known, Reader};
@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 /// Files that are damaged or do not fit together.
 pub fn images(known: &Known, found: &Found, pad: usize, run: &Run) -> Result<Vec<Images>> {
     let names: &[&str] = if has_validation(known) { &["train", "test", "validation"] } else { &["train", "test"] };
-    let checksum = checksum::of_source(found)?;
+    let checksum = || checksum::of_source(found, known.name, run);
     let name = if pad == 0 { known.name.to_string() } else { format!("{}-pad{pad}", known.name) };
+    let subject = Subject { stem: &name, dataset: known.name, place: &found.folder, parts: names };
     let make = || Ok(decode(known, found, run)?.into_iter().map(|part| part.padded(pad)).collect());
-    let parts = decoded::parts(run, &name, &checksum, names, make)?;
+    let parts = decoded::parts(run, &subject, checksum, make)?;
     for ((part, name), expected) in parts.iter().zip(names).zip(known.counts) {
         if part.labels.len() != expected {
             let count = part.labels.len();

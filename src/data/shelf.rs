@@ -1,7 +1,7 @@
 //! The cache folder as people see it: shelves, each a folder in which one room keeps files that can be made again.
 
 use crate::runtime::{Error, Result};
-use crate::tensor::atomic::draft_of;
+use crate::tensor::draft::draft_of;
 use crate::tensor::files::reason;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -44,8 +44,12 @@ pub struct About {
     pub seed: Option<u64>,
     /// The split it belongs to.
     pub split: Option<String>,
+    /// The part of the data set that it holds.
+    pub part: Option<String>,
     /// The seconds that making it took.
     pub seconds: Option<f64>,
+    /// Whether an earlier version wrote it, so that it is no longer used.
+    pub earlier: bool,
 }
 
 /// What reading a whole file showed.
@@ -119,8 +123,9 @@ pub fn stock(shelf: &dyn Shelf, cache: &Path) -> Result<Stock> {
     stock.items.sort_by_cached_key(|item| {
         let about = item.about.clone().unwrap_or_default();
         let kind = shelf.kinds().iter().position(|kind| *kind == item.kind);
-        // Unnamed data sets, of older files, come last.
-        (about.dataset.is_none(), about.dataset, about.model, about.seed, kind, about.split, item.path.clone())
+        // What is not used any more comes last, and before it unnamed data sets, of older files.
+        let order = (about.earlier, about.dataset.is_none(), about.dataset, about.model, about.seed);
+        (order, kind, about.split, about.part, item.path.clone())
     });
     stock.leftovers.sort_by_cached_key(|item| item.path.clone());
     stock.foreign.sort();

@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::decoded::Images;
-use super::division::{Nature, Preparation, shuffled_classes};
+use super::division::{Nature, Preparation, refuse_excess, shuffled_classes};
 use super::formats::{Decoded, digits};
 use super::installed::{self, State};
 use super::known::{self, Known};
@@ -121,6 +121,9 @@ pub fn load(name: &str, given: Map, run: &Run) -> Result<Data> {
         }
         None => read_digits(preparation, run.device())?,
     };
+    if let Some(per_class) = preparation.per_class {
+        refuse_excess("dataset", per_class, &data.train.labels())?;
+    }
     loaded.0.borrow_mut().push((key, data.clone()));
     Ok(data)
 }

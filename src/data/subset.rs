@@ -50,6 +50,7 @@ fn chosen(dataset: &Dataset, share: Share, seed: u64) -> Dataset {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
+    use crate::data::division::refuse_excess;
     use crate::runtime::{Options, Run, Script};
     use rhai::{Map, NativeCallContext};
 
@@ -77,6 +78,9 @@ pub mod script {
         let share = super::Share::read(&mut o)?;
         let seed = o.integer("seed", Run::of(&context).seed() as i64, 0)? as u64;
         o.finish()?;
+        if let super::Share::Cap(per_class) = share {
+            refuse_excess("subset", per_class, &dataset.labels())?;
+        }
         Ok(super::chosen(&dataset, share, seed))
     }
 }

@@ -83,17 +83,37 @@ fn over_unlearned(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) 
     })
 }
 
-/// The alarms for one network, each a short sentence. They fire only beyond two standard errors.
-pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Option<&Metrics>) -> Vec<String> {
+/// What is wrong with a network's outputs whatever it was to do: they are not finite, or the same class for everything.
+pub fn outputs(metrics: &Metrics) -> Vec<String> {
+    let basis = &metrics.basis;
     let mut found = vec![];
-    if ["retain_loss", "forget_loss", "test_loss"]
-        .iter()
-        .any(|name| unlearned.iter().any(|(k, v)| k == *name && v.is_nan()))
-        && unlearned.basis.forget > 0
-        && unlearned.basis.test > 0
-    {
-        found.push("the network's outputs are not numbers (NaN)".to_string());
+    if basis.not_finite > 0 {
+        let (broken, all) = (basis.not_finite, basis.outputs);
+        found.push(format!(
+            "broken outputs: {broken} of {all} are not finite (NaN or infinite logits); they count as wrong, and metrics that \
+             need them are left out"
+        ));
+    } else if basis.outputs == 0 && without_loss(metrics) {
+        // A row that was written before they were counted.
+        found.push("broken outputs: they are not numbers (NaN)".into());
     }
+    if let Some(class) = basis.only_class {
+        let samples = basis.retain + basis.test;
+        found.push(format!("collapsed: each of the {samples} retained and test samples is taken for class {class}"));
+    }
+    found
+}
+
+/// Whether a loss is unknown although there are samples.
+fn without_loss(metrics: &Metrics) -> bool {
+    let unknown = |name: &str| metrics.iter().any(|(known, value)| known == name && value.is_nan());
+    let samples = metrics.basis.forget > 0 && metrics.basis.test > 0;
+    samples && ["retain_loss", "forget_loss", "test_loss"].into_iter().any(unknown)
+}
+
+/// The alarms for one network, each a short sentence. Those about differences fire only beyond two standard errors.
+pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Option<&Metrics>) -> Vec<String> {
+    let mut found = outputs(unlearned);
     let Some(retrained) = retrained else { return found };
     if let Some(original) = original {
         found.extend(no_op(unlearned, original, retrained));
@@ -107,19 +127,30 @@ pub fn warnings(unlearned: &Metrics, original: Option<&Metrics>, retrained: Opti
     found
 }
 
-/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025`.
+/// An AUC with its standard error, which is said to be one: `0.649 ± 0.025 (s.e.)`.
+pub fn with_error(auc: f64, error: f64) -> String {
+    if auc.is_nan() {
+        "–".into()
+    } else if error.is_nan() {
+        format!("{auc:.3}")
+    } else {
+        format!("{auc:.3} ± {error:.3} (s.e.)")
+    }
+}
+
+/// One line about a network before any unlearning: `train 100.0 % · test 98.4 % · attack 0.649 ± 0.025 (s.e.)`.
 pub fn before(original: &Metrics) -> String {
     let percent = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
-    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {auc:.3} ± {error:.3}") };
+    let attack = if auc.is_nan() { String::new() } else { format!(" · attack {}", with_error(auc, error)) };
     let train = percent(training_accuracy(original).unwrap_or(f64::NAN));
     format!("train {train} · test {}{attack}", percent(original.get("test_accuracy")))
 }
 
 /// A word about an original network that is too weak for unlearning to show: by its accuracies, which it gives, or by its attack.
 pub fn weak_original(original: &Metrics) -> Option<String> {
-    let found = [undertrained(original), memorises_nothing(original), attacked_in_vain(original)];
-    let found: Vec<String> = found.into_iter().flatten().collect();
+    let told = [undertrained(original), memorises_nothing(original), attacked_in_vain(original)];
+    let found: Vec<String> = outputs(original).into_iter().chain(told.into_iter().flatten()).collect();
     (!found.is_empty()).then(|| format!("weak original: {}", found.join("; ")))
 }
 
@@ -158,7 +189,8 @@ fn attacked_in_vain(original: &Metrics) -> Option<String> {
     let (auc, error) = (original.get("mia_auc"), original.get("mia_auc_se"));
     let class_request = !original.basis.classes.is_empty();
     (!class_request && (auc - 0.5).abs() < 2.0 * error).then(|| {
-        format!("the attack reads {auc:.3} ± {error:.3} before any unlearning, so there is little left to hide")
+        let auc = with_error(auc, error);
+        format!("the attack reads {auc} before any unlearning, so there is little left to hide")
     })
 }
 
@@ -169,7 +201,8 @@ pub mod script {
     use rhai::{Array, Dynamic, Map};
 
     /// Alarms for an unlearned network's metrics against the original's and the retrained network's: no-op, over-unlearning,
-    /// lost utility, NaN outputs; an array of sentences, empty when all is well. They fire only beyond two standard errors.
+    /// lost utility, outputs that are not finite (with their number), a collapse to one class; an array of sentences, empty when
+    /// all is well. Those about differences fire only beyond two standard errors.
     ///
     /// # Example
     /// ```rhai
@@ -207,8 +240,25 @@ mod tests {
         let mut m = Metrics::default();
         let names = ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_auc", "mia_auc_se", "mia_salun"];
         names.iter().zip([ra, fa, ta, auc, 0.02, 1.0 - fa]).for_each(|(name, value)| m.set(name, value));
-        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, classes: vec![] };
+        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, ..Default::default() };
         m
+    }
+
+    #[test]
+    fn broken_outputs_and_a_collapse_are_told_with_their_counts_also_without_a_retrained_network() {
+        let mut m = metrics(1.0, 1.0, 0.99, 0.65);
+        assert!(warnings(&m, None, None).is_empty());
+        (m.basis.outputs, m.basis.not_finite) = (1500, 7);
+        let told = warnings(&m, None, None);
+        assert!(told.len() == 1 && told[0].starts_with("broken outputs: 7 of 1500 are not finite"), "{told:?}");
+        assert!(weak(&m).starts_with("weak original: broken outputs: 7 of 1500"), "{}", weak(&m));
+        (m.basis.not_finite, m.basis.only_class) = (0, Some(3));
+        let told = warnings(&Metrics::from_json(&m.to_json()), None, None);
+        assert_eq!(told, ["collapsed: each of the 1300 retained and test samples is taken for class 3"]);
+        // Rows of earlier versions have no counts, but their losses are missing.
+        (m.basis.outputs, m.basis.only_class) = (0, None);
+        m.set("test_loss", f64::NAN);
+        assert_eq!(warnings(&m, None, None), ["broken outputs: they are not numbers (NaN)"]);
     }
 
     #[test]

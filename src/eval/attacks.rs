@@ -23,12 +23,12 @@ pub struct Pooled {
 }
 
 /// The first m members and the first m non-members under five-fold logistic regression, folds as scikit-learn draws them
-/// with `random_state=0`. NaN below five samples a side.
+/// with `random_state=0`. NaN below five samples a side and for values that are not finite.
 pub fn pooled(members: &[f64], nonmembers: &[f64]) -> Pooled {
     let samples = paired(members, nonmembers);
     let labels: Vec<i64> = samples.iter().map(|(_, one)| i64::from(*one)).collect();
     let fold = folds::stratified(&labels, FOLDS, 0);
-    if samples.len() < 2 * FOLDS || samples.iter().any(|(x, _)| x.is_nan()) {
+    if samples.len() < 2 * FOLDS || samples.iter().any(|(x, _)| !x.is_finite()) {
         return Pooled { auc: f64::NAN, probability: vec![f64::NAN; samples.len()], fold };
     }
     let probability = logistic::out_of_fold(&samples, &fold, FOLDS);
@@ -75,7 +75,8 @@ pub fn reference(members: &[f64], nonmembers: &[f64], exchanged: (&[f64], &[f64]
 pub struct Attack {
     /// Probability that a member scores above a non-member, with its standard error; 0.5 is no signal.
     pub auc: Estimate,
-    /// Cross-validated accuracy of a logistic regression on equally many of both.
+    /// Cross-validated accuracy of a logistic regression on equally many of both; NaN below five a side and for scores that are
+    /// not finite.
     pub accuracy: f64,
     /// Members found when one non-member in a hundred is accused wrongly; NaN below 1,000 non-members.
     pub tpr_at_1: f64,
@@ -95,12 +96,11 @@ pub fn logistic(members: &[f64], nonmembers: &[f64], stream: &mut Stream) -> Att
     // The draw is in random order already, so folds by position are random and stratified.
     let samples = paired(&draw(members), &draw(nonmembers));
     let fold: Vec<usize> = (0..samples.len()).map(|i| i % m.max(1) % FOLDS).collect();
-    let accuracy = if m < FOLDS || samples.iter().any(|(x, _)| x.is_nan()) {
+    let accuracy = if m < FOLDS || samples.iter().any(|(x, _)| !x.is_finite()) {
         f64::NAN
     } else {
         let probability = logistic::out_of_fold(&samples, &fold, FOLDS);
-        let right = samples.iter().zip(probability).filter(|((_, one), p)| (*p > 0.5) == *one).count();
-        right as f64 / samples.len() as f64
+        logistic::accuracy(samples.iter().map(|(_, one)| *one).zip(probability))
     };
     Attack { auc: auc(members, nonmembers), accuracy, tpr_at_1: tpr_at_fpr(members, nonmembers, 0.01) }
 }
@@ -109,7 +109,7 @@ pub fn logistic(members: &[f64], nonmembers: &[f64], stream: &mut Stream) -> Att
 #[rhai::export_module]
 pub mod script {
     use super::super::scores::to_host;
-    use crate::runtime::{Options, Run, Script, Stream};
+    use crate::runtime::{Error, Options, Run, Script, Stream};
     use crate::tensor::Tensor;
     use rhai::{Map, NativeCallContext};
 
@@ -117,7 +117,7 @@ pub mod script {
     /// logistic regression with scikit-learn's folds, the AUC of the pooled out-of-fold probabilities. Returns a map: `score`
     /// (a fraction; where `auc` is at most 0.42, the larger of it and `auc_swapped`), `auc`, `auc_swapped` (the sets
     /// exchanged; NaN when not needed), `probability` `[2m]` of being a non-member, `fold` `[2m]`. Ideal is 0.5; below 300
-    /// samples a side it scatters widely, and says so.
+    /// samples a side it scatters widely, and says so. NaN below five samples a side and for values that are not finite.
     ///
     /// # Example
     /// ```rhai
@@ -146,7 +146,8 @@ pub mod script {
 
     /// Membership attack on scores that are higher for members, such as `phi`. Returns a map: `auc` and its standard error
     /// `auc_se`, `auc_two_sided` (the larger of it and 1 - auc), `accuracy` of a cross-validated logistic regression on
-    /// equally many of both, `tpr_at_1` (true-positive rate at 1 % false positives; NaN below 1,000 non-members).
+    /// equally many of both (NaN below five a side and for scores that are not finite), `tpr_at_1` (true-positive rate at 1 %
+    /// false positives; NaN below 1,000 non-members).
     ///
     /// # Signature
     /// logistic_attack(members: Tensor[n], nonmembers: Tensor[m], #{ seed: int = 0 }) -> map
@@ -181,7 +182,7 @@ pub mod script {
     }
 
     /// The test fold of every sample as scikit-learn's `StratifiedKFold(folds, shuffle=True, random_state=0)` assigns it:
-    /// labels `[n]` to folds `[n]`, i64.
+    /// labels `[n]`, integers, to folds `[n]`, i64. As there, at least two folds, and no more than the largest class has samples.
     ///
     /// # Example
     /// ```rhai
@@ -189,12 +190,13 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn stratified_folds(labels: Tensor, folds: i64) -> Script<Tensor> {
-        if folds < 1 {
-            return Err(
-                crate::runtime::Error::new("stratified_folds", format!("needs at least 1 fold, got {folds}")).into()
-            );
+        let operation = "stratified_folds";
+        let values = to_host(operation, &labels)?;
+        if let Some(x) = values.iter().find(|x| x.fract() != 0.0) {
+            return Err(Error::new(operation, format!("labels must be whole numbers, got {x}")).into());
         }
-        let labels: Vec<i64> = to_host("stratified_folds", &labels)?.into_iter().map(|x| x as i64).collect();
+        let labels: Vec<i64> = values.into_iter().map(|x| x as i64).collect();
+        super::folds::check(operation, &labels, folds)?;
         let folds = super::folds::stratified(&labels, folds as usize, 0);
         let folds: Vec<i64> = folds.into_iter().map(|f| f as i64).collect();
         Ok(tch::Tensor::from_slice(&folds).into())
@@ -226,6 +228,28 @@ mod tests {
         for (a, b) in [(vec![], few.clone()), (few.clone(), vec![]), (few[..4].to_vec(), few.clone())] {
             assert!(reference(&a, &b, (&b, &a)).score.is_nan());
             assert!(logistic(&a, &b, &mut Stream::new(0, "x")).accuracy.is_nan());
+        }
+    }
+
+    #[test]
+    fn constant_scores_are_no_signal_and_infinite_ones_have_a_rank_but_no_regression() {
+        // scikit-learn: cross_val_score 0.5, roc_auc_score 0.5 for constants; its regression refuses infinities.
+        for x in [0.0, 1.0, 1e8] {
+            let same = [x; 60];
+            let (found, reference) =
+                (logistic(&same, &same, &mut Stream::new(0, "c")), reference(&same, &same, (&same, &same)));
+            assert_eq!((found.auc.value, found.auc.error, found.accuracy, found.two_sided()), (0.5, 0.0, 0.5, 0.5));
+            assert_eq!(reference.score, 0.5);
+        }
+        for x in [f64::INFINITY, f64::NEG_INFINITY] {
+            let mut some = normals(60, 0.0, "some");
+            some[7] = x;
+            let other = normals(60, 0.0, "other");
+            let found = logistic(&some, &other, &mut Stream::new(0, "i"));
+            // scipy.stats.mannwhitneyu ranks infinities as it ranks everything else.
+            assert!(found.auc.value.is_finite() && found.accuracy.is_nan());
+            assert!(reference(&some, &other, (&other, &some)).score.is_nan());
+            assert!(pooled(&other, &some).probability.iter().all(|p| p.is_nan()));
         }
     }
 

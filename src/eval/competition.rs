@@ -27,8 +27,7 @@ pub fn attack(members: &[f64], nonmembers: &[f64], stream: &mut Stream) -> f64 {
         }
         let part = |wanted: bool| samples.iter().zip(&held).filter(move |(_, held)| **held == wanted).map(|(s, _)| *s);
         let model = logistic::fit_near(&part(false).collect::<Vec<_>>(), whole);
-        let right = part(true).filter(|(x, one)| (model.probability(*x) > 0.5) == *one).count();
-        right as f64 / part(true).count() as f64
+        logistic::accuracy(part(true).map(|(x, one)| (one, model.probability(x))))
     });
     accuracies.sum::<f64>() / SPLITS as f64
 }
@@ -102,6 +101,14 @@ mod tests {
             (0..5).map(|seed| attack(&series(0.1, 1.0), &series(0.4, 2.0), &mut Stream::new(seed, "t"))).collect();
         let mean = accuracies.iter().sum::<f64>() / 5.0;
         assert!((mean - 0.6266).abs() < 0.012, "{accuracies:?}");
+    }
+
+    #[test]
+    fn constant_losses_are_chance() {
+        // cross_val_score of scikit-learn 1.9 with StratifiedShuffleSplit(10, test_size=0.1): 0.5.
+        for x in [0.0, 0.3, 1.0, 1e4, 1e8, 1e30] {
+            assert_eq!(attack(&[x; 30], &[x; 30], &mut Stream::new(0, "t")), 0.5, "{x}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! retrained networks of different seeds: that is the floor.
 
 use super::scores::{row_chunks, to_host};
+use crate::nn::guess::{NO_CLASS, guesses};
+use crate::nn::loss;
 use crate::runtime::{At, Error, Result};
 use tch::{Kind, Tensor};
 
@@ -39,7 +41,7 @@ pub fn distances(a: &Tensor, b: &Tensor) -> Result<Distances> {
                 divergence(&q, &p)?,
                 js_of(&p, &q)?,
                 js_legacy_of(&p, &q)?,
-                p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?,
+                agreement_of(&p, &q)?,
             ];
             Tensor::f_stack(&columns, 0)?.f_sum_dim_intlist(1, false, None::<Kind>)
         };
@@ -68,9 +70,7 @@ fn log_probabilities(operation: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor,
 
 /// sum of p (ln p - ln q) over the classes; a class without probability adds nothing.
 fn divergence(log_p: &Tensor, log_q: &Tensor) -> Torch {
-    let p = log_p.f_exp()?;
-    let terms = p.f_mul(&log_p.f_sub(log_q)?)?;
-    terms.f_masked_fill(&p.f_eq(0.0)?, 0.0)?.f_sum_dim_intlist(1, false, None::<Kind>)
+    loss::divergence(log_p, log_q)?.f_sum_dim_intlist(1, false, None::<Kind>)
 }
 
 /// KL(softmax(a) || softmax(b)) in nats, per sample.
@@ -100,6 +100,12 @@ fn activation_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
     log_p.f_exp()?.f_sub(&log_q.f_exp()?)?.f_square()?.f_sum_dim_intlist(1, false, None::<Kind>)?.f_sqrt()
 }
 
+/// 1 where both predict the same class and 0 elsewhere; outputs that are no distribution predict none.
+fn agreement_of(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let (p, q) = (guesses(log_p)?, guesses(log_q)?);
+    p.f_eq_tensor(&q)?.f_logical_and(&p.f_ne(NO_CLASS)?)?.f_to_kind(Kind::Double)
+}
+
 /// The Jensen-Shannon divergence in nats, per sample: between 0 and ln 2.
 pub fn js(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (p, q) = log_probabilities("js_divergence", a, b)?;
@@ -121,9 +127,7 @@ pub fn activation(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// The share of samples on which both predict the same class.
 pub fn agreement(a: &Tensor, b: &Tensor) -> Result<f64> {
     let (p, q) = log_probabilities("completeness", a, b)?;
-    let same =
-        || p.f_argmax(1, false)?.f_eq_tensor(&q.f_argmax(1, false)?)?.f_to_kind(Kind::Double)?.f_mean(None::<Kind>);
-    same().and_then(|share| f64::try_from(&share)).at("completeness")
+    mean("completeness", &agreement_of(&p, &q).at("completeness")?)
 }
 
 /// The mean of a per-sample tensor, NaN of nothing.
@@ -139,7 +143,8 @@ pub mod script {
 
     /// Kullback-Leibler divergence KL(softmax(a) || softmax(b)) of logits `[n, classes]`, per sample, in nats. The metric `kl`
     /// has the retrained network's logits as `a` and the unlearned one's as `b` (SFRon, Huang et al., NeurIPS 2024). 0 is best;
-    /// the floor is the value between two retrained networks.
+    /// the floor is the value between two retrained networks. A class without probability in `a` (a masked logit, minus
+    /// infinity) adds nothing; one that only `b` lacks makes it infinite, as in SciPy.
     ///
     /// # Example
     /// ```rhai
@@ -199,7 +204,7 @@ pub mod script {
     }
 
     /// Share of samples on which two logits `[n, classes]` predict the same class (SUPREME's completeness). 1 is best; the ceiling
-    /// is the value between two retrained networks.
+    /// is the value between two retrained networks. Logits that are NaN or infinite predict none, so they agree with nothing.
     ///
     /// # Example
     /// ```rhai
@@ -286,6 +291,46 @@ mod tests {
         let none = Tensor::zeros([0, 10], (Kind::Float, tch::Device::Cpu));
         let none = distances(&none, &none).unwrap();
         assert!([none.activation, none.kl, none.js, none.js_legacy, none.completeness].iter().all(|x| x.is_nan()));
+    }
+
+    #[test]
+    fn masked_classes_are_as_scipy_has_them() {
+        let gone = f64::NEG_INFINITY;
+        let z = |rows: [[f64; 3]; 2]| Tensor::from_slice(&rows.concat()).view([2, 3]);
+        let (a, b) = (z([[1.0, gone, 2.0], [0.5, gone, 0.0]]), z([[0.0, gone, 2.0], [0.1, gone, 0.3]]));
+        let whole = z([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]);
+        let check = |found: Result<Tensor>, wanted: [f64; 2]| {
+            let found = to_host("t", &found.unwrap()).unwrap();
+            found.iter().zip(wanted).for_each(|(g, w)| assert!((g - w).abs() < 1e-9 || *g == w, "{g} instead of {w}"));
+        };
+        // scipy.stats.entropy(p, q), scipy.spatial.distance.jensenshannon(p, q) ** 2, numpy.linalg.norm(p - q).
+        check(kl(&a, &b), [0.082_607_744_894_745, 0.059_783_417_042_783]);
+        check(kl(&a, &whole), [0.363_285_698_296_153, 0.989_677_308_268_910]);
+        check(kl(&whole, &a), [f64::INFINITY; 2]);
+        check(js(&a, &b), [0.018_305_589_797_428, 0.014_997_943_535_553]);
+        check(js(&a, &whole), [0.108_913_595_844_192, 0.216_687_679_163_198]);
+        check(js(&whole, &a), [0.108_913_595_844_192, 0.216_687_679_163_198]);
+        check(activation(&a, &whole), [0.310_214_563_853_201, 0.652_796_953_156_354]);
+        let all = distances(&a, &whole).unwrap();
+        assert!(all.kl == f64::INFINITY && all.js.is_finite() && all.completeness == 0.5);
+        let apart = z([[0.0, gone, gone], [gone, 0.0, gone]]);
+        check(js(&apart, &apart.flip([0])), [std::f64::consts::LN_2; 2]);
+    }
+
+    #[test]
+    fn broken_outputs_agree_with_nothing_and_have_no_distance() {
+        let broken = logits("a", 1.0) * f64::NAN;
+        for (x, y) in [(&broken, &broken), (&broken, &logits("b", 1.0)), (&logits("b", 1.0), &broken)] {
+            let all = distances(x, y).unwrap();
+            assert_eq!((all.completeness, agreement(x, y).unwrap()), (0.0, 0.0));
+            assert!([all.activation, all.kl, all.js, all.js_legacy].iter().all(|x| x.is_nan()));
+        }
+        // Equal constants are at no distance, and a single class neither.
+        let constant = Tensor::ones([4, 3], (Kind::Float, tch::Device::Cpu)) * 1e30;
+        for z in [constant.shallow_clone(), constant.narrow(1, 0, 1)] {
+            let all = distances(&z, &z).unwrap();
+            assert_eq!((all.kl, all.js, all.js_legacy, all.activation, all.completeness), (0.0, 0.0, 0.0, 0.0, 1.0));
+        }
     }
 
     #[test]

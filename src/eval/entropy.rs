@@ -26,7 +26,7 @@ pub fn attack(members: &[f64], nonmembers: &[f64], targets: &[f64], separator: S
             let mut samples: Vec<(f64, bool)> = members.iter().map(|x| (*x, true)).collect();
             samples.extend(nonmembers.iter().map(|x| (*x, false)));
             let model = logistic::fit_balanced(&samples);
-            targets.iter().filter(|x| model.probability(**x) > 0.5).count() as f64 / targets.len() as f64
+            logistic::accuracy(targets.iter().map(|x| (true, model.probability(*x))))
         }
     }
 }
@@ -107,6 +107,28 @@ mod tests {
         let share = |members: &[f64], separator| attack(members, &nonmembers, &targets, separator);
         assert!((share(&few, Separator::Logistic) - share(&many, Separator::Logistic)).abs() < 0.02);
         assert!(share(&many, Separator::Machine) > share(&few, Separator::Machine) + 0.3);
+    }
+
+    #[test]
+    fn constant_single_and_tied_entropies_are_scikit_learns() {
+        // Share called members: LogisticRegression(class_weight="balanced") and SVC(C=3, gamma="auto") of scikit-learn 1.9.
+        for (members, nonmembers, targets, logistic, machine) in [
+            (&[0.1; 30][..], &[0.1; 30][..], &[0.1, 0.1, 0.1][..], 0.0, 1.0),
+            (&[0.3; 10], &[0.3; 30], &[0.3, 0.3], 0.0, 0.0),
+            (&[0.3; 30], &[0.3; 10], &[0.3, 0.3], 0.0, 1.0),
+            (&[0.9], &[0.2], &[0.1, 0.5, 0.6, 0.95], 0.5, 0.5),
+            (&[0.9], &[0.9], &[0.1, 0.5, 0.9], 0.0, 1.0),
+            (&[0.9, 0.8, 0.95], &[0.2], &[0.1, 0.5, 0.95], 1.0 / 3.0, 1.0 / 3.0),
+            (&[1.0; 6], &[0.0; 6], &[0.0, 1.0], 0.5, 0.5),
+            (&[0.0; 6], &[1.0; 6], &[0.0, 1.0], 0.5, 0.5),
+        ] {
+            assert_eq!(
+                attack(members, nonmembers, targets, Separator::Logistic),
+                logistic,
+                "{members:?} {nonmembers:?}"
+            );
+            assert_eq!(attack(members, nonmembers, targets, Separator::Machine), machine, "{members:?} {nonmembers:?}");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use super::metrics::{Basis, Metrics};
 use super::parts::{PartPredictions, distinct, predict_parts};
 use super::salun::{self, Feature, Separator};
 use super::scores::Scores;
-use super::{attacks, competition, histogram, rank, summaries};
+use super::{alarms, attacks, competition, histogram, rank, summaries};
 use crate::nn::Net;
-use crate::runtime::{Result, Stream};
+use crate::nn::guess::NO_CLASS;
+use crate::runtime::{Result, Run, Stream};
 
 pub use super::parts::Parts;
 
@@ -27,7 +28,11 @@ impl PartPredictions {
     pub fn metrics(&self, seed: u64) -> Result<Metrics> {
         let (forget, retain, test) = (&self.forget.scores, &self.retain.scores, &self.test.scores);
         let unseen = self.unseen.as_ref().map(|unseen| &unseen.scores);
-        let mut metrics = accuracies(forget, retain, test, unseen, &self.removed());
+        let removed = self.removed();
+        let mut metrics = accuracies(forget, retain, test, unseen, &removed);
+        metrics.basis.outputs = self.each().map(|(_, part)| part.scores.len()).sum();
+        metrics.basis.not_finite = self.each().map(|(_, part)| part.scores.broken()).sum();
+        metrics.basis.only_class = only_class(retain, test, &removed);
         let classes = self.classes();
         for (part, predictions) in self.each() {
             metrics.per_class.push((part.into(), predictions.scores.per_class(classes)));
@@ -73,8 +78,19 @@ fn accuracies(forget: &Scores, retain: &Scores, test: &Scores, unseen: Option<&S
     metrics.set("forget_loss", forget.mean_loss());
     metrics.set("test_loss", remaining.mean_loss());
     let (forget, retain, test) = (forget.len(), retain.len(), remaining.len());
-    metrics.basis = Basis { forget, retain, test, attacked: 0, classes: removed.to_vec() };
+    metrics.basis = Basis { forget, retain, test, classes: removed.to_vec(), ..Basis::default() };
     metrics
+}
+
+/// The class that every retained and test sample is taken for, where there is more than one class to tell apart among them.
+fn only_class(retain: &Scores, test: &Scores, removed: &[i64]) -> Option<i64> {
+    let seen = || {
+        let both = [retain, test].into_iter().flat_map(|scores| scores.labels.iter().zip(&scores.predicted));
+        both.map(|(label, class)| (*label, *class)).filter(|(label, _)| !removed.contains(label))
+    };
+    let (label, class) = seen().next()?;
+    let several = seen().any(|(other, _)| other != label);
+    (several && class != NO_CLASS && seen().all(|(_, other)| other == class)).then_some(class)
 }
 
 /// The logistic attack and the reference's.
@@ -118,10 +134,17 @@ fn pick(values: &[f64], positions: &[usize]) -> Vec<f64> {
     positions.iter().filter_map(|i| values.get(*i).copied()).collect()
 }
 
+/// The metrics for a script, which is warned of outputs that are nothing to go by.
+fn told(run: &Run, metrics: &Metrics) -> rhai::Map {
+    alarms::outputs(metrics).iter().for_each(|line| run.progress().warn(&format!("evaluate: {line}")));
+    metrics.to_map()
+}
+
 /// What scripts see of whole evaluations.
 #[rhai::export_module]
 pub mod script {
     use super::super::parts::Given;
+    use super::told;
     use crate::eval::PartPredictions;
     use crate::nn::Net;
     use crate::runtime::{Options, Run, Script};
@@ -137,6 +160,10 @@ pub mod script {
     /// of every part by class, `loss_histogram` (bins of the function `loss_histogram`), and `basis`, the sample counts. When
     /// whole classes are forgotten, `test_accuracy` is on the remaining ones and `forgotten_test_accuracy` on the others. NaN
     /// where a set is empty or too small.
+    ///
+    /// Samples whose logits are NaN or infinite count as wrong, and metrics that need their outputs are NaN; a warning says how
+    /// many there are, and so does `basis` (`not_finite` of `outputs`). A logit of minus infinity is a masked class, which has no
+    /// probability. A network that takes every sample for one class is warned about, too (`basis.only_class`).
     ///
     /// # Signature
     /// evaluate(net: Net, #{ forget: Dataset, retain: Dataset, test: Dataset, unseen: Dataset, seed: int }) -> map
@@ -162,7 +189,7 @@ pub mod script {
         let given = Given::read("evaluate", &mut o)?;
         let seed = o.maybe_integer("seed", 0)?.map_or(Run::of(&context).seed(), |seed| seed as u64);
         o.finish()?;
-        Ok(super::evaluate(&net, &given.parts(), seed)?.to_map())
+        Ok(told(&Run::of(&context), &super::evaluate(&net, &given.parts(), seed)?))
     }
 
     #[rhai_fn(return_raw, name = "evaluate")]
@@ -174,7 +201,7 @@ pub mod script {
         let mut o = Options::new("evaluate", options);
         let seed = o.maybe_integer("seed", 0)?.map_or(Run::of(&context).seed(), |seed| seed as u64);
         o.finish()?;
-        Ok(predictions.metrics(seed)?.to_map())
+        Ok(told(&Run::of(&context), &predictions.metrics(seed)?))
     }
 
     #[rhai_fn(return_raw, name = "evaluate")]
@@ -185,7 +212,7 @@ pub mod script {
 
 #[cfg(test)]
 mod tests {
-    use super::super::predict::predict;
+    use super::super::predict::{Predictions, predict};
     use super::*;
     use crate::data::{Dataset, DatasetInfo};
     use crate::nn::zoo::{MlpOptions, mlp};
@@ -221,7 +248,8 @@ mod tests {
         assert!((metrics.get("mia_auc") - 0.5).abs() < 3.0 * metrics.get("mia_auc_se"));
         assert_eq!(metrics.get("unseen_accuracy"), metrics.get("test_accuracy"));
         assert!(metrics.get("mia_tpr_at_1").is_nan() && metrics.get("forgotten_test_accuracy").is_nan());
-        assert_eq!(metrics.basis, Basis { forget: 100, retain: 250, test: 250, attacked: 250, classes: vec![] });
+        let sizes = Basis { forget: 100, retain: 250, test: 250, attacked: 250, outputs: 850, ..Basis::default() };
+        assert_eq!(metrics.basis, sizes);
         assert!((metrics.get("mia_salun_correctness") - (1.0 - metrics.get("forget_accuracy"))).abs() < 1e-12);
         assert!((metrics.get("mia_competition") - 0.5).abs() < 0.15);
         let parts_of =
@@ -239,10 +267,95 @@ mod tests {
         let (forget, retain, test) = (train.of(&[1]), train.of(&[0, 2]), range(&all, 300, 600));
         let parts = Parts { forget: &forget, retain: &retain, test: &test, unseen: None };
         let metrics = evaluate(&net(&all), &parts, 1).unwrap();
-        assert_eq!(metrics.basis, Basis { forget: 100, retain: 200, test: 200, attacked: 100, classes: vec![1] });
+        let sizes = Basis {
+            forget: 100,
+            retain: 200,
+            test: 200,
+            attacked: 100,
+            classes: vec![1],
+            outputs: 600,
+            ..Basis::default()
+        };
+        assert_eq!(metrics.basis, sizes);
         let whole = predict(&net(&all), &test).unwrap().scores.accuracy();
         let parts = 2.0 / 3.0 * metrics.get("test_accuracy") + metrics.get("forgotten_test_accuracy") / 3.0;
         assert!((whole - parts).abs() < 1e-12);
+    }
+
+    /// Predictions with these logits for every sample, on the classes of `images`.
+    fn constant(logits: [f32; 3]) -> PartPredictions {
+        let part = |labels: &[i64], n: usize| {
+            let y: Vec<i64> = (0..n).map(|i| labels[i % labels.len()]).collect();
+            let z = Tensor::from_slice(&logits).repeat([n as i64, 1]);
+            Predictions::of("t", &z, &Tensor::from_slice(&y), 3).unwrap()
+        };
+        let all = [0, 1, 2];
+        PartPredictions { forget: part(&all, 60), retain: part(&all, 300), test: part(&all, 1200), unseen: None }
+    }
+
+    #[test]
+    fn a_collapsed_network_shines_in_no_metric_and_raises_an_alarm() {
+        let metrics = constant([0.5, 0.1, 0.1]).metrics(0).unwrap();
+        for (name, wanted) in [
+            ("retain_accuracy", 1.0 / 3.0),
+            ("mia_auc", 0.5),
+            ("mia_salun_entropy", 0.0),
+            ("mia_entropy", 0.0),
+            // With four test samples to a retained one the unbalanced machine calls everything a non-member.
+            ("mia_entropy_svc", 0.0),
+        ] {
+            assert!((metrics.get(name) - wanted).abs() < 1e-9, "{name}: {}", metrics.get(name));
+        }
+        assert_eq!((metrics.basis.only_class, metrics.basis.not_finite), (Some(0), 0));
+        assert_eq!(constant([0.0; 3]).metrics(0).unwrap().get("mia_salun"), 0.0, "SalUn % is the worst, not 100");
+        let line = alarms::outputs(&metrics).join("; ");
+        assert_eq!(line, "collapsed: each of the 1500 retained and test samples is taken for class 0");
+    }
+
+    #[test]
+    fn a_network_that_knows_one_remaining_class_has_not_collapsed() {
+        let mut parts = constant([0.5, 0.1, 0.1]);
+        parts.retain.scores = parts.retain.scores.keep(|label| label == 0);
+        parts.forget.scores = parts.forget.scores.keep(|label| label != 0);
+        let metrics = parts.metrics(0).unwrap();
+        assert_eq!((&metrics.basis.classes[..], metrics.basis.only_class), (&[1, 2][..], None));
+    }
+
+    #[test]
+    fn a_network_without_numbers_for_outputs_has_its_accuracies_and_no_other_metric() {
+        for broken in [[f32::NAN; 3], [f32::INFINITY, 0.0, 0.0], [f32::NEG_INFINITY; 3], [0.0, f32::NAN, 0.0]] {
+            let metrics = constant(broken).metrics(0).unwrap();
+            assert_eq!((metrics.basis.not_finite, metrics.basis.outputs), (1560, 1560));
+            for (name, value) in metrics.iter() {
+                match name {
+                    // Nothing is right; and where nothing is right nothing is told apart by it.
+                    "retain_accuracy" | "forget_accuracy" | "test_accuracy" | "mia_salun_correctness" => {
+                        assert_eq!(value, 0.0, "{name}");
+                    }
+                    _ => assert!(value.is_nan(), "{name}: {value} of {broken:?}"),
+                }
+            }
+            let line = alarms::outputs(&metrics).join("; ");
+            assert!(line.starts_with("broken outputs: 1560 of 1560 are not finite"), "{line}");
+        }
+        let mut some = constant([0.5, 0.1, 0.1]);
+        let z = some.test.logits.copy();
+        let _ = z.get(7).fill_(f64::NAN);
+        some.test = Predictions::of("t", &z, &some.test.y, 3).unwrap();
+        let metrics = some.metrics(0).unwrap();
+        assert_eq!(metrics.basis.not_finite, 1);
+        assert!((metrics.get("test_accuracy") - 399.0 / 1200.0).abs() < 0.001 && metrics.get("test_loss").is_nan());
+        assert!(metrics.get("mia_salun").is_nan() && metrics.get("mia_auc").is_nan() && metrics.get("nomus").is_nan());
+    }
+
+    #[test]
+    fn masked_classes_leave_every_metric_a_number_or_nan_as_their_losses_are() {
+        let metrics = constant([0.5, 0.1, f32::NEG_INFINITY]).metrics(0).unwrap();
+        assert_eq!((metrics.basis.not_finite, metrics.basis.only_class), (0, Some(0)));
+        // A third of the samples is of the masked class: their loss is infinite, their rank the lowest.
+        assert!(metrics.get("test_loss") == f64::INFINITY && (metrics.get("mia_auc") - 0.5).abs() < 1e-9);
+        assert!(metrics.get("mia_accuracy").is_nan() && metrics.get("mia_competition").is_nan());
+        assert!(metrics.get("mia_salun").is_finite() && metrics.get("mia_entropy").is_finite());
     }
 
     #[test]

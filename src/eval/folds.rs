@@ -1,5 +1,7 @@
 //! scikit-learn's stratified, shuffled folds, with NumPy's generator behind them.
 
+use crate::runtime::{Error, Result};
+
 /// The 32-bit Mersenne twister, seeded as NumPy's `RandomState(seed)`.
 struct Twister {
     state: [u32; 624],
@@ -57,6 +59,24 @@ impl Twister {
     }
 }
 
+/// Refuses what scikit-learn refuses: fewer than two folds, and more than the largest class has samples.
+///
+/// # Errors
+/// Those.
+pub fn check(operation: &str, labels: &[i64], folds: i64) -> Result<()> {
+    if folds < 2 {
+        return Err(Error::new(operation, format!("needs at least 2 folds, got {folds}")));
+    }
+    let mut sizes = std::collections::HashMap::new();
+    labels.iter().for_each(|label| *sizes.entry(label).or_insert(0_i64) += 1);
+    let largest = sizes.into_values().max().unwrap_or(0);
+    if folds > largest {
+        let message = format!("cannot make {folds} folds: no class has more than {largest} samples");
+        return Err(Error::new(operation, message));
+    }
+    Ok(())
+}
+
 /// The test fold of every sample, as `StratifiedKFold(folds, shuffle=True, random_state=seed)` assigns them.
 pub fn stratified(labels: &[i64], folds: usize, seed: u32) -> Vec<usize> {
     let folds = folds.max(1);
@@ -97,6 +117,15 @@ mod tests {
         let mut items: Vec<usize> = (0..10).collect();
         Twister::new(0).shuffle(&mut items);
         assert_eq!(items, [2, 8, 4, 9, 1, 6, 7, 3, 0, 5]);
+    }
+
+    #[test]
+    fn too_few_and_too_many_folds_are_refused_as_scikit_learn_refuses_them() {
+        let message = |labels: &[i64], folds| check("t", labels, folds).map_err(|e| e.to_string());
+        assert_eq!(message(&[0, 0, 0, 1], 3), Ok(()));
+        assert_eq!(message(&[0, 0, 1, 1], 1).unwrap_err(), "t: needs at least 2 folds, got 1");
+        assert_eq!(message(&[0, 0, 1, 1], 5).unwrap_err(), "t: cannot make 5 folds: no class has more than 2 samples");
+        assert!(message(&[], 2).is_err());
     }
 
     #[test]

@@ -37,8 +37,11 @@ pub fn mean_gap(unlearned: &[f64], retrained: &[f64]) -> f64 {
     unlearned.iter().zip(retrained).map(|(u, r)| (u - r).abs()).sum::<f64>() / unlearned.len() as f64
 }
 
-/// The product of one minus the absolute differences of accuracies given as fractions.
+/// The product of one minus the absolute differences of accuracies given as fractions; NaN of none.
 pub fn tug_of_war(unlearned: &[f64], retrained: &[f64]) -> f64 {
+    if unlearned.is_empty() {
+        return f64::NAN;
+    }
     unlearned.iter().zip(retrained).map(|(u, r)| 1.0 - (u - r).abs()).product()
 }
 
@@ -57,8 +60,8 @@ pub fn gaps(unlearned: &Metrics, retrained: &Metrics) -> Gaps {
 
 /// |a - b| in f64, `[.., accuracies]`.
 fn differences(operation: &str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.size() != b.size() || a.dim() == 0 {
-        let message = format!("needs accuracies of one shape, got {:?} and {:?}", a.size(), b.size());
+    if a.size() != b.size() || a.size().last().is_none_or(|m| *m == 0) {
+        let message = format!("needs accuracies of one shape, at least one, got {:?} and {:?}", a.size(), b.size());
         return Err(Error::new(operation, message));
     }
     a.f_to_kind(Kind::Double).and_then(|a| a.f_sub(b)?.f_abs()).on(operation, &[a, b])
@@ -127,7 +130,7 @@ mod tests {
         let mut m = Metrics::default();
         let names = ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_auc", "mia_auc_se", "mia_salun"];
         names.iter().zip([ra, fa, ta, auc, 0.02, 1.0 - fa]).for_each(|(name, value)| m.set(name, value));
-        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, classes: vec![] };
+        m.basis = crate::eval::Basis { forget: 200, retain: 800, test: 500, attacked: 500, ..Default::default() };
         m
     }
 
@@ -140,6 +143,23 @@ mod tests {
             prop_assert_eq!(tug_of_war(&u, &u), 1.0);
             prop_assert!(mean_gap(&u, &r) <= 1.0);
         }
+    }
+
+    #[test]
+    fn what_is_unknown_of_either_network_makes_its_gaps_unknown() {
+        assert!(tug_of_war(&[], &[]).is_nan() && mean_gap(&[], &[]).is_nan());
+        let known = metrics(1.0, 0.9, 0.9, 0.5);
+        for name in ["retain_accuracy", "forget_accuracy", "test_accuracy", "mia_salun"] {
+            let mut broken = known.clone();
+            broken.set(name, f64::NAN);
+            for found in [gaps(&broken, &known), gaps(&known, &broken)] {
+                assert!(found.average.is_nan());
+                assert_eq!(found.accuracy.is_nan() && found.tow.is_nan(), name != "mia_salun");
+                assert_eq!(found.tow_mia.is_nan(), name != "forget_accuracy");
+            }
+        }
+        let none = Tensor::zeros([0], (Kind::Float, tch::Device::Cpu));
+        assert!(differences("tow", &none, &none).unwrap_err().to_string().contains("at least one"));
     }
 
     #[test]

@@ -33,19 +33,24 @@ pub mod script {
     use rhai::{Dynamic, Map};
 
     /// Histogram of cross-entropies `[n]` over fixed logarithmic bins, as a map: `edges`, 33 of them from 1e-6 to 100 nats, four
-    /// bins a decade; `counts`, 34: below the first edge, between each two, from the last edge on. NaN counts nowhere.
+    /// bins a decade; `counts`, 34: below the first edge, between each two, from the last edge on; `missing`, how many losses are
+    /// NaN and count nowhere.
     ///
     /// # Example
     /// ```rhai
     /// let h = loss_histogram(tensor([0.0, 0.5, 0.5, 1000.0]));
-    /// assert(h.edges.len == 33 && h.counts[0] == 1 && h.counts[33] == 1 && h.counts[23] == 2);
+    /// assert(h.missing == 0 && h.edges.len == 33 && h.counts[0] == 1 && h.counts[33] == 1 && h.counts[23] == 2);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn loss_histogram(losses: Tensor) -> Script<Map> {
-        let counts = super::counts(&to_host("loss_histogram", &losses)?);
+        let losses = to_host("loss_histogram", &losses)?;
+        let (counts, missing) = (super::counts(&losses), losses.iter().filter(|loss| loss.is_nan()).count());
         let counts: Vec<Dynamic> = counts.into_iter().map(|n| Dynamic::from(n as i64)).collect();
         let edges: Vec<Dynamic> = super::edges().into_iter().map(Dynamic::from).collect();
-        Ok([("edges".into(), edges.into()), ("counts".into(), counts.into())].into_iter().collect())
+        let missing = Dynamic::from(missing as i64);
+        Ok([("edges".into(), edges.into()), ("counts".into(), counts.into()), ("missing".into(), missing)]
+            .into_iter()
+            .collect())
     }
 }
 

@@ -1,14 +1,77 @@
 //! The metrics by name: what `lethe list metrics` tells, which way is better, and where each comes from.
 
+/// Which value of a metric is the best one. NaN never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The highest.
+    Higher,
+    /// The lowest.
+    Lower,
+    /// The one nearest to the retrained network's.
+    NearRetrained,
+    /// The one nearest to one half, where an attack finds nothing.
+    NearChance,
+    /// None: the figure is a diagnostic.
+    None,
+}
+
+impl Direction {
+    /// As scripts and files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::NearRetrained => "near_retrained",
+            Self::NearChance => "near_chance",
+            Self::None => "none",
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Higher => "higher is better",
+            Self::Lower => "lower is better",
+            Self::NearRetrained => "ideal: the retrained network's value",
+            Self::NearChance => "ideal: 0.5, chance",
+            Self::None => "no direction",
+        }
+    }
+
+    /// An arrow for headings; empty where the best is at neither end.
+    pub fn arrow(self) -> &'static str {
+        match self {
+            Self::Higher => "↑",
+            Self::Lower => "↓",
+            Self::NearRetrained | Self::NearChance | Self::None => "",
+        }
+    }
+
+    /// How good a value is: the larger the better. NaN where that cannot be told: of NaN, without a direction, and without the
+    /// retrained network's value where that is the ideal.
+    pub fn worth(self, value: f64, retrained: f64) -> f64 {
+        match self {
+            Self::Higher => value,
+            Self::Lower => -value,
+            Self::NearRetrained => -(value - retrained).abs(),
+            Self::NearChance => -(value - 0.5).abs(),
+            Self::None => f64::NAN,
+        }
+    }
+}
+
 /// A metric.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Listing {
     /// Its name in rows and maps, or the function that gives it.
     pub name: &'static str,
     /// What it is.
     pub summary: &'static str,
-    /// Which way is better.
-    pub direction: &'static str,
+    /// Which value is the best one.
+    pub direction: Direction,
+    /// The same in words, with the marks to read a value by.
+    pub reading: String,
     /// What it needs: 0 the network alone, 1 the retrained network as well, 2 training of copies.
     pub tier: u8,
     /// What computes it: "evaluate", "compare", "gaps", or "function" for what a script calls and records itself.
@@ -17,12 +80,17 @@ pub struct Listing {
     pub source: &'static str,
 }
 
-const IDEAL: &str = "ideal: the retrained network's value";
-const CHANCE: &str = "0.5 is chance; a leak on either side of the retrained network's value";
-const FLOOR: &str = "0 is best; floor: two retrained networks";
-const CEILING: &str = "1 is best; ceiling: two retrained networks";
-const HIGHER: &str = "higher is better";
-const NONE: &str = "no direction";
+/// A direction, and the marks to read a value by.
+type Way = (Direction, &'static str);
+
+const IDEAL: Way = (Direction::NearRetrained, "");
+const CHANCE: Way = (Direction::NearRetrained, "0.5 is chance, and there is a leak on either side");
+const FLOOR: Way = (Direction::Lower, "0 is best; floor: two retrained networks");
+const CEILING: Way = (Direction::Higher, "1 is best; ceiling: two retrained networks");
+const HIGHER: Way = (Direction::Higher, "");
+const LOWER: Way = (Direction::Lower, "");
+const RATE: Way = (Direction::Lower, "0.01 is chance");
+const NONE: Way = (Direction::None, "");
 
 const SALUN: &str = "Jia et al., NeurIPS 2023; Fan et al., ICLR 2024 (SalUn)";
 const BAD_TEACHER: &str = "Chundawat et al., AAAI 2023 (Bad Teacher)";
@@ -33,8 +101,8 @@ const RMIA: &str = "Zarifzadeh et al., ICML 2024 (RMIA)";
 const COMPARATOR: &str = "Unlearning Comparator";
 const CARLINI: &str = "Carlini et al., S&P 2022";
 
-/// Name, summary, direction, source.
-type Entry = (&'static str, &'static str, &'static str, &'static str);
+/// Name, summary, which way is better, source.
+type Entry = (&'static str, &'static str, Way, &'static str);
 
 /// Of one network.
 const EVALUATED: [Entry; 23] = [
@@ -50,20 +118,20 @@ const EVALUATED: [Entry; 23] = [
     ),
     ("retain_loss", "mean cross-entropy on the retained samples", IDEAL, ""),
     ("forget_loss", "mean cross-entropy on the forgotten samples", IDEAL, ""),
-    ("test_loss", "mean cross-entropy on the test samples of the remaining classes", "lower is better", ""),
+    ("test_loss", "mean cross-entropy on the test samples of the remaining classes", LOWER, ""),
     ("mia_auc", "AUC of phi, forgotten against test samples of the same classes", CHANCE, CARLINI),
     ("mia_auc_se", "standard error of mia_auc", NONE, "DeLong et al., Biometrics 1988"),
     (
         "mia_auc_two_sided",
         "the larger of mia_auc and its complement: over-unlearning shows, too",
-        "0.5 is chance; lower is better",
+        (Direction::Lower, "0.5 is chance"),
         CARLINI,
     ),
     ("mia_accuracy", "cross-validated accuracy of a logistic regression on phi", CHANCE, CARLINI),
     (
         "mia_tpr_at_1",
         "share of forgotten samples the attack finds at one per cent false alarms; from 1,000 test samples on",
-        "0.01 is chance; lower is better",
+        RATE,
         CARLINI,
     ),
     (
@@ -72,7 +140,7 @@ const EVALUATED: [Entry; 23] = [
         CHANCE,
         CARLINI,
     ),
-    ("mia_ref", "score of the reference's membership attack", "0.5 is chance", "arXiv 2507.09786"),
+    ("mia_ref", "score of the reference's membership attack", (Direction::NearChance, ""), "arXiv 2507.09786"),
     (
         "mia_competition",
         "accuracy of a logistic regression on the loss, the competition's starting kit",
@@ -124,12 +192,17 @@ const COMPARED: [Entry; 17] = [
     ("epsilon_margin", "worst-threshold epsilon between the phi on the forgotten samples", FLOOR, COMPARATOR),
     ("epsilon", "the larger of the two", FLOOR, COMPARATOR),
     ("forgetting_score", "2 to the power of -epsilon", CEILING, COMPARATOR),
-    ("rmia_auc", "AUC of RMIA with the retrained network as reference, forgotten against test samples", CHANCE, RMIA),
+    (
+        "rmia_auc",
+        "AUC of RMIA with the retrained network as reference, forgotten against test samples",
+        (Direction::NearChance, "a leak on either side"),
+        RMIA,
+    ),
     ("rmia_auc_se", "standard error of rmia_auc", NONE, RMIA),
     (
         "rmia_tpr_at_1",
         "share of forgotten samples RMIA finds at one per cent false alarms; from 1,000 non-members on",
-        "0.01 is chance; lower is better",
+        RATE,
         RMIA,
     ),
 ];
@@ -153,7 +226,7 @@ const CALLED: [(Entry, u8); 7] = [
         (
             "aus",
             "adaptive unlearning score, of the metrics of the network before and after",
-            "1 is best; read it beside the retrained network's value",
+            (Direction::Higher, "1 is best; read it beside the retrained network's value"),
             "Cotogni et al., arXiv 2312.02052 (DUCK)",
         ),
         0,
@@ -164,7 +237,7 @@ const CALLED: [(Entry, u8); 7] = [
         (
             "interclass_confusion",
             "share of the test samples of two classes taken for the other, after training with swapped labels",
-            "lower is better; ideal: the retrained network's value",
+            (Direction::Lower, "ideal: the retrained network's value"),
             "Goel et al., arXiv 2201.06640",
         ),
         0,
@@ -173,7 +246,7 @@ const CALLED: [(Entry, u8); 7] = [
         (
             "layer_distance",
             "Euclidean distance of two networks' parameters, by layer and in all",
-            "a diagnostic; means something only from one initialisation",
+            (Direction::None, "a diagnostic; means something only from one initialisation"),
             "",
         ),
         1,
@@ -182,7 +255,7 @@ const CALLED: [(Entry, u8); 7] = [
         (
             "relearn",
             "optimiser steps until the forget set is learned again",
-            "higher is better, up to the retrained network's value",
+            (Direction::NearRetrained, "below it the network remembers"),
             "Golatkar et al., CVPR 2020",
         ),
         2,
@@ -191,15 +264,17 @@ const CALLED: [(Entry, u8); 7] = [
         (
             "ain",
             "anamnesis index: steps to relearn over the retrained network's",
-            "1 is ideal; far below remembers, far above resists",
+            (Direction::NearRetrained, "which is 1; far below remembers, far above resists"),
             "Chundawat et al., arXiv 2201.05629",
         ),
         2,
     ),
 ];
 
-fn listing((name, summary, direction, source): Entry, tier: u8, from: &'static str) -> Listing {
-    Listing { name, summary, direction, tier, from, source }
+fn listing((name, summary, (direction, marks), source): Entry, tier: u8, from: &'static str) -> Listing {
+    let gap = if marks.is_empty() { "" } else { "; " };
+    let reading = format!("{}{gap}{marks}", direction.words());
+    Listing { name, summary, direction, reading, tier, from, source }
 }
 
 /// Every metric there is.
@@ -209,6 +284,39 @@ pub fn list() -> Vec<Listing> {
     let gaps = GAPS.into_iter().map(|entry| listing(entry, 1, "gaps"));
     let called = CALLED.into_iter().map(|(entry, tier)| listing(entry, tier, "function"));
     evaluated.chain(compared).chain(gaps).chain(called).collect()
+}
+
+/// The direction of a metric; `None` for a name that is no metric.
+pub fn direction(name: &str) -> Option<Direction> {
+    let called = CALLED.iter().map(|(entry, _)| entry);
+    let mut all = EVALUATED.iter().chain(&COMPARED).chain(&GAPS).chain(called);
+    all.find(|(known, ..)| *known == name).map(|(_, _, (direction, _), _)| *direction)
+}
+
+/// What scripts see of the list.
+#[rhai::export_module]
+pub mod script {
+    use crate::runtime::options::nearest;
+    use crate::runtime::{Error, Script};
+
+    /// Which value of a metric is the best one: `"higher"`, `"lower"`, `"near_retrained"` (nearest to the retrained network's),
+    /// `"near_chance"` (nearest to 0.5) or `"none"` for diagnostics. Boards mark their best values by it; NaN is never the best.
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(metric_direction("test_accuracy") == "higher" && metric_direction("js") == "lower");
+    /// assert(metric_direction("forget_accuracy") == "near_retrained" && metric_direction("mia_auc_se") == "none");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn metric_direction(name: &str) -> Script<String> {
+        if let Some(direction) = super::direction(name) {
+            return Ok(direction.name().into());
+        }
+        let error = Error::new("metric_direction", format!("there is no metric {name:?}")).word(name);
+        let near = nearest(name, super::list().iter().map(|metric| metric.name)).map(String::from);
+        let hint = near.map_or("`lethe list metrics` has them all".into(), |near| format!("did you mean {near:?}?"));
+        Err(error.hint(hint).into())
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +358,42 @@ mod tests {
         assert_eq!(listed("gaps"), gaps.into_iter().map(|(name, _)| name.to_string()).collect());
         let all: BTreeSet<&str> = list().iter().map(|metric| metric.name).collect();
         assert_eq!(all.len(), list().len(), "no name twice");
+    }
+
+    #[test]
+    fn every_metric_but_the_diagnostics_has_a_best_value() {
+        let without: Vec<&str> = list().iter().filter(|m| m.direction == Direction::None).map(|m| m.name).collect();
+        assert_eq!(without, ["mia_auc_se", "rmia_auc_se", "layer_distance"]);
+        for metric in list() {
+            assert_eq!(direction(metric.name), Some(metric.direction));
+            assert!(metric.reading.starts_with(metric.direction.words()), "{}", metric.reading);
+            // The retrained network's value is 0.4; 0.45 lies between the two ideals.
+            let worth = [0.1, 0.45, 0.9, f64::NAN].map(|x| metric.direction.worth(x, 0.4));
+            let best = (0..4).filter(|i| worth[*i] > f64::NEG_INFINITY).max_by(|a, b| worth[*a].total_cmp(&worth[*b]));
+            let wanted = match metric.direction {
+                Direction::Higher => Some(2),
+                Direction::Lower => Some(0),
+                Direction::NearRetrained | Direction::NearChance => Some(1),
+                Direction::None => None,
+            };
+            assert_eq!(best, wanted, "{}", metric.name);
+            let alone = metric.direction.worth(0.5, f64::NAN).is_nan();
+            assert_eq!(
+                alone,
+                matches!(metric.direction, Direction::NearRetrained | Direction::None),
+                "{}",
+                metric.name
+            );
+        }
+        assert_eq!(direction("accuracy"), None);
+    }
+
+    #[test]
+    fn files_and_scripts_have_one_name_for_a_direction() {
+        use Direction::{Higher, Lower, NearChance, NearRetrained, None};
+        for way in [Higher, Lower, NearRetrained, NearChance, None] {
+            assert_eq!(serde_json::to_value(way).unwrap(), way.name());
+        }
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn search(samples: &[(f64, bool)], weights: [f64; 2], start: Model) -> Model {
         };
         // Below this the objective's last digits cannot tell better from worse: one full step is the end. NaN ends here, too.
         if promise.is_nan() || promise < 1e-11 * value {
-            return moved(1.0);
+            // Where only rounding is left to gain, as between sides that nothing tells apart, a tie stays a tie.
+            return if promise < 1e-22 * value { model } else { moved(1.0) };
         }
         let mut scale = 1.0;
         let (next, lower) = loop {
@@ -115,6 +116,20 @@ pub fn out_of_fold(samples: &[(f64, bool)], fold: &[usize], folds: usize) -> Vec
     probability
 }
 
+/// The share of probabilities of label 1 that are on the right side of one half, each with whether the label is 1. NaN of
+/// none, and where a probability is NaN: a model that could not be fitted calls nobody anything.
+pub fn accuracy(told: impl Iterator<Item = (bool, f64)>) -> f64 {
+    let (mut right, mut all) = (0.0, 0.0);
+    for (one, probability) in told {
+        if probability.is_nan() {
+            return f64::NAN;
+        }
+        right += f64::from(u8::from((probability > 0.5) == one));
+        all += 1.0;
+    }
+    right / all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +145,32 @@ mod tests {
             let intercept: f64 = samples.iter().map(residual).sum();
             assert!(slope.abs() < 1e-6 && intercept.abs() < 1e-6, "gap {gap}: {slope} {intercept} {model:?}");
         }
+    }
+
+    #[test]
+    fn constant_features_are_told_apart_by_frequency_alone() {
+        // scikit-learn 1.9: probability 0.5 of equally many, the share of ones otherwise; balanced, 0.5 again.
+        for x in [0.0, 0.3, 1.0, 1e4] {
+            let samples = |ones: usize| (0..40).map(|i| (x, i < ones)).collect::<Vec<_>>();
+            assert_eq!(fit(&samples(20)).probability(x), 0.5);
+            assert!((fit(&samples(10)).probability(x) - 0.25).abs() < 1e-6);
+            for ones in [1, 7, 9, 10, 31] {
+                assert_eq!(fit_balanced(&samples(ones)).probability(x), 0.5, "{ones} of 40 at {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_has_no_accuracy() {
+        for x in [f64::NAN, f64::INFINITY, 1e300] {
+            let samples: Vec<_> = (0..40).map(|i| (if i == 0 { x } else { f64::from(i % 2) }, i % 2 == 0)).collect();
+            let model = fit(&samples);
+            let told = accuracy(samples.iter().map(|(x, one)| (*one, model.probability(*x))));
+            assert!(told.is_nan() || told > 0.9, "{x}: {told} {model:?}");
+        }
+        assert!(accuracy(std::iter::empty()).is_nan());
+        assert!(accuracy([(true, 0.9), (false, f64::NAN)].into_iter()).is_nan());
+        assert_eq!(accuracy([(true, 0.9), (false, 0.5), (true, 0.5), (false, 0.9)].into_iter()), 0.5);
     }
 
     #[test]

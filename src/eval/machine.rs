@@ -39,18 +39,20 @@ impl Machine {
         for width in [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001] {
             newton(&mut weights, &samples, width);
         }
-        let intercept = weights.pop().unwrap_or(0.0);
+        weights.pop();
+        let intercept = intercept(&weights, &samples);
         Self { terms: features.expand(weights), intercept }
     }
 
-    /// The decision value: above 0 for members.
+    /// The decision value: 0 and above for members.
     pub fn decide(&self, x: f64) -> f64 {
         self.terms.iter().map(|(pivot, coefficient)| coefficient * kernel(x, *pivot)).sum::<f64>() + self.intercept
     }
 
-    /// The share of values called member; NaN of none.
+    /// The share of values called member; NaN of none. Where nothing tells the sides apart the decision is exactly 0, which
+    /// scikit-learn counts as a member, too.
     pub fn share(&self, values: &[f64]) -> f64 {
-        values.iter().filter(|x| self.decide(**x) > 0.0).count() as f64 / values.len() as f64
+        values.iter().filter(|x| self.decide(**x) >= 0.0).count() as f64 / values.len() as f64
     }
 }
 
@@ -90,8 +92,10 @@ fn close(pending: &mut Vec<(f64, f64)>, gathered: &mut Vec<Cell>) {
     for sign in [1.0, -1.0] {
         let of_side = || pending.iter().filter(|(_, s)| *s == sign).map(|(x, _)| *x);
         let weight = of_side().count() as f64;
-        if weight > 0.0 {
-            gathered.push(Cell { x: of_side().sum::<f64>() / weight, sign, weight });
+        if let Some(first) = of_side().next() {
+            // Around the first, so that equal values have exactly themselves for a mean.
+            let x = first + of_side().map(|x| x - first).sum::<f64>() / weight;
+            gathered.push(Cell { x, sign, weight });
         }
     }
     pending.clear();
@@ -175,6 +179,25 @@ impl Samples {
     fn iter(&self) -> impl Iterator<Item = (&[f64], f64, f64)> {
         self.rows.chunks_exact(self.size).zip(&self.sides).map(|(row, (sign, weight))| (row, *sign, *weight))
     }
+}
+
+/// The intercept that fits best, given the other weights. It costs the least between two of the values at which a cell meets
+/// its margin, or at one of them: libsvm takes the middle. (Few or constant samples often leave such room.)
+fn intercept(weights: &[f64], samples: &Samples) -> f64 {
+    let met = |(phi, sign, weight): (&[f64], f64, f64)| (sign - dot(weights, &phi[..weights.len()]), weight);
+    let mut met: Vec<(f64, f64)> = samples.iter().map(met).collect();
+    met.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    // The cost falls by as many as there are members to begin with, and less by every cell that is passed.
+    let mut slope = -samples.iter().filter(|(_, sign, _)| *sign > 0.0).map(|(.., weight)| weight).sum::<f64>();
+    let mut cells = met.iter().peekable();
+    while let Some((at, weight)) = cells.next() {
+        slope += weight;
+        if slope >= 0.0 {
+            let next = cells.peek().filter(|_| slope == 0.0).map_or(*at, |(next, _)| *next);
+            return (at + next) / 2.0;
+        }
+    }
+    0.0
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -398,6 +421,35 @@ mod tests {
         let machine = Machine::fit(&ones(600, 40), &ones(600, 10));
         assert!((machine.decide(0.0) + 1.0).abs() < 1e-2 && (machine.decide(1.0) - 1.0).abs() < 1e-2);
         assert_eq!(machine.share(&ones(300, 7)), 257.0 / 300.0);
+    }
+
+    /// Members, non-members, a value, and what scikit-learn 1.9 decides there: `SVC(C=3, gamma="auto").decision_function`.
+    const DEGENERATE: [(&[f64], &[f64], f64, f64); 14] = [
+        (&[1.0; 10], &[1.0; 10], 1.0, 0.0),
+        (&[0.1; 30], &[0.1; 30], 0.1, 0.0),
+        (&[0.7; 7], &[0.7; 7], 0.9, 0.0),
+        (&[0.5; 10], &[0.5; 10], 0.0, 0.0),
+        (&[1e4; 6], &[1e4; 6], 0.0, 0.0),
+        (&[1e30; 6], &[1e30; 6], 1e30, 0.0),
+        (&[0.9], &[0.9], 0.1, 0.0),
+        (&[0.3; 10], &[0.3; 30], 0.3, -1.0),
+        (&[0.3; 30], &[0.3; 10], 0.3, 1.0),
+        (&[0.9], &[0.2], 0.1, -1.1946),
+        (&[0.9], &[0.2], 0.95, 1.1042),
+        (&[0.9], &[0.2, 0.3, 0.4], 0.1, -1.3896),
+        (&[0.9, 0.8, 0.95], &[0.2], 0.95, 1.2239),
+        (&[1e30; 6], &[0.0; 6], 1e30, 1.0),
+    ];
+
+    #[test]
+    fn constant_equal_single_and_huge_values_are_decided_as_libsvm_does() {
+        for (case, (members, nonmembers, x, wanted)) in DEGENERATE.into_iter().enumerate() {
+            let got = Machine::fit(members, nonmembers).decide(x);
+            assert!((got - wanted).abs() < 0.02, "case {case}: {got} instead of {wanted}");
+            assert!(wanted != 0.0 || got == 0.0, "case {case}: a tie is exactly 0, not {got}");
+        }
+        let same: Vec<f64> = (0..11).map(|i| f64::from(i) / 10.0).collect();
+        assert_eq!(Machine::fit(&same, &same).share(&same), 1.0, "of two equal sides everything counts as a member");
     }
 
     #[test]

@@ -17,6 +17,13 @@ pub struct Basis {
     pub attacked: usize,
     /// Classes that the request removes altogether; empty for requests on samples.
     pub classes: Vec<i64>,
+    /// Samples of all parts; 0 in rows written before they were counted.
+    pub outputs: usize,
+    /// Those whose outputs are no distribution: NaN or infinite logits.
+    pub not_finite: usize,
+    /// The one class that every retained and test sample is taken for, where it is always the same although there are several:
+    /// the network has collapsed.
+    pub only_class: Option<i64>,
 }
 
 /// Named metrics, fractions between 0 and 1 unless they are losses; NaN where a figure does not exist.
@@ -88,9 +95,10 @@ impl Metrics {
             let bins = bins.into_iter().map(|(key, value)| (key.to_string(), value));
             map.insert("loss_histogram".into(), Value::Object(bins.chain(parts).collect()));
         }
-        let Basis { forget, retain, test, attacked, classes } = &self.basis;
+        let Basis { forget, retain, test, attacked, classes, outputs, not_finite, only_class } = &self.basis;
         let basis = serde_json::json!({
             "forget": forget, "retain": retain, "test": test, "attacked": attacked, "classes": classes,
+            "outputs": outputs, "not_finite": not_finite, "only_class": only_class,
         });
         map.insert("basis".into(), basis);
         Value::Object(map)
@@ -114,6 +122,9 @@ impl Metrics {
                         test: count("test"),
                         attacked: count("attacked"),
                         classes: classes.into_iter().map(|c| c as i64).collect(),
+                        outputs: count("outputs"),
+                        not_finite: count("not_finite"),
+                        only_class: basis.get("only_class").and_then(Value::as_i64),
                     };
                 }
                 (_, Value::Number(_) | Value::Null) => metrics.set(key, value.as_f64().unwrap_or(f64::NAN)),
@@ -137,11 +148,13 @@ impl Metrics {
             parts.insert("edges".into(), array(histogram::edges().into_iter()));
             map.insert("loss_histogram".into(), parts.into());
         }
-        let Basis { forget, retain, test, attacked, classes } = &self.basis;
+        let Basis { forget, retain, test, attacked, classes, outputs, not_finite, only_class } = &self.basis;
         let mut basis = Map::new();
-        for (key, count) in [("forget", forget), ("retain", retain), ("test", test), ("attacked", attacked)] {
+        let counts = [("forget", forget), ("retain", retain), ("test", test), ("attacked", attacked)];
+        for (key, count) in counts.into_iter().chain([("outputs", outputs), ("not_finite", not_finite)]) {
             basis.insert(key.into(), (*count as i64).into());
         }
+        basis.insert("only_class".into(), only_class.map_or(Dynamic::UNIT, Into::into));
         basis.insert("classes".into(), array(classes.iter().copied()));
         map.insert("basis".into(), basis.into());
         map
@@ -184,7 +197,8 @@ mod tests {
         metrics.set("a_loss", 0.25);
         metrics.per_class = vec![("test".into(), vec![1.0, f64::NAN])];
         metrics.loss_histogram = vec![("forget".into(), histogram::counts(&[0.1, 0.2, 5.0]))];
-        metrics.basis = Basis { forget: 3, retain: 9, test: 7, attacked: 2, classes: vec![4] };
+        metrics.basis = Basis { forget: 3, retain: 9, test: 7, attacked: 2, classes: vec![4], ..Basis::default() };
+        (metrics.basis.outputs, metrics.basis.not_finite, metrics.basis.only_class) = (19, 5, Some(2));
         let back = Metrics::from_json(&metrics.to_json());
         assert_eq!(back.iter().map(|(k, _)| k).collect::<Vec<_>>(), ["test_accuracy", "mia_tpr_at_1", "a_loss"]);
         assert!(back.get("mia_tpr_at_1").is_nan() && back.per_class[0].1[1].is_nan());

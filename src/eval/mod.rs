@@ -29,6 +29,7 @@ pub mod weights;
 
 pub use compare::compare;
 pub use evaluate::evaluate;
+pub use listing::Direction;
 pub use metrics::{Basis, Metrics};
 pub use parts::{PartPredictions, Parts, predict_parts};
 pub use predict::{Predictions, predict};
@@ -60,6 +61,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(parts::script),
         rhai::exported_module!(evaluate::script),
         rhai::exported_module!(statistics::script),
+        rhai::exported_module!(listing::script),
     ] {
         engine.register_global_module(module.into());
     }

@@ -82,16 +82,19 @@ pub mod script {
     use super::super::scores::Scores;
     use crate::data::Dataset;
     use crate::nn::Net;
-    use crate::runtime::{Options, Script};
+    use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
-    use rhai::{Array, Dynamic, Map};
+    use rhai::{Array, Dynamic, Map, NativeCallContext};
+
+    const WRONG: &str = "count as wrong";
 
     /// A network's logits on a data set, with the labels: `logits`, `y`, `classes` (predicted), `phi`, `losses`, `confidence`
     /// (of the true class), `entropy`, `modified_entropy`, `correct`, `accuracy`, `loss`, `per_class`.
     pub type Predictions = super::Predictions;
 
     /// Share of a data set that a network classifies rightly, in eval mode; also of logits `[n, classes]` and labels `[n]`.
-    /// NaN for an empty set.
+    /// NaN for an empty set. Samples whose logits are NaN or infinite count as wrong, and a warning says how many; a logit of
+    /// minus infinity is a masked class.
     ///
     /// # Signature
     /// accuracy(net: Net, dataset: Dataset) -> float
@@ -102,13 +105,17 @@ pub mod script {
     /// assert(accuracy(tensor([[2.0, 1.0], [0.0, 3.0]]), tensor([0, 0])) == 0.5);
     /// ```
     #[rhai_fn(return_raw, name = "accuracy")]
-    pub fn accuracy(net: Net, dataset: Dataset) -> Script<f64> {
-        Ok(super::predict(&net, &dataset)?.scores.accuracy())
+    pub fn accuracy(context: NativeCallContext, net: Net, dataset: Dataset) -> Script<f64> {
+        let scores = super::predict(&net, &dataset)?.scores;
+        scores.warn(&Run::of(&context), "accuracy", WRONG);
+        Ok(scores.accuracy())
     }
 
     #[rhai_fn(return_raw, name = "accuracy")]
-    pub fn accuracy_of(logits: Tensor, y: Tensor) -> Script<f64> {
-        Ok(Scores::of("accuracy", &logits, &y)?.accuracy())
+    pub fn accuracy_of(context: NativeCallContext, logits: Tensor, y: Tensor) -> Script<f64> {
+        let scores = Scores::of("accuracy", &logits, &y)?;
+        scores.warn(&Run::of(&context), "accuracy", WRONG);
+        Ok(scores.accuracy())
     }
 
     /// Mean cross-entropy of a network on a data set, in eval mode; also of logits `[n, classes]` and labels `[n]`. A number
@@ -141,8 +148,9 @@ pub mod script {
     /// assert(per_class_accuracy(net, digits.test).len() == 10);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn per_class_accuracy(net: Net, dataset: Dataset) -> Script<Array> {
+    pub fn per_class_accuracy(context: NativeCallContext, net: Net, dataset: Dataset) -> Script<Array> {
         let found = super::predict(&net, &dataset)?;
+        found.scores.warn(&Run::of(&context), "per_class_accuracy", WRONG);
         Ok(found.scores.per_class(found.classes).into_iter().map(Dynamic::from).collect())
     }
 
@@ -212,7 +220,7 @@ pub mod script {
         predictions.y.clone()
     }
 
-    /// The predicted classes `[n]`, i64.
+    /// The predicted classes `[n]`, i64; -1 where logits are NaN or infinite.
     ///
     /// # Example
     /// ```rhai

@@ -2,6 +2,7 @@
 
 use super::predict::predict;
 use crate::data::{Batch, Dataset};
+use crate::nn::guess::guesses;
 use crate::nn::loss::cross_entropy;
 use crate::nn::{Net, Optimizer, SgdOptions};
 use crate::runtime::{At, Error, Options, Result, Stream};
@@ -87,8 +88,16 @@ pub struct Relearning {
 }
 
 impl Relearning {
-    /// The mean number of steps.
+    /// Whether the network's outputs were no numbers before the first step: there is nothing to count then.
+    pub fn broken(&self) -> bool {
+        self.repeats.iter().any(|repeat| repeat.curve.first().is_some_and(|point| point.loss.is_nan()))
+    }
+
+    /// The mean number of steps; NaN of a network whose outputs are no numbers.
     pub fn steps(&self) -> f64 {
+        if self.broken() {
+            return f64::NAN;
+        }
         self.repeats.iter().map(|repeat| repeat.steps as f64).sum::<f64>() / self.repeats.len() as f64
     }
 
@@ -173,7 +182,7 @@ fn measure(net: &Net, dataset: &Dataset, step: usize) -> Result<Point> {
             let logits = net.forward(&batch.x)?;
             let pair = || {
                 let loss = logits.f_cross_entropy_loss(&batch.y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
-                let hits = logits.f_argmax(1, false)?.f_eq_tensor(&batch.y)?.f_sum(Kind::Double)?;
+                let hits = guesses(&logits)?.f_eq_tensor(&batch.y)?.f_sum(Kind::Double)?;
                 Tensor::f_stack(&[loss.f_to_kind(Kind::Double)?, hits], 0)
             };
             let _ = pair().and_then(|pair| sums.f_add_(&pair)).at("relearn")?;
@@ -200,10 +209,11 @@ pub struct Anamnesis {
 
 /// The anamnesis index: steps in which the unlearned network gets back to `(1 - alpha)` of the original's accuracy on the
 /// forget set, over those of the retrained one, with the same options and orders. Steps are counted from 1, so that networks
-/// that need none have an index; one that never gets there counts as `steps_at_most`. `o.goal` is not used.
+/// that need none have an index; one that never gets there counts as `steps_at_most`. NaN where neither gets there, or one
+/// has no numbers for outputs: nothing can be told then. `o.goal` is not used.
 ///
 /// # Errors
-/// As `relearn`.
+/// As `relearn`; an original that has nothing right, which every network equals at once.
 pub fn anamnesis(
     unlearned: &Net,
     retrained: &Net,
@@ -212,10 +222,17 @@ pub fn anamnesis(
     alpha: f64,
     o: &RelearnOptions,
 ) -> Result<Anamnesis> {
-    let accuracy = (1.0 - alpha) * predict(original, forget)?.scores.accuracy();
+    let known = predict(original, forget)?.scores;
+    let accuracy = (1.0 - alpha) * known.accuracy();
+    if accuracy <= 0.0 {
+        let message = "the original network classifies no forgotten sample rightly, so there is nothing to learn again";
+        let error = Error::new("ain", if alpha < 1.0 { message } else { "`alpha` of 1 leaves nothing to learn again" });
+        return Err(known.caution().map_or(error.clone(), |caution| error.note(caution)));
+    }
     let o = RelearnOptions { goal: Goal::Accuracy(accuracy), ..*o };
     let (unlearned, retrained) = (relearn(unlearned, forget, &o)?, relearn(retrained, forget, &o)?);
-    let index = (1.0 + unlearned.steps()) / (1.0 + retrained.steps());
+    let told = unlearned.reached() || retrained.reached();
+    let index = if told { (1.0 + unlearned.steps()) / (1.0 + retrained.steps()) } else { f64::NAN };
     Ok(Anamnesis { index, accuracy, unlearned, retrained })
 }
 
@@ -287,7 +304,8 @@ pub mod script {
     /// since a pass over a small set is too coarse).
     ///
     /// Returns a map: `steps`, the mean over the repeats of the steps at the first evaluation that met the condition; 0 for a
-    /// network that meets it from the start, `steps_at_most` for one that never does or diverges; `reached`, whether all
+    /// network that meets it from the start, `steps_at_most` for one that never does or diverges, NaN with a warning for one
+    /// whose outputs are NaN before the first step; `reached`, whether all
     /// repeats got there (else `steps` is a lower bound); `each`, the steps of every repeat; `curve`, an array of
     /// `#{ step, loss, accuracy }`, means over the repeats, those that have ended counting with their last figures. Keep it
     /// with `result.relearn_steps = r.steps; record("relearning", result)`.
@@ -319,7 +337,11 @@ pub mod script {
         let read = RelearnOptions::read(&mut o, Run::of(&context).seed())?;
         let goal = Goal::read(o.map("goal")?)?;
         o.finish()?;
-        Ok(to_map(&super::relearn(&net, &dataset, &RelearnOptions { goal, ..read })?))
+        let found = super::relearn(&net, &dataset, &RelearnOptions { goal, ..read })?;
+        if found.broken() {
+            Run::of(&context).progress().warn("relearn: the network's outputs are NaN before the first step");
+        }
+        Ok(to_map(&found))
     }
 
     #[rhai_fn(return_raw, name = "relearn")]
@@ -334,7 +356,8 @@ pub mod script {
     ///
     /// Steps are counted from 1: `ain = (1 + unlearned.steps) / (1 + retrained.steps)`, so that a network that needs none (a
     /// retrained one that generalises, say) gives a finite index. One that does not get there within `steps_at_most` counts
-    /// with these, and its `reached` is false. Returns `#{ ain, accuracy, unlearned, retrained }`: `accuracy` is the one to get
+    /// with these, and its `reached` is false; the index is NaN, with a warning, when neither does or outputs are NaN from the
+    /// start. An original that classifies none of the samples rightly is refused. Returns `#{ ain, accuracy, unlearned, retrained }`: `accuracy` is the one to get
     /// back to, the last two are maps as `relearn` returns them.
     ///
     /// # Signature
@@ -371,6 +394,14 @@ pub mod script {
         let read = RelearnOptions::read(&mut o, Run::of(&context).seed())?;
         o.finish()?;
         let found = super::anamnesis(&unlearned, &retrained, &original, &forget, alpha, &read)?;
+        if found.index.is_nan() {
+            let why = if found.unlearned.broken() || found.retrained.broken() {
+                "outputs are NaN before the first step"
+            } else {
+                "neither network learned the samples again"
+            };
+            Run::of(&context).progress().warn(&format!("ain: no index: {why}"));
+        }
         let mut map = Map::new();
         map.insert("ain".into(), found.index.into());
         map.insert("accuracy".into(), found.accuracy.into());
@@ -474,6 +505,31 @@ mod tests {
         assert!(remembers.index < 0.6 && remembers.unlearned.steps() == 0.0, "{}", remembers.index);
         let accuracy = predict(&trained, &data).unwrap().scores.accuracy();
         assert!((remembers.accuracy - 0.95 * accuracy).abs() < 1e-12);
+    }
+
+    #[test]
+    fn broken_networks_and_originals_have_no_index_and_never_the_ideal_one() {
+        let (fresh, data) = (net(), images());
+        let broken = fresh.copy().unwrap();
+        let state: Vec<_> = broken.state().into_iter().map(|(name, x)| (name, x.detach() * f64::NAN)).collect();
+        broken.load_state(&state).unwrap();
+        let o = RelearnOptions { steps_at_most: 2, ..options(Goal::Accuracy(0.0)) };
+        let found = relearn(&broken, &data, &RelearnOptions { goal: Goal::Accuracy(0.5), ..o }).unwrap();
+        assert!(found.steps().is_nan() && !found.reached() && found.repeats[0].curve[0].accuracy == 0.0);
+        let index = |a: &Net, b: &Net, original: &Net| anamnesis(a, b, original, &data, 0.05, &o);
+        assert!(index(&broken, &fresh, &fresh).unwrap().index.is_nan());
+        assert!(index(&fresh, &broken, &fresh).unwrap().index.is_nan());
+        let error = index(&fresh, &fresh, &broken).unwrap_err().to_string();
+        assert!(error.contains("classifies no forgotten sample rightly"), "{error}");
+        // Two that never get there say nothing of each other.
+        let still = RelearnOptions { lr: 1e-12, ..o };
+        let trained = fresh.copy().unwrap();
+        let optimizer = Optimizer::sgd(&trained, &SgdOptions { lr: 0.1, ..SgdOptions::default() }).unwrap();
+        for _ in 0..60 {
+            optimizer.minimize(&loss_of(&trained, &data.all().unwrap()).unwrap()).unwrap();
+        }
+        let neither = anamnesis(&fresh, &fresh, &trained, &data, 0.05, &still).unwrap();
+        assert!(neither.index.is_nan() && !neither.unlearned.reached());
     }
 
     #[test]

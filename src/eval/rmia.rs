@@ -58,8 +58,9 @@ pub fn rmia(target: &Confidences, references: &[Confidences], o: RmiaOptions) ->
     let mut population = ratios(|c| &c.population);
     // The ratio of two ratios exceeds gamma exactly for the population samples below ratio / gamma: sort once, search each.
     population.sort_unstable_by(f64::total_cmp);
-    let unknown = population.is_empty() || population.iter().any(|z| z.is_nan());
-    let score = |x: &f64| match x.is_nan() || unknown {
+    // Infinite where no reference gives the sample any probability (`a` of 1 alone): its ratio to another such is unknown.
+    let unknown = population.is_empty() || population.iter().any(|z| !z.is_finite());
+    let score = |x: &f64| match !x.is_finite() || unknown {
         true => f64::NAN,
         false => population.partition_point(|z| o.gamma * z < *x) as f64 / population.len() as f64,
     };
@@ -209,6 +210,18 @@ mod tests {
         let remembered = attack(2.0);
         assert!(remembered.auc.value > 0.8 && remembered.tpr_at_1 > 0.03, "{:?}", remembered.auc);
         assert!(attack(-2.0).auc.value < 0.25);
+    }
+
+    #[test]
+    fn a_collapsed_target_or_reference_shows_no_signal_and_what_cannot_be_divided_is_nan() {
+        let constant = |x: f64| Confidences { members: vec![x; 4], nonmembers: vec![x; 3], population: vec![x; 5] };
+        let attack = |target: f64, reference: f64, a: f64| {
+            rmia(&constant(target), &[constant(reference)], RmiaOptions { gamma: 1.0, a }).unwrap().auc.value
+        };
+        assert_eq!([attack(0.1, 0.9, 0.3), attack(0.9, 0.1, 0.3), attack(0.0, 0.0, 0.3)], [0.5; 3]);
+        // 0 / 0 and x / 0.
+        assert!(attack(0.0, 0.0, 1.0).is_nan() && attack(0.5, 0.0, 1.0).is_nan());
+        assert!(attack(f64::NAN, 0.5, 0.3).is_nan() && attack(0.5, f64::NAN, 0.3).is_nan());
     }
 
     #[test]

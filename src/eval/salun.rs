@@ -65,7 +65,8 @@ pub enum Separator {
 /// The share of `targets` called non-member, after fitting on as many members as there are non-members.
 ///
 /// # Errors
-/// When a value cannot be the feature, e.g. a confidence outside [0, 1]. NaN, infinity or an empty set gives NaN.
+/// When a value cannot be the feature, e.g. a confidence outside [0, 1]. NaN, infinity or an empty set gives NaN. Sides that
+/// nothing tells apart (a collapsed network's) give 0: the tie counts as a member, as in scikit-learn.
 pub fn attack(
     feature: Feature,
     members: &[f64],
@@ -89,7 +90,8 @@ pub fn attack(
     Ok(1.0 - inside)
 }
 
-/// The values called members: those within the bounds, or those outside of them.
+/// The values called members: those within the bounds, or those outside of them. Where no interval tells the sides apart
+/// everything is: the machine's ties count as members, too.
 struct Interval {
     low: f64,
     high: f64,
@@ -114,6 +116,9 @@ impl Interval {
             points.chunk_by(|a, b| a.0 == b.0).map(|c| (c[0].0, c.iter().map(|(_, s)| s).sum())).collect();
         let (gain, low, high) = best_run(&cells, 1.0);
         let (loss, from, to) = best_run(&cells, -1.0);
+        if gain <= 0.0 && loss <= 0.0 {
+            return Self { low: f64::NEG_INFINITY, high: f64::INFINITY, inside: true };
+        }
         // Both sides are of one size, so the gain of a complement is the loss of its interval.
         if gain >= loss { Self { low, high, inside: true } } else { Self { low: from, high: to, inside: false } }
     }
@@ -159,7 +164,9 @@ pub mod script {
     /// SalUn's confidence attack: a separator is fitted on the true class's probabilities of members (retained training
     /// samples, as many as there are non-members) and non-members (test samples); the result is the share of `targets`
     /// (forgotten samples) that it calls non-members. Higher is better forgetting; the ideal is the retrained network's value.
-    /// This is "MIA" in the tables of that line of work (Jia et al., NeurIPS 2023; Fan et al., ICLR 2024).
+    /// This is "MIA" in the tables of that line of work (Jia et al., NeurIPS 2023; Fan et al., ICLR 2024). Where nothing tells
+    /// the sides apart, as with constant outputs, everything counts as a member and the result is 0; NaN for empty sets and
+    /// values that are not finite.
     ///
     /// # Signature
     /// mia_salun(members: Tensor[n], nonmembers: Tensor[m], targets: Tensor[k], #{ separator: string = "machine" }) -> float
@@ -320,7 +327,19 @@ mod tests {
             let error = attack(feature, &[bad], &some, &some, Separator::Machine).unwrap_err().to_string();
             assert!(error.starts_with(feature.metric()) && error.contains("needs"), "{error}");
         }
-        let same = confidence(&[0.5; 9], &[0.5; 9], &[0.5; 9], Separator::Interval);
-        assert_eq!(same, 1.0, "without any difference nothing is called a member");
+    }
+
+    #[test]
+    fn a_collapsed_network_gets_the_worst_figure_and_not_full_marks() {
+        // scikit-learn: 1 - SVC(C=3, gamma="auto").fit(..).predict(..).mean() is 0 for each of them.
+        for (n, k, x) in [(10, 3, 1.0), (30, 12, 0.1), (9, 9, 0.5), (1, 1, 0.9), (500, 200, 0.0)] {
+            for separator in [Separator::Machine, Separator::Interval] {
+                let share = confidence(&vec![x; n], &vec![x; n], &vec![x; k], separator);
+                assert_eq!(share, 0.0, "{n} times {x} with {separator:?}");
+            }
+        }
+        for feature in Feature::ALL {
+            assert_eq!(attack(feature, &[0.0; 40], &[0.0; 40], &[0.0; 9], Separator::Machine).unwrap(), 0.0);
+        }
     }
 }

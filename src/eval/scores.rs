@@ -1,6 +1,11 @@
 //! What logits and labels say sample by sample: loss, correctness, confidence, phi, entropy.
+//!
+//! Outputs that are no distribution (NaN or infinite logits; a logit of minus infinity is a masked class and fine) have no
+//! class: such samples count as wrong, their other figures are NaN, and so is every metric that needs one of those.
 
-use crate::runtime::{At, Error, Result};
+use crate::nn::guess::{NO_CLASS, guesses};
+use crate::nn::loss;
+use crate::runtime::{At, Error, Result, Run};
 use tch::{Device, Kind, Tensor};
 
 /// Per-sample figures on the host, read from the device at once.
@@ -8,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 pub struct Scores {
     /// The labels.
     pub labels: Vec<i64>,
-    /// The class with the highest logit.
+    /// The class with the highest logit; `NO_CLASS` where the outputs are no distribution.
     pub predicted: Vec<i64>,
     /// Cross-entropy.
     pub loss: Vec<f64>,
@@ -74,9 +79,11 @@ const FEWEST: i64 = 256;
 
 type Torch = std::result::Result<Tensor, tch::TchError>;
 
-fn phi_of(logits: &Tensor, y: &Tensor) -> Torch {
+/// Of logits that are no distribution it is NaN: infinity less something would pass for a figure.
+fn phi_of(logits: &Tensor, y: &Tensor, predicted: &Tensor) -> Torch {
     let others = logits.f_scatter_value(1, y, f64::NEG_INFINITY)?.f_logsumexp(1, false)?;
-    logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)
+    let phi = logits.f_gather(1, y, false)?.f_squeeze_dim(1)?.f_sub(&others)?;
+    phi.f_masked_fill(&predicted.f_eq(NO_CLASS)?, f64::NAN)
 }
 
 fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> Torch {
@@ -89,9 +96,7 @@ fn phi_ref_of(log_p: &Tensor, y: &Tensor) -> Torch {
 
 /// Entropy of outputs given by their log-probabilities; a class without probability adds nothing.
 fn entropy_of(log_p: &Tensor) -> Torch {
-    let p = log_p.f_exp()?;
-    let terms = p.f_mul(log_p)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
-    terms.f_sum_dim_intlist(1, false, None::<Kind>)?.f_neg()
+    loss::information(log_p)?.f_sum_dim_intlist(1, false, None::<Kind>)
 }
 
 /// -(1 - p_y) ln p_y - sum over the other classes of p_j ln(1 - p_j).
@@ -103,14 +108,15 @@ fn modified_entropy_of(log_p: &Tensor, y: &Tensor) -> Torch {
     let log_rest = p.f_neg()?.f_log1p()?.f_scatter(1, &top, &others)?;
     let own = log_rest.f_gather(1, y, false)?.f_exp()?.f_mul(&log_p.f_gather(1, y, false)?)?.f_squeeze_dim(1)?;
     let terms = p.f_mul(&log_rest)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?.f_scatter_value(1, y, 0.0)?;
-    terms.f_sum_dim_intlist(1, false, None::<Kind>)?.f_add(&own)?.f_neg()
+    // Negated as a difference, so that 0 is not -0.
+    terms.f_sum_dim_intlist(1, false, None::<Kind>)?.f_add(&own)?.f_rsub_scalar(0.0)
 }
 
 /// phi = z_y - logsumexp of the other logits, the logit of the true class's probability, `[n]` in f64.
 pub fn phi(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (logits, y) = checked("phi", logits, y)?;
     let logits = logits.f_to_kind(Kind::Double).at("phi")?;
-    phi_of(&logits, &y).on("phi", &[&logits, &y])
+    guesses(&logits).and_then(|predicted| phi_of(&logits, &y, &predicted)).on("phi", &[&logits, &y])
 }
 
 /// The reference's phi: losses clamped to [0, 50], probabilities floored at 1e-15, `[n]` in f64.
@@ -135,11 +141,13 @@ fn columns(logits: &Tensor, y: &Tensor) -> Torch {
     let logits = logits.f_to_kind(Kind::Double)?;
     let log_p = logits.f_log_softmax(1, None::<Kind>)?;
     let own = log_p.f_gather(1, y, false)?.f_squeeze_dim(1)?;
-    let predicted = logits.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
+    let predicted = guesses(&logits)?;
     let label = y.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?;
-    let (phi, phi_ref) = (phi_of(&logits, y)?, phi_ref_of(&log_p, y)?);
+    let (phi, phi_ref) = (phi_of(&logits, y, &predicted)?, phi_ref_of(&log_p, y)?);
     let (entropy, modified) = (entropy_of(&log_p)?, modified_entropy_of(&log_p, y)?);
-    let columns: [Tensor; COLUMNS] = [label, predicted, own.f_neg()?, own.f_exp()?, phi, phi_ref, entropy, modified];
+    let (loss, confidence) = (own.f_rsub_scalar(0.0)?, own.f_exp()?);
+    let columns: [Tensor; COLUMNS] =
+        [label, predicted.f_to_kind(Kind::Double)?, loss, confidence, phi, phi_ref, entropy, modified];
     Tensor::f_stack(&columns, 0)
 }
 
@@ -186,9 +194,27 @@ impl Scores {
         self.labels.is_empty()
     }
 
-    /// Whether each sample is predicted rightly. A network whose outputs are NaN predicts nothing.
+    /// Whether each sample is predicted rightly: one whose outputs are no distribution is not.
     pub fn correct(&self) -> impl Iterator<Item = bool> {
-        self.labels.iter().zip(&self.predicted).zip(&self.loss).map(|((y, p), loss)| y == p && !loss.is_nan())
+        self.labels.iter().zip(&self.predicted).map(|(y, p)| y == p)
+    }
+
+    /// How many samples have outputs that are no distribution.
+    pub fn broken(&self) -> usize {
+        self.predicted.iter().filter(|class| **class == NO_CLASS).count()
+    }
+
+    /// A sentence about such samples, for figures that count them as wrong or not at all; `None` without any.
+    pub fn caution(&self) -> Option<String> {
+        let (broken, all) = (self.broken(), self.len());
+        (broken > 0).then(|| format!("{broken} of {all} outputs are not finite (NaN or infinite logits)"))
+    }
+
+    /// Warns of such samples, and of what the operation makes of them.
+    pub fn warn(&self, run: &Run, operation: &str, made: &str) {
+        if let Some(caution) = self.caution() {
+            run.progress().warn(&format!("{operation}: {caution}; they {made}"));
+        }
     }
 
     /// The share predicted rightly; NaN of nothing.
@@ -232,7 +258,7 @@ impl Scores {
         counts.into_iter().map(|(hits, all)| hits / all).collect()
     }
 
-    /// Counts of (true class, predicted class), rows being true classes.
+    /// Counts of (true class, predicted class), rows being true classes. Samples without a predicted class are in no cell.
     pub fn confusion(&self, classes: usize) -> Vec<Vec<i64>> {
         let mut counts = vec![vec![0; classes]; classes];
         for (y, p) in self.labels.iter().zip(&self.predicted) {
@@ -337,9 +363,49 @@ mod tests {
     }
 
     #[test]
-    fn nan_logits_count_as_wrong() {
-        let scores = Scores::of("t", &matrix(&[f32::NAN, 0.0, 1.0, 0.0], 2), &Tensor::from_slice(&[0_i64, 0])).unwrap();
-        assert_eq!(scores.accuracy(), 0.5);
+    fn outputs_that_are_no_distribution_count_as_wrong_and_stand_in_no_cell() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let z = [nan, 0.0, 1.0, 0.0, nan, nan, inf, 0.0, -inf, -inf];
+        let scores = Scores::of("t", &matrix(&z, 2), &Tensor::from_slice(&[0_i64, 0, 0, 0, 0])).unwrap();
+        assert_eq!((scores.accuracy(), scores.broken(), scores.per_class(2)[0]), (0.2, 4, 0.2));
+        assert_eq!(scores.confusion(2), [[1, 0], [0, 0]]);
         assert!(scores.mean_loss().is_nan());
+        assert_eq!(scores.caution().unwrap(), "4 of 5 outputs are not finite (NaN or infinite logits)");
+        for values in
+            [&scores.loss, &scores.confidence, &scores.phi, &scores.phi_ref, &scores.entropy, &scores.modified_entropy]
+        {
+            assert_eq!(values.iter().filter(|x| x.is_nan()).count(), 4, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_masked_class_has_no_probability_and_everything_else_is_as_without_it() {
+        let inf = f32::INFINITY;
+        let z = [1.0, -inf, 2.0, 0.5, -inf, 0.0];
+        let masked = Scores::of("t", &matrix(&z, 3), &Tensor::from_slice(&[0_i64, 2])).unwrap();
+        let without = Scores::of("t", &matrix(&[1.0, 2.0, 0.5, 0.0], 2), &Tensor::from_slice(&[0_i64, 1])).unwrap();
+        assert_eq!((masked.broken(), masked.accuracy()), (0, 0.0));
+        let all = |s: &Scores| [&s.entropy, &s.modified_entropy, &s.phi, &s.loss].map(Clone::clone).concat();
+        all(&masked).iter().zip(all(&without)).for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} {b}"));
+        // scipy.stats.entropy(scipy.special.softmax(z)).
+        let wanted = [0.582_203_108_888_2, 0.662_847_318_579_2];
+        masked.entropy.iter().zip(wanted).for_each(|(g, w)| assert!((g - w).abs() < 1e-9, "{g}"));
+        // As the true class it is as wrong as can be: scipy.special.logit(0), -log(0).
+        let gone = Scores::of("t", &matrix(&z, 3), &Tensor::from_slice(&[1_i64, 1])).unwrap();
+        assert_eq!((gone.phi[0], gone.loss[0], gone.confidence[0]), (f64::NEG_INFINITY, f64::INFINITY, 0.0));
+        assert!(gone.modified_entropy[0] == f64::INFINITY && gone.phi_ref[0].is_finite());
+    }
+
+    #[test]
+    fn a_single_class_is_certain_and_the_largest_numbers_overflow_nothing() {
+        let one = Scores::of("t", &matrix(&[3.0, -1e30], 1), &Tensor::from_slice(&[0_i64, 0])).unwrap();
+        assert_eq!((one.accuracy(), one.mean_loss(), one.broken()), (1.0, 0.0, 0));
+        assert_eq!((one.phi[0], one.entropy[0], one.modified_entropy[0]), (f64::INFINITY, 0.0, 0.0));
+        assert!(one.entropy[0].is_sign_positive() && one.loss[0].is_sign_positive());
+        let z = [1e30, -1e30, f32::MAX, f32::MIN, 1e30, 1e30];
+        let large = Scores::of("t", &matrix(&z, 2), &Tensor::from_slice(&[0_i64, 1, 0])).unwrap();
+        assert_eq!((large.accuracy(), large.broken()), (2.0 / 3.0, 0));
+        assert!((large.entropy[2] - 2_f64.ln()).abs() < 1e-12 && large.loss[0] == 0.0);
+        assert!(large.loss[1] > 6e38 && large.modified_entropy[1].is_finite());
     }
 }

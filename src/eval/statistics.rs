@@ -143,21 +143,16 @@ impl Sample {
         Interval { low: self.mean - half, high: self.mean + half }
     }
 
-    /// The two-sided p-value of a mean of 0 (the paired t-test, of differences).
+    /// The two-sided p-value of a mean of 0 (the paired t-test, of differences). NaN where all are exactly 0, as in SciPy: the
+    /// test divides by their scatter.
     pub fn p_value(&self) -> f64 {
-        match self.mean / self.error() {
-            // All are exactly 0.
-            t if t.is_nan() && self.sd == 0.0 => 1.0,
-            t => 2.0 * t_tail(t.abs(), self.freedom()),
-        }
+        2.0 * t_tail((self.mean / self.error()).abs(), self.freedom())
     }
 
-    /// The p-value of two one-sided tests against a mean beyond ± `margin` (Schuirmann 1987).
+    /// The p-value of two one-sided tests against a mean beyond ± `margin` (Schuirmann 1987). NaN where all are exactly at the
+    /// margin.
     pub fn p_equivalence(&self, margin: f64) -> f64 {
-        match (margin - self.mean.abs()) / self.error() {
-            t if t.is_nan() && self.sd == 0.0 => 1.0,
-            t => t_tail(t, self.freedom()),
-        }
+        t_tail((margin - self.mean.abs()) / self.error(), self.freedom())
     }
 
     /// What differences of this kind say about the lists they are of.
@@ -289,7 +284,8 @@ pub mod script {
 
     /// The differences `a - b` of two lists, pair by pair (the k-th numbers are of the same seed and split): mean, standard
     /// deviation, t-interval of the mean, and `p`, two-sided, of the paired t-test. Pairs of which one number is not finite
-    /// (or `()`) are left out and counted as `missing`; fewer than two pairs give NaN.
+    /// (or `()`) are left out and counted as `missing`; fewer than two pairs give NaN, and so has `p` where the lists are equal
+    /// number by number.
     ///
     /// # Signature
     /// paired_difference(a: array | Tensor[n], b: array | Tensor[n], #{ level: float = 0.95 }) -> #{ n, missing, mean, sd, low, high, p, level }
@@ -443,9 +439,13 @@ mod tests {
         let same = Sample::of([0.1; 3]);
         assert_eq!((same.mean, same.sd, same.p_value()), (0.1, 0.0, 0.0));
         assert_eq!((same.verdict(0.2), same.verdict(0.05)), (Verdict::Equivalent, Verdict::Different));
-        assert_eq!((same.p_equivalence(0.2), same.p_equivalence(0.05), same.p_equivalence(0.1)), (0.0, 1.0, 1.0));
+        assert_eq!((same.p_equivalence(0.2), same.p_equivalence(0.05)), (0.0, 1.0));
+        assert!(same.p_equivalence(0.1).is_nan());
+        // scipy.stats.ttest_1samp([0, 0, 0], 0).pvalue and ttest_rel([1, 1], [1, 1]).pvalue are NaN.
         let none = Sample::of([0.0; 3]);
-        assert_eq!((none.p_value(), none.verdict(1e-9)), (1.0, Verdict::Equivalent));
+        assert!(none.p_value().is_nan() && none.verdict(1e-9) == Verdict::Equivalent);
+        let interval = none.interval(0.95);
+        assert_eq!((interval.low, interval.high), (0.0, 0.0));
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub fn layer_distances(a: &Net, b: &Net) -> Result<LayerDistances> {
 /// The sum of squared differences, f64.
 fn square(x: &Tensor, y: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
     let (x, y) = (x.f_detach()?, y.f_detach()?.f_to_device(x.device())?);
-    x.f_sub(&y)?.f_square()?.f_sum(Kind::Double)
+    // In f64, where the square of no f32 overflows.
+    x.f_sub(&y)?.f_to_kind(Kind::Double)?.f_square()?.f_sum(Kind::Double)
 }
 
 fn read(squares: &[Tensor]) -> Result<Vec<f64>> {
@@ -113,6 +114,20 @@ mod tests {
         let sum = found.layers.iter().map(|(_, d)| d * d).sum::<f64>().sqrt();
         assert!((sum - found.total).abs() < 1e-12 && found.total > 0.1);
         assert_eq!(layer_distances(&a, &a.copy().unwrap()).unwrap().total, 0.0);
+    }
+
+    #[test]
+    fn far_weights_are_far_and_broken_ones_at_no_distance_at_all() {
+        let a = net(&[5], 0);
+        let moved = |by: f64| {
+            let b = a.copy().unwrap();
+            let state: Vec<_> = b.state().into_iter().map(|(name, x)| (name, x.detach() + by)).collect();
+            b.load_state(&state).unwrap();
+            layer_distances(&a, &b).unwrap()
+        };
+        // numpy.linalg.norm of 43 differences of 1e30.
+        assert!((moved(1e30).total / 6.557_438_5e30 - 1.0).abs() < 1e-6, "{}", moved(1e30).total);
+        assert!(moved(f64::NAN).total.is_nan() && moved(f64::INFINITY).total == f64::INFINITY);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::eval::parts::predict_parts;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::eval::{Metrics, PartPredictions, Parts, predict};
 use crate::nn::Net;
-use crate::report::predictions;
+use crate::report::{Leaderboard, predictions};
 use crate::runtime::{Result, Run, Stream};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -90,4 +91,13 @@ pub fn original(run: &Run, task: &Task) -> Result<Rc<Assessment>> {
     let found = Rc::new(found);
     originals.0.borrow_mut().insert(key, found.clone());
     Ok(found)
+}
+
+/// Adds to a board the original that a row names, when this run has evaluated it and the board has none for the row.
+pub fn tell_original(run: &Run, board: &Leaderboard, row: &Value) {
+    let text = |field: &str| row.get(field).and_then(Value::as_str).unwrap_or_default();
+    let originals = run.slot::<Originals>();
+    if let Some(known) = originals.0.borrow().get(text("original")) {
+        board.add_missing_original(row, text("split_id"), &known.key, &known.metrics);
+    }
 }

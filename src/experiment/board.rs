@@ -49,8 +49,9 @@ pub mod script {
     use rhai::{Array, NativeCallContext};
 
     /// A leaderboard for a task: its first row is the original network; `add` results to it, `print` it, `save` it. Of an
-    /// array of tasks (the same request under several seeds) each result is compared within its own split. Without a
-    /// retrained network among its results it shows no gaps: it never trains one by itself.
+    /// array of tasks (the same request under several seeds) each result is compared within its own split. Without a task it
+    /// takes its title and the original networks from its results. Without a retrained network among its results it shows no
+    /// gaps: it never trains one by itself.
     ///
     /// # Signature
     /// leaderboard(task: Task) -> Leaderboard
@@ -87,6 +88,7 @@ pub mod script {
 
     #[rhai_fn(name = "add")]
     pub fn add(board: Leaderboard, result: Outcome) -> Leaderboard {
+        super::assess::tell_original(result.run(), &board, &result.row());
         board.add(result.row());
         board
     }

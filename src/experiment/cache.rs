@@ -1,11 +1,12 @@
 //! Trained originals and retrained references, kept below the cache folder by what decides their weights.
 
+use super::identity::{self, METHODS_REVISION, PRECISION};
 use super::store;
 use super::task::model_name;
 use crate::data::shelf::{About, Shelf, Soundness};
 use crate::data::{Data, folders};
 use crate::nn::{Net, state};
-use crate::runtime::{Result, Run};
+use crate::runtime::{Result, Run, versions};
 use crate::tensor::files::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
 use sha2::{Digest, Sha256};
@@ -22,8 +23,9 @@ const RETRAINED: &str = "retrained";
 /// Hexadecimal digits of a recipe's hash in a file's name.
 const DIGITS: usize = 20;
 
-/// Raised whenever training changes in a way that changes the weights.
-const RECIPE_VERSION: u32 = 1;
+/// Raised whenever recipes tell more than before, so that files of earlier ones are not taken for what they may not be. That
+/// training itself gives other weights is told by `METHODS_REVISION`.
+const RECIPE_VERSION: u32 = 2;
 
 /// What decides the weights of an original: the data, the architecture, how and from which seed it was trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,12 +59,16 @@ pub struct Found {
 }
 
 impl Source {
-    /// The recipe of an original. The thread count is part of it: sums in another order give other weights.
+    /// The recipe of an original. The number of threads and the version of libtorch are part of it: sums in another order give
+    /// other weights.
     pub fn new(run: &Run, data: &Data, net: &Net, training: &str, seed: u64) -> Self {
         let (threads, device) = (run.settings().threads, if run.device().is_cuda() { "cuda" } else { "cpu" });
-        let (version, id, architecture) = (RECIPE_VERSION, &data.id, net.architecture());
-        let recipe =
-            format!("v{version} data={id} net={architecture} training={training} seed={seed} on={device}/{threads}");
+        let (version, id, architecture) = (RECIPE_VERSION, &data.id, identity::architecture(net));
+        let (libtorch, revision) = (versions::libtorch().unwrap_or_else(|| "unknown".into()), METHODS_REVISION);
+        let recipe = format!(
+            "v{version} data={id} net={architecture} training={training} seed={seed} on={device}/{threads}/{PRECISION} \
+             libtorch={libtorch} revision={revision}"
+        );
         Self { recipe, dataset: data.name.clone(), model: model_name(net), seed }
     }
 
@@ -79,7 +85,7 @@ impl Source {
 
     fn about(&self, seed: u64, split: Option<&str>) -> About {
         let (dataset, model) = (Some(self.dataset.clone()), Some(self.model.clone()));
-        About { dataset, model, seed: Some(seed), split: split.map(Into::into), seconds: None }
+        About { dataset, model, seed: Some(seed), split: split.map(Into::into), ..About::default() }
     }
 }
 
@@ -219,5 +225,36 @@ fn about(notes: &Notes) -> About {
         seed: seed.and_then(|seed| seed.parse().ok()),
         split: own("split").or_else(|| told("split")),
         seconds: own("seconds").and_then(|seconds| seconds.parse().ok()),
+        earlier: !recipe.is_empty() && !recipe.starts_with(&format!("v{RECIPE_VERSION} ")),
+        ..About::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::models;
+    use crate::runtime::run::Settings;
+
+    #[test]
+    fn a_recipe_tells_the_machine_and_the_versions_and_changes_with_each_part() {
+        let recipe = |threads: usize, width: i64, training: &str| {
+            let run = Run::new(Settings { threads, ..Settings::default() });
+            let data = crate::data::sources::load("digits", Map::new(), &run).unwrap();
+            let given = Map::from([("width".into(), width.into())]);
+            let net = models::build("convnet", data.shape, data.classes, given, &mut run.stream("init"), run.device());
+            let source = Source::new(&run, &data, &net.unwrap(), training, 3);
+            (source.original().path, source.reference("split", 4, "{}").path, source.recipe)
+        };
+        let (original, reference, text) = recipe(2, 4, "{}");
+        let libtorch = versions::libtorch().unwrap();
+        for part in [format!("v{RECIPE_VERSION} "), " on=cpu/2/f32".into(), format!(" libtorch={libtorch}")] {
+            assert!(text.contains(&part), "no {part:?} in {text}");
+        }
+        for (threads, width, training) in [(1, 4, "{}"), (2, 8, "{}"), (2, 4, "{\"lr\":1}")] {
+            let (other, second, _) = recipe(threads, width, training);
+            assert!(other != original && second != reference);
+        }
+        assert_eq!(recipe(2, 4, "{}").0, original);
     }
 }

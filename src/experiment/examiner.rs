@@ -62,6 +62,11 @@ impl Examiner {
         Ok(Found { value, score, rule: selection::rule(removed) })
     }
 
+    /// Warns on the run's behalf.
+    pub fn warn(&self, line: &str) {
+        self.run.progress().warn(line);
+    }
+
     /// What the net says about the task's parts, and the metrics that follow.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ pub fn save(run: &Run, task: &Task, name: &str) -> Result<PathBuf> {
 /// A file that cannot be read, was changed, or is of other data.
 pub fn load(net: &Net, data: &Data, path: &Path) -> Result<Task> {
     let wrong = |what: String| Error::new("load_split", format!("{}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|problem| Error::file("load_split", path, problem))?;
+    let text = crate::tensor::files::read_text("load_split", path)?;
     let manifest: Manifest = serde_json::from_str(&text).map_err(|problem| wrong(format!("not a split: {problem}")))?;
     if manifest.format != FORMAT {
         return Err(wrong(format!("a split of format {}, this version reads {FORMAT}", manifest.format)));

@@ -1,10 +1,11 @@
 //! Finding a method by name: the built-in scripts of `std/unlearn`, then `name.rhai` beside the script, in the working
 //! folder and on `$LETHE_PATH`. Each is compiled once and called on its own script.
 
+use super::accelerate;
 use super::task::Task;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::{STDLIB, SourceMap};
-use crate::runtime::{Error, Result, Run, Script};
+use crate::runtime::{Error, Result, Run, Script, notation};
 use rhai::{
     AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncRegistration, Map, NativeCallContext, Position, Scope,
 };
@@ -83,7 +84,7 @@ fn is_method(function: &rhai::ScriptFnMetadata) -> bool {
 /// Compiles a script and remembers its text under the name that errors will give.
 fn compile(run: &Run, engine: &Engine, name: &str, text: &str) -> Script<AST> {
     run.slot::<SourceMap>().insert(name, text);
-    let mut script = engine.compile(text).map_err(|problem| {
+    let mut script = notation::compile(engine, text).map_err(|problem| {
         let inner = Box::new(EvalAltResult::from(problem));
         Box::new(EvalAltResult::ErrorInModule(name.into(), inner, Position::NONE))
     })?;
@@ -139,6 +140,19 @@ pub fn find(run: &Run, engine: &Engine, name: &str, near: Option<&str>) -> Scrip
     Err(unknown(run, engine, name, &tried)?.into())
 }
 
+/// The built-in methods and the embedded scripts they are in, accelerated ones under their own names as well.
+pub fn files() -> Vec<(String, &'static str)> {
+    let files = STDLIB.iter().filter(|(file, _)| file.starts_with(FOLDER));
+    let named = files.flat_map(|(file, text)| declared(text).into_iter().map(|(name, _)| (name, *file)));
+    named.flat_map(|(name, file)| [(accelerate::name_of(&name), file), (name, file)]).collect()
+}
+
+/// The file that a method of this name would be taken from. `near` is the script that asks.
+pub fn file_named(name: &str, near: Option<&str>) -> Option<PathBuf> {
+    let possible = !name.is_empty() && name.len() < 200 && !name.contains(['\n', ' ', '*']);
+    candidates(name, near).into_iter().filter(|_| possible).find(|path| path.is_file())
+}
+
 /// Where `name.rhai` may be.
 fn candidates(name: &str, near: Option<&str>) -> Vec<PathBuf> {
     let file = if name.ends_with(".rhai") { name.to_string() } else { format!("{name}.rhai") };
@@ -158,7 +172,7 @@ fn candidates(name: &str, near: Option<&str>) -> Vec<PathBuf> {
 }
 
 fn from_file(run: &Run, engine: &Engine, path: &Path, name: &str) -> Script<Method> {
-    let text = std::fs::read_to_string(path).map_err(|problem| Error::file("unlearn::run", path, problem))?;
+    let text = crate::tensor::files::read_text("unlearn::run", path)?;
     let library = run.slot::<Library>();
     let known = library.files.borrow().get(path).filter(|(old, _)| *old == text).map(|(_, script)| script.clone());
     let script = match known {

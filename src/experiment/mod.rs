@@ -10,6 +10,7 @@ pub mod declared;
 pub mod epochs;
 pub mod examiner;
 pub mod frame;
+pub mod identity;
 pub mod manifest;
 pub mod memory;
 pub mod methods;

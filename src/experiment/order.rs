@@ -1,15 +1,12 @@
 //! What `unlearn::run` was asked for: the options it consumes itself, and the key that tells one order from another.
 
-use super::presets;
+use super::identity::Identity;
 use super::regularizer::Choice;
 use super::task::Task;
-use crate::eval::metrics::to_json;
 use crate::runtime::options::{as_integer, describe};
-use crate::runtime::sources::SourceMap;
-use crate::runtime::{Error, Options, Result, Run};
+use crate::runtime::{Error, Options, Result};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 /// How often a run is evaluated along the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +15,16 @@ pub enum Every {
     Epoch,
     /// After so many steps of the optimiser.
     Steps(usize),
+}
+
+impl Every {
+    /// As it is given.
+    pub fn told(self) -> Value {
+        match self {
+            Self::Epoch => "epoch".into(),
+            Self::Steps(steps) => steps.into(),
+        }
+    }
 }
 
 /// What `unlearn::run` itself was asked for.
@@ -34,6 +41,8 @@ pub struct Order {
     pub accelerate: bool,
     /// A regulariser for it was chosen.
     pub regularizer: Option<Choice>,
+    /// The same as it was given.
+    pub regularized_by: Option<Dynamic>,
     /// The seed of the run's streams.
     pub seed: u64,
     /// Evaluate along the way.
@@ -46,8 +55,8 @@ pub struct Order {
     pub budget: Option<f64>,
     /// Record a failure and go on.
     pub record_errors: bool,
-    /// What decides the result, hashed; part of the row.
-    pub key: String,
+    /// What decides the result.
+    pub identity: Identity,
 }
 
 /// What is known about the method before its options are read.
@@ -58,8 +67,10 @@ pub struct Subject<'a> {
     pub anonymous: bool,
     /// It is one of the standard library.
     pub builtin: bool,
-    /// The text of the script it is in.
-    pub text: &'a str,
+    /// The function that was passed, if it was not named.
+    pub function: Option<&'a FnPtr>,
+    /// The script that a named method is in.
+    pub file: Option<&'a str>,
 }
 
 /// Reads what `run` consumes; the rest is the method's.
@@ -67,13 +78,12 @@ pub struct Subject<'a> {
 /// # Errors
 /// Values of a wrong type or range; a closure without a name.
 pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
-    let key = key(context, task, subject, &given)?;
     let (mut order, rest) = parse(context, task, subject, given)?;
-    order.key = key;
+    order.identity = super::identity::of(context, task, subject, &order, &rest)?;
     Ok((order, rest))
 }
 
-/// The same without the key: for an order that is not carried out.
+/// The same without its identity: for an order that is not carried out.
 ///
 /// # Errors
 /// As [`read`].
@@ -84,6 +94,7 @@ pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given:
     let reference = o.choice("variant", usual, &["canonical", "reference"])? == "reference";
     let accelerate = o.flag("accelerate", false)?;
     let regularizer = o.take("regularizer", "string | function", "\"quantile\"");
+    let regularized_by = regularizer.clone();
     let regularizer = regularizer.map(|value| Choice::read(context, &value)).transpose()?;
     let seed = o.integer("seed", task.seed() as i64, 0)? as u64;
     let every = o.take("every", "\"epoch\" | int", "()").map(|value| every(&value)).transpose()?;
@@ -109,6 +120,7 @@ pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given:
         reference,
         accelerate,
         regularizer,
+        regularized_by,
         seed,
         // The best of nothing but the end would be the end.
         every: every.or(keep_best.then_some(Every::Epoch)),
@@ -116,7 +128,7 @@ pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given:
         weights,
         budget,
         record_errors,
-        key: String::new(),
+        identity: Identity::default(),
     };
     Ok((order, o.rest()))
 }
@@ -131,40 +143,4 @@ fn every(value: &Dynamic) -> Result<Every> {
             Err(Error::new("unlearn::run", message).word("every"))
         }
     }
-}
-
-/// A hash of everything that decides a result, but for the machine: the method and its script, the options given, presets,
-/// the original's weights, the split, the retain set, the seed. Where it ends and what is kept of it counts as well.
-fn key(context: &NativeCallContext, task: &Task, subject: &Subject, given: &Map) -> Result<String> {
-    let run = Run::of(context);
-    let text = |function: &FnPtr| {
-        let script = context.call_source().and_then(|source| run.slot::<SourceMap>().get(source));
-        format!("{} in {}", function.fn_name(), script.unwrap_or_default())
-    };
-    let options: serde_json::Map<String, Value> = given
-        .iter()
-        .map(|(key, value)| {
-            let value = value.read_lock::<FnPtr>().map_or_else(|| to_json(value), |function| text(&function).into());
-            (key.to_string(), value)
-        })
-        .collect();
-    let plain = super::accelerate::plain_name(subject.name).0;
-    let presets: Result<Vec<Value>> = [(false, false), (true, false), (false, true), (true, true)]
-        .into_iter()
-        .map(|(fast, reference)| Ok(to_json(&presets::of(&run, task, plain, fast, reference)?.into())))
-        .collect();
-    let all = json!({
-        "method": subject.name,
-        "text": subject.text,
-        "options": options,
-        "presets": presets?,
-        "original": task.original_hash()?,
-        "split": task.split_id(),
-        "retain": task.reduced_by(),
-        "seed": task.seed(),
-        "reference": task.is_reference(),
-    });
-    let mut hasher = Sha256::new();
-    hasher.update(all.to_string());
-    Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }

@@ -3,6 +3,7 @@
 use super::reference::Reference;
 use super::selection::validation_gap;
 use crate::eval::Metrics;
+use crate::eval::alarms::with_error;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
@@ -146,22 +147,24 @@ impl Outcome {
         name == "gaps" || name == "compared" || to_json(&own) == to_json(value)
     }
 
-    /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 · 0.11 s`.
+    /// One line: `acf: RA 99.7 · FA 97.1 · TA 98.0 · AUC 0.552 ± 0.025 (s.e.) · 0.11 s`.
     pub fn describe(&self) -> String {
         let label = self.text("label");
         if matches!(self.net(), Err(Absent::Failed)) {
             return format!("{label}: failed: {}", self.text("error"));
         }
         let metrics = self.metrics();
-        let percent = |name: &str| format!("{:.1}", 100.0 * metrics.get(name));
-        let gap = self.gaps().map_or_else(String::new, |gaps| format!(" · gap {:.2}", gaps.average));
+        let known = |x: f64, text: String| if x.is_nan() { "–".to_string() } else { text };
+        let percent = |name: &str| known(metrics.get(name), format!("{:.1}", 100.0 * metrics.get(name)));
+        let gap = self
+            .gaps()
+            .map_or_else(String::new, |gaps| format!(" · gap {}", known(gaps.average, format!("{:.2}", gaps.average))));
         format!(
-            "{label}: RA {} · FA {} · TA {} · AUC {:.3} ± {:.3}{gap} · {:.2} s",
+            "{label}: RA {} · FA {} · TA {} · AUC {}{gap} · {:.2} s",
             percent("retain_accuracy"),
             percent("forget_accuracy"),
             percent("test_accuracy"),
-            metrics.get("mia_auc"),
-            metrics.get("mia_auc_se"),
+            with_error(metrics.get("mia_auc"), metrics.get("mia_auc_se")),
             self.seconds("unlearn"),
         )
     }

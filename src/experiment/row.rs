@@ -9,7 +9,6 @@ use crate::eval::Metrics;
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::report::recorder::Recorder;
-use crate::runtime::random::derive;
 use crate::runtime::{Result, Run};
 use rhai::{Dynamic, FnPtr};
 use serde_json::{Map, Value, json};
@@ -37,13 +36,14 @@ pub struct Sheet<'a> {
 #[derive(Default)]
 struct Counter(Cell<usize>);
 
-/// An id for a row, unique within the run folder and equal in two equal runs: `0003-acf-5f0c21`.
-pub fn new_id(run: &Run, order: &Order, task: &Task) -> String {
+/// A label for a row and the files that go with it, equal in two equal runs: `0003-acf-5f0c2193`. What identifies the row is
+/// its key, which the last part is from.
+pub fn new_id(run: &Run, order: &Order) -> String {
     let counter = run.slot::<Counter>();
     counter.0.set(counter.0.get() + 1);
-    let hash = derive(order.seed, &format!("{}/{}/{}", order.label, task.split_id(), counter.0.get())) & 0xff_ffff;
+    let hash = order.identity.key.get(..8).unwrap_or_default();
     let label: String = order.label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    format!("{:04}-{label}-{hash:06x}", counter.0.get())
+    format!("{:04}-{label}-{hash}", counter.0.get())
 }
 
 impl Sheet<'_> {
@@ -68,7 +68,8 @@ impl Sheet<'_> {
             "seconds": self.seconds(),
             "peak_memory": peak_memory(self.run),
             "status": status,
-            "key": order.key,
+            "key": order.identity.key,
+            "key_parts": order.identity.parts,
             "request": request(task),
             "original": assess::original(self.run, task)?.key,
         }))
@@ -132,13 +133,21 @@ fn peak_memory(run: &Run) -> Value {
     super::memory::process().map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "process high-water mark" }))
 }
 
-/// Saves weights in the run folder; returns the path relative to it.
+/// Saves weights in the run folder; returns the path relative to it. That the folder does not take them is worth a warning: the
+/// result is not lost with them, and they are made again when the run is resumed.
 ///
 /// # Errors
-/// When there is no run folder, or it cannot be written.
+/// When there is no run folder.
 pub fn keep_weights(run: &Run, name: &str, net: &Net) -> Result<String> {
     let relative = format!("weights/{name}.safetensors");
-    let path = run.slot::<Recorder>().folder()?.join(&relative);
-    store::write(&path, &net.state(), &BTreeMap::new())?;
+    let recorder = run.slot::<Recorder>();
+    if !recorder.is_planned() {
+        recorder.folder()?;
+    }
+    let path = recorder.folder().map(|folder| folder.join(&relative));
+    if let Err(error) = path.and_then(|path| store::write(&path, &net.state(), &BTreeMap::new())) {
+        recorder.not_kept();
+        run.progress().warn(&format!("weights are not kept: {error}"));
+    }
     Ok(relative)
 }

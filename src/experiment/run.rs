@@ -13,13 +13,12 @@ use super::resume;
 use super::round;
 use super::row;
 use super::task::Task;
-use crate::eval::Metrics;
+use crate::eval::{Metrics, alarms};
 use crate::nn::{Hooks, Net};
 use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
 use crate::runtime::error::message_of;
 use crate::runtime::options::describe;
-use crate::runtime::sources::SourceMap;
 use crate::runtime::{Error, Result, Run, Script};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
@@ -36,29 +35,29 @@ pub(super) struct Called {
     name: String,
     anonymous: bool,
     builtin: bool,
-    /// The script it is in.
-    text: String,
 }
 
 impl Called {
     pub(super) fn subject(&self) -> Subject<'_> {
-        Subject { name: &self.name, anonymous: self.anonymous, builtin: self.builtin, text: &self.text }
+        let (function, file) = match &self.callee {
+            Callee::Named(method) => (None, method.file()),
+            Callee::Function(function) => (Some(function), None),
+        };
+        Subject { name: &self.name, anonymous: self.anonymous, builtin: self.builtin, function, file }
     }
 }
 
 /// Finds out what to run.
 pub(super) fn called(context: &NativeCallContext, run: &Run, method: &Dynamic) -> Script<Called> {
-    let text = |source: Option<&str>| source.and_then(|name| run.slot::<SourceMap>().get(name)).unwrap_or_default();
     if method.is_string() {
         let found = methods::find(run, context.engine(), &method.to_string(), context.call_source())?;
-        let (name, builtin, text) = (found.name.clone(), found.builtin, text(found.file()));
-        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin, text });
+        let (name, builtin) = (found.name.clone(), found.builtin);
+        return Ok(Called { callee: Callee::Named(found), name, anonymous: false, builtin });
     }
     match method.clone().try_cast::<FnPtr>() {
         Some(function) => {
             let (name, anonymous) = (function.fn_name().to_string(), function.is_anonymous());
-            let text = text(context.call_source());
-            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false, text })
+            Ok(Called { callee: Callee::Function(function), name, anonymous, builtin: false })
         }
         None => {
             let message = format!("the method must be a name or a function, got {}", describe(method));
@@ -84,8 +83,9 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
 fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
     frame::current(run).record.question.refuse_work()?;
     let (mut order, options) = order::read(context, task, &called.subject(), given)?;
-    order.key = run.slot::<Recorder>().name_order(&order.key);
-    let run_id = row::new_id(run, &order, task);
+    let asked = run.slot::<Recorder>().count_order(&order.identity.key);
+    order.identity = order.identity.repeated(asked);
+    let run_id = row::new_id(run, &order);
     if let Some(outcome) = resume::earlier(run, task, &order, &options)? {
         return Ok(outcome);
     }
@@ -248,6 +248,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
     let mut found = found;
     let round = round::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
+    alarms::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
         run.slot::<References>().add(task, &metrics, &key);
@@ -270,12 +271,12 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
             fields.insert("round".into(), round);
         }
     }
-    run.slot::<Recorder>().append(&row)?;
-    // After the row: should the disk be full by now, it is the smaller loss.
+    // Before the row that names them: a run that is killed in between must not pass for done.
     let store = run.slot::<PredictionStore>();
     store.put(run, &key, &parts)?;
     let original = assess::original(run, task)?;
     store.put(run, &original.key, &original.parts)?;
+    run.slot::<Recorder>().append(&row)?;
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     Ok(Outcome::new(run, Ok(net), metrics, row, history, retrained))
 }
@@ -287,7 +288,10 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
     if let Some(fields) = row.as_object_mut() {
         fields.insert("error".into(), message_of(&error).into());
     }
-    sheet.run.slot::<Recorder>().append(&row)?;
+    if let Err(problem) = sheet.run.slot::<Recorder>().append(&row) {
+        sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
+        return Err(problem.into());
+    }
     if sheet.order.record_errors && !interrupted {
         sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
         return Ok(Outcome::new(sheet.run, Err(Absent::Failed), Metrics::default(), row, vec![], None));

@@ -61,7 +61,7 @@ pub mod results {
     #[rhai_fn(return_raw)]
     pub fn record(context: NativeCallContext, name: &str, result: Outcome) -> Script<()> {
         let fields = fields(name, &result.added())?;
-        Run::of(&context).slot::<Recorder>().amend(&result.text("run_id"), &fields)?;
+        Run::of(&context).slot::<Recorder>().amend("key", &result.text("key"), &fields)?;
         result.extend_row(&fields);
         Ok(())
     }
@@ -71,7 +71,7 @@ pub mod results {
         let recorder = Run::of(&context).slot::<Recorder>();
         let mut map = map;
         match map.remove("run_id").filter(Dynamic::is_string) {
-            Some(run_id) => Ok(recorder.amend(&run_id.to_string(), &fields(name, &map)?)?),
+            Some(run_id) => Ok(recorder.amend("run_id", &run_id.to_string(), &fields(name, &map)?)?),
             None => Ok(recorder.append(&Value::Object(fields(name, &map)?))?),
         }
     }

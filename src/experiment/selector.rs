@@ -288,10 +288,7 @@ impl Selector {
                 return Err(Error::new("highest", message));
             }
         };
-        let mut ranked: Vec<(f64, usize)> = scores.into_iter().zip(pool).collect();
-        // Ties go to the earlier sample; a score that is not a number comes last.
-        ranked.sort_by(|(a, i), (b, j)| a.is_nan().cmp(&b.is_nan()).then(b.total_cmp(a)).then(i.cmp(j)));
-        Ok(ranked.into_iter().take(wanted).map(|(_, position)| position).collect())
+        Ok(highest_of(which, scores, pool)?.into_iter().take(wanted).collect())
     }
 
     /// The request for what is chosen, without the positions that are gone. Whole classes are the request `classwise` or
@@ -314,6 +311,26 @@ impl Selector {
             (false, _) => Request::Chosen { name: self.describe(), positions: chosen.into_iter().collect() },
         })
     }
+}
+
+/// The positions by falling score; ties go to the earlier sample.
+fn highest_of(which: &Which, scores: Vec<f64>, pool: Vec<usize>) -> Result<Vec<usize>> {
+    let undefined = scores.iter().filter(|score| score.is_nan()).count();
+    if undefined > 0 {
+        let (name, hint) = match which {
+            Which::Loss => ("highest_loss", "the network is broken, or its images hold NaN"),
+            _ => (
+                "highest",
+                "leave the samples out, highest(scores, n, samples(..)), or give them a score: scores.nan_to_num()",
+            ),
+        };
+        let message = format!("{undefined} of {} scores are NaN, which is neither high nor low", scores.len());
+        return Err(Error::new(name, message).hint(hint));
+    }
+    let mut ranked: Vec<(f64, usize)> = scores.into_iter().zip(pool).collect();
+    // 0 and -0 are a tie, too.
+    ranked.sort_by(|(a, i), (b, j)| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal).then(i.cmp(j)));
+    Ok(ranked.into_iter().map(|(_, position)| position).collect())
 }
 
 fn where_true(flags: impl Iterator<Item = bool>) -> Positions {
@@ -383,6 +400,14 @@ mod tests {
         let few = Selector::random(Amount::Share(0.5), Some(Selector::classes(vec![3])));
         let all = Selector::classes(vec![1, 2]).or(&few).minus(&Selector::positions("samples", vec![4]));
         assert_eq!(all.describe(), "(class([1, 2]) | random_samples(0.5, class(3))) - samples(1 positions)");
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_choose_nothing_and_ties_go_to_the_earlier() {
+        let by = |scores: &[f64]| highest_of(&Which::Random, scores.to_vec(), (0..scores.len()).collect());
+        assert_eq!(by(&[0.0, 2.0, -0.0, 2.0, f64::INFINITY]).unwrap(), [4, 1, 3, 0, 2]);
+        let message = by(&[0.0, f64::NAN, -f64::NAN]).unwrap_err().to_string();
+        assert_eq!(message, "highest: 2 of 3 scores are NaN, which is neither high nor low");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod script {
     use crate::experiment::selector::{self, Amount};
     use crate::experiment::{Task, manifest, task};
     use crate::nn::Net;
-    use crate::runtime::{Error, Options, Run, Script};
+    use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, Map, NativeCallContext};
     use std::path::Path;
@@ -97,8 +97,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn samples_from(path: &str) -> Script<Selector> {
-        let text =
-            std::fs::read_to_string(path).map_err(|problem| Error::file("samples_from", Path::new(path), problem))?;
+        let text = crate::tensor::files::read_text("samples_from", Path::new(path))?;
         let name = Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
         Ok(Selector::positions(&name, selector::positions_in(&text)?))
     }
@@ -141,7 +140,8 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest cross-entropy under the network that has to
-    /// forget: an integer is their number, a float their share. In `requests`, of what is left, under the network as it is then.
+    /// forget: an integer is their number, a float their share. Ties go to the earlier sample; a loss that is NaN is an error.
+    /// In `requests`, of what is left, under the network as it is then.
     ///
     /// # Signature
     /// highest_loss(amount: int | float, of: Selector) -> Selector
@@ -165,7 +165,8 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest of `scores`, one for each training sample; such
-    /// as `memorisation` gives. Ties go to the earlier sample. In `requests`, of what is left.
+    /// as `memorisation` gives. Ties go to the earlier sample; infinite scores are the highest or the lowest, and NaN among
+    /// those to choose from is an error. In `requests`, of what is left.
     ///
     /// # Signature
     /// highest(scores: Tensor[n], amount: int | float, of: Selector) -> Selector

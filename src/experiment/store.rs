@@ -1,7 +1,7 @@
 //! Weights in a file: safetensors with a few words about where they came from, written whole or not at all.
 
 use crate::runtime::{Error, Result};
-use crate::tensor::files::{Notes, load_noted, reason, save_noted};
+use crate::tensor::files::{Notes, create_folders, load_noted, reason, save_noted};
 use std::path::Path;
 use tch::Tensor;
 
@@ -14,7 +14,7 @@ pub type Stored = (Vec<(String, Tensor)>, Notes);
 /// A folder or file that cannot be written.
 pub fn write(path: &Path, state: &[(String, Tensor)], notes: &Notes) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|problem| Error::file("save", path, reason(&problem)))?;
+        create_folders(folder).map_err(|problem| Error::file("save", path, reason(&problem)))?;
     }
     save_noted("save", path, state, notes)
 }

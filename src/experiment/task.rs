@@ -34,6 +34,7 @@ struct Inner {
     round: Option<Rc<Round>>,
     /// The options the reduction was asked for with.
     reduced_by: String,
+    reduced_plainly: bool,
     cached: Option<super::cache::Source>,
     /// Seconds that training the original took.
     trained: Option<f64>,
@@ -77,7 +78,7 @@ impl Task {
         check_fits(original, data)?;
         let (original, data) = (original.clone(), data.clone());
         let (reduction, own, round, cached, trained) = Default::default();
-        let (reduced_by, original_hash) = Default::default();
+        let (reduced_by, reduced_plainly, original_hash) = Default::default();
         Ok(Self(Rc::new(Inner {
             original,
             data,
@@ -87,6 +88,7 @@ impl Task {
             own,
             round,
             reduced_by,
+            reduced_plainly,
             cached,
             trained,
             original_hash,
@@ -217,6 +219,11 @@ impl Task {
         &self.0.reduced_by
     }
 
+    /// Whether the options, the split and its seed alone decide the reduction.
+    pub fn reduced_plainly(&self) -> bool {
+        self.0.reduced_plainly
+    }
+
     /// A hash of the original's weights, as they were when it was first asked for.
     ///
     /// # Errors
@@ -252,7 +259,13 @@ impl Task {
         if plain {
             known.keep(key, &reduced);
         }
-        Ok(Self(Rc::new(Inner { reduction: Some(reduced), own: None, reduced_by, ..(*self.0).clone() })))
+        Ok(Self(Rc::new(Inner {
+            reduction: Some(reduced),
+            own: None,
+            reduced_by,
+            reduced_plainly: plain,
+            ..(*self.0).clone()
+        })))
     }
 
     /// The same task, whose original and retrained reference have a place in the cache.

@@ -91,8 +91,7 @@ impl Columns {
             [&self.original, &self.own, &self.retrained].map(|metrics| metrics.get(metric.name));
         let cell = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{x:.4}") };
         let known = !own.is_nan();
-        known.then(|| {
-            [format!("  {}", metric.name), cell(original), cell(own), cell(retrained), metric.direction.into()]
-        })
+        known
+            .then(|| [format!("  {}", metric.name), cell(original), cell(own), cell(retrained), metric.reading.clone()])
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::data::{Batch, Dataset};
 use crate::nn::Net;
+use crate::nn::guess::guesses;
 use crate::nn::loss::cross_entropy;
 use crate::nn::optim::{AdamOptions, Optimizer, SgdOptions};
 use crate::nn::schedule::Schedule;
 use crate::runtime::{At, Callback, Error, Options, Result, Run};
 use crate::tensor::Tensor as Value;
+use crate::tensor::scalars::WithNumber;
 use rhai::{Array, Dynamic, Map};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -196,7 +198,7 @@ fn pass(
             Some(closure) => asked_loss(closure, net, batch)?,
         };
         optimizer.minimize(&loss)?;
-        let weighted = loss.f_detach().at("train")?.f_mul_scalar(samples).at("train")?;
+        let weighted = loss.f_detach().at("train")?.times(samples).at("train")?;
         let _ = total.f_add_(&weighted).at("train")?;
     }
     Ok(total.f_double_value(&[]).at("train")? / dataset.len() as f64)
@@ -248,7 +250,7 @@ pub fn accuracy(net: &Net, dataset: &Dataset) -> Result<f64> {
         let mut right = Tensor::f_zeros([], (Kind::Int64, net.device())).at("accuracy")?;
         for batch in dataset.chunks(EVALUATION_BATCH) {
             let batch = batch?;
-            let guesses = net.forward(&batch.x)?.f_argmax(1, false).at("accuracy")?;
+            let guesses = guesses(&net.forward(&batch.x)?).at("accuracy")?;
             let hits = guesses.f_eq_tensor(&batch.y).at("accuracy")?.f_sum(Kind::Int64).at("accuracy")?;
             let _ = right.f_add_(&hits).at("accuracy")?;
         }

@@ -130,7 +130,12 @@ impl Watch {
         if seen != Some(self.steps.get() as u64) {
             self.examine(epochs, net)?;
         }
-        let Some(best) = self.best.take() else { return Ok(None) };
+        let Some(best) = self.best.take() else {
+            if let Some(examiner) = &*self.examiner.borrow() {
+                examiner.warn("keep: \"best\" found no evaluation with a score; the net stays as it is");
+            }
+            return Ok(None);
+        };
         net.load_state(&best.state)?;
         Ok(Some(best.at))
     }
@@ -139,7 +144,9 @@ impl Watch {
     fn examine(&self, epoch: usize, net: &Net) -> Result<()> {
         let Some(examiner) = &*self.examiner.borrow() else { return Ok(()) };
         let found = examiner.examine(net, Point { epoch, step: self.steps.get() })?;
-        if self.keep_best.get() && self.best.borrow().as_ref().is_none_or(|best| found.score > best.score) {
+        let better = self.best.borrow().as_ref().is_none_or(|best| found.score > best.score);
+        // NaN is never the best, the first time neither.
+        if self.keep_best.get() && better && !found.score.is_nan() {
             let at = selection::describe(&found);
             self.best.replace(Some(Best { score: found.score, at, state: snapshot(net)? }));
         }

@@ -1,7 +1,7 @@
 //! Script arguments: `arg("epochs", 10)` in a script, `--set epochs=20` on the command line.
 
 use crate::runtime::options::{describe, nearest, type_name};
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, notation};
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Stmt};
 use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
@@ -66,7 +66,7 @@ impl Declared {
         let mut seen = vec![name.to_string()];
         let mut imports = declared.scan(name, ast);
         while let Some((from, path)) = imports.pop() {
-            let Ok((name, text)) = super::resolver::find(Some(&from), &path) else {
+            let Ok((name, text)) = crate::runtime::imports::find(Some(&from), &path) else {
                 // Running the import will say what is wrong with it.
                 declared.open = true;
                 continue;
@@ -74,7 +74,7 @@ impl Declared {
             if seen.contains(&name) {
                 continue;
             }
-            match engine.compile(&text) {
+            match notation::compile(engine, &text) {
                 Ok(ast) => imports.extend(declared.scan(&name, &ast)),
                 Err(_) => declared.open = true,
             }
@@ -176,12 +176,20 @@ fn typed(name: &str, text: &str, default: &Dynamic) -> Result<Dynamic> {
         return whole.map_or_else(|| wrong("an integer"), |n| Ok(n.into()));
     }
     if default.is_float() {
-        return trimmed.parse::<f64>().ok().map_or_else(|| wrong("a number"), |x| Ok(x.into()));
+        let number = trimmed.parse::<f64>().ok();
+        // Where the default is infinite, another infinity may be meant.
+        let finite = default.as_float().is_ok_and(f64::is_finite);
+        let number = number.filter(|x| !x.is_nan() && (x.is_finite() || !finite));
+        return number.map_or_else(|| wrong(if finite { "a finite number" } else { "a number" }), |x| Ok(x.into()));
     }
     if default.is_bool() {
         return trimmed.parse::<bool>().map_or_else(|_| wrong("true or false"), |flag| Ok(flag.into()));
     }
-    let literal = Engine::new_raw().eval_expression::<Dynamic>(text);
+    let engine = Engine::new_raw();
+    let literal = engine.eval_expression::<Dynamic>(text);
+    if let (Ok(_), Some(fault)) = (&literal, notation::faults(&engine, text).first()) {
+        return Err(Error::new("--set", format!("{name}={text}: {}", fault.0)).word(name));
+    }
     match literal {
         Ok(value) if default.is_unit() => Ok(value),
         // A word without quotes where any value will do is meant as text.
@@ -260,6 +268,11 @@ mod tests {
     fn a_value_of_another_type_is_an_error_that_shows_the_default() {
         let message = read("ten", 10_i64).unwrap_err().to_string();
         assert_eq!(message, "--set: key=ten is not an integer (the default is 10)");
+        for text in ["nan", "inf", "-Infinity", "1e999"] {
+            let message = read(text, 0.1).unwrap_err().to_string();
+            assert_eq!(message, format!("--set: key={text} is not a finite number (the default is 0.1)"));
+        }
+        assert_eq!(read("inf", f64::INFINITY).unwrap().as_float(), Ok(f64::INFINITY));
         assert!(read("1.5", 10_i64).is_err() && read("yes", true).is_err() && read("3", rhai::Array::new()).is_err());
     }
 

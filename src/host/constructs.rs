@@ -4,7 +4,10 @@ use super::catalog::{Entry, Kind};
 use super::docs::Doc;
 
 /// Their names; a room's function of such a name needs no entry of its own.
-pub const NAMES: [&str; 3] = ["no_grad", "timed", "@"];
+pub const NAMES: [&str; 4] = ["no_grad", "timed", "@", "**"];
+
+/// Those that are operators.
+const OPERATORS: [&str; 2] = ["@", "**"];
 
 /// Name, signature, summary, text and example of every construct of ours.
 const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
@@ -30,13 +33,22 @@ const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
         "Binds as tightly as `*`. The same as `matmul(a, b)`.",
         "let a = tensor([[1.0, 2.0], [3.0, 4.0]]);\nassert((a @ a).shape == [2, 2]);",
     ),
+    (
+        "**",
+        "number | Tensor ** number | Tensor -> number | Tensor",
+        "The power of two numbers, or of tensors element by element.",
+        "Binds more tightly than `*`, and to the right: `2 ** 3 ** 2` is `2 ** 9`. A minus before it must have brackets, \
+         `-(a ** b)` or `(-a) ** b`: Rhai would read `-a ** b` as the second, mathematics as the first, so it is an error wherever \
+         a script is read.",
+        "assert(2 ** 3 == 8 && -(2 ** 2) == -4 && (-2) ** 2 == 4);\nassert((tensor([1.0, 3.0]) ** 2).to_array() == [1.0, 9.0]);",
+    ),
 ];
 
 /// The entries.
 pub fn entries() -> Vec<Entry> {
     let entry = |(name, signature, summary, text, example): &(&str, &str, &str, &str, &str)| Entry {
         name: (*name).into(),
-        kind: if *name == "@" { Kind::Operator } else { Kind::Construct },
+        kind: if OPERATORS.contains(name) { Kind::Operator } else { Kind::Construct },
         of: String::new(),
         module: "language".into(),
         signatures: vec![(*signature).into()],

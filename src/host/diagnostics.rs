@@ -242,7 +242,9 @@ impl Diagnostic {
             found.frames.remove(0);
         }
         // A closure called by one of our functions is called where that function is.
-        found.frames.dedup_by(|outer, inner| outer.place == inner.place && inner.function == CLOSURE);
+        found.frames.dedup_by(|outer, inner| {
+            outer.place == inner.place && (inner.function == CLOSURE || outer.place.is_none() && outer == inner)
+        });
         found
     }
 

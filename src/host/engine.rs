@@ -5,7 +5,7 @@ use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
 use super::resolver::Resolver;
 use crate::runtime::sources::SourceMap;
-use crate::runtime::{Run, interrupt, run::Settings};
+use crate::runtime::{Run, interrupt, notation, run::Settings};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
 use std::rc::Rc;
 
@@ -53,7 +53,7 @@ impl Host {
     /// Syntax errors, located in the script.
     pub fn compile(&self, name: &str, text: &str) -> Result<AST, Box<EvalAltResult>> {
         self.run.slot::<SourceMap>().insert(name, text);
-        let mut ast = self.engine.compile(text).map_err(|problem| {
+        let mut ast = notation::compile(&self.engine, text).map_err(|problem| {
             Box::new(EvalAltResult::ErrorInModule(name.into(), Box::new(problem.into()), Position::NONE))
         })?;
         ast.set_source(name);

@@ -3,6 +3,8 @@
 use super::catalog::{Catalog, script_type};
 use super::diagnostics::Diagnostic;
 use super::engine::CALL_LEVELS;
+use super::syntax::EVAL;
+use crate::runtime::notation::{COMMENT, POWER};
 use rhai::{EvalAltResult, LexError, ParseErrorType};
 
 /// Fills message, notes and hint for an error raised by the engine itself.
@@ -16,7 +18,9 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
             found.hint = format!("import it first: import \"{name}\" as {name};");
         }
         E::ErrorStackOverflow(_) => {
+            let texts = found.frames.first().is_some_and(|frame| frame.function == EVAL);
             let name = found.place.as_ref().map(|place| place.word()).unwrap_or_default();
+            let name = if texts { EVAL.to_string() } else { name };
             let who = if name.is_empty() { "a function".into() } else { format!("function `{name}`") };
             found.message = format!("stack overflow: {who} calls itself more than {CALL_LEVELS} levels deep");
             found.hint = "give the recursion an end, or write a loop".into();
@@ -80,6 +84,12 @@ pub fn syntax(kind: &ParseErrorType) -> (String, String) {
         }
         P::BadInput(LexError::UnterminatedString) => {
             ("syntax: this string has no closing quote".into(), "texts of several lines stand between backticks".into())
+        }
+        P::BadInput(LexError::ImproperSymbol(symbol, text)) if symbol == POWER => {
+            (said(text.clone()), "write -(a ** b) or (-a) ** b".into())
+        }
+        P::BadInput(LexError::ImproperSymbol(symbol, text)) if symbol == COMMENT => {
+            (said(text.clone()), "end it with */; comments nest, so each /* inside needs a */ of its own".into())
         }
         P::MissingToken(token, _) if token == ";" => {
             (said(kind.to_string()), "is the statement before complete?".into())

@@ -81,11 +81,11 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn sleep(seconds: f64) -> Script<()> {
-        if seconds.is_nan() {
-            return Err(Error::new("sleep", "the seconds are not a number").into());
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(Error::new("sleep", format!("the seconds must be 0 or above, got {seconds}")).into());
         }
         // What is too long for a clock is for ever.
-        let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         Ok(interrupt::sleep(time)?)
     }
 

@@ -4,6 +4,7 @@ mod imports;
 mod known;
 pub mod names;
 mod notation;
+mod properties;
 mod visit;
 
 use super::Host;

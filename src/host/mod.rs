@@ -11,11 +11,13 @@ pub mod explain;
 pub mod flow;
 pub mod library;
 pub mod lint;
+mod predicates;
 pub mod reference;
 pub mod render;
 pub mod resolver;
 pub mod rooms;
 pub mod session;
+mod sorting;
 pub mod syntax;
 mod unplaced;
 
@@ -25,4 +27,6 @@ pub use engine::Host;
 pub fn register(engine: &mut rhai::Engine) {
     arguments::register(engine);
     flow::register(engine);
+    sorting::register(engine);
+    predicates::register(engine);
 }

@@ -26,5 +26,5 @@ pub const ROOMS: &[Room] = &[
         register: crate::experiment::register,
     },
     Room { name: "report", about: "leaderboards, exports, plots", register: crate::report::register },
-    Room { name: "host", about: "script arguments, leaving and waiting", register: super::register },
+    Room { name: "host", about: "script arguments, leaving and waiting, arrays", register: super::register },
 ];

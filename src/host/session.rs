@@ -14,7 +14,7 @@ use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
-use crate::runtime::{Error, Result, interrupt};
+use crate::runtime::{Error, Result, interrupt, notation};
 use echo::Echo;
 use rhai::{AST, Dynamic, EvalAltResult, GlobalRuntimeState, Position, Scope, Shared, Stmt};
 use std::collections::{BTreeMap, HashSet};
@@ -108,7 +108,7 @@ impl Session {
     fn evaluate(&mut self, text: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
         let above = self.enter(text);
         self.starts.clear();
-        let mut ast = self.host.engine.compile("\n".repeat(above) + text)?;
+        let mut ast = notation::compile(&self.host.engine, &("\n".repeat(above) + text))?;
         ast.set_source(NAME);
         self.starts.extend(ast.statements().iter().map(Stmt::position));
         // A function of the same name and number of parameters is replaced.
@@ -268,7 +268,7 @@ impl Session {
         let imports: Vec<_> =
             self.global.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
         self.starts.clear();
-        super::resolver::forget(&self.host.run);
+        crate::runtime::imports::forget(&self.host.run);
         let engine = &self.host.engine;
         let again = |(name, module): &(rhai::ImmutableString, Shared<rhai::Module>)| {
             // A module without a script has nothing to be read again.

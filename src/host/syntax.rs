@@ -1,9 +1,16 @@
-//! The two constructs of the language: `no_grad { .. }` and `timed "stage" { .. }`. Being syntax, not closures, they see
-//! and change local variables, and `return` and `break` pass through them.
+//! The constructs of the language: `no_grad { .. }` and `timed "stage" { .. }`. Being syntax, not closures, they see
+//! and change local variables, and `return` and `break` pass through them. `eval(text)` is Rhai's own, but for its text
+//! being compiled as every other.
 
 use super::catalog::script_type;
-use crate::runtime::{Error, Run, clock};
-use rhai::{Engine, EvalAltResult, EvalContext, ParseError, Position};
+use super::engine::CALL_LEVELS;
+use crate::runtime::{Error, Run, clock, notation};
+use rhai::{
+    Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, ParseError, ParseErrorType, Position, StmtBlock,
+};
+
+/// The construct that evaluates a text.
+pub const EVAL: &str = "eval";
 
 /// The run an expression is evaluated in.
 fn run_of(context: &EvalContext) -> Option<Run> {
@@ -43,5 +50,43 @@ pub fn register(engine: &mut Engine) -> Result<(), ParseError> {
         let _stage = run.as_ref().map(|run| clock::stage(run, &name));
         context.eval_expression_tree(block)
     })?;
+    engine.register_custom_syntax([EVAL, "(", "$expr$", ")"], true, |context, inputs| {
+        let Some(argument) = inputs.first() else { return Ok(Dynamic::UNIT) };
+        let (text, position) = (context.eval_expression_tree(argument)?, argument.position());
+        let text = text
+            .into_immutable_string()
+            .map_err(|kind| EvalAltResult::ErrorMismatchDataType("string".into(), script_type(kind), position))?;
+        let source = context.source().unwrap_or_default().to_string();
+        evaluated(context, &text, position).map_err(|error| match *error {
+            EvalAltResult::Exit(..) => error,
+            _ => EvalAltResult::ErrorInFunctionCall(EVAL.into(), source, error, position).into(),
+        })
+    })?;
     Ok(())
+}
+
+/// Evaluates a text where `eval` stands; its variables stay.
+fn evaluated(context: &mut EvalContext, text: &str, position: Position) -> Result<Dynamic, Box<EvalAltResult>> {
+    let level = context.call_level();
+    if level >= CALL_LEVELS {
+        return Err(EvalAltResult::ErrorStackOverflow(position).into());
+    }
+    let ast = notation::compile(context.engine(), text.trim())?;
+    if ast.has_functions() {
+        return Err(ParseError(Box::new(ParseErrorType::WrongFnDefinition), Position::NONE).into());
+    }
+    let (variables, imports) = (context.scope().len(), context.global_runtime_state().num_imports());
+    let block = Expr::Stmt(Box::new(StmtBlock::new(ast.statements().to_vec(), Position::NONE, Position::NONE)));
+    context.global_runtime_state_mut().level = level + 1;
+    #[allow(deprecated, reason = "not deprecated, says its note, but volatile")]
+    let outcome = context.eval_expression_tree_raw(&Expression::from(&block), false);
+    let changed = context.scope().len() != variables || context.global_runtime_state().num_imports() != imports;
+    let state = context.global_runtime_state_mut();
+    state.level = level;
+    // What the parser knew of the places of variables is no longer so.
+    state.always_search_scope |= changed;
+    outcome.or_else(|error| match *error {
+        EvalAltResult::Return(value, _) => Ok(value),
+        _ => Err(error),
+    })
 }

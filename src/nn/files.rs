@@ -159,6 +159,8 @@ pub mod script {
 
     /// The tensors of a PyTorch state dict (`.pth`) as a map, on the CPU. Only tensors are read and nothing is run.
     ///
+    /// Tensors of one storage share it, as in PyTorch: what changes one in place changes the others; `copy()` parts them.
+    ///
     /// # Example
     /// ```rhai
     /// let message = "";

@@ -1,10 +1,16 @@
 //! Losses of classifiers.
 
 use crate::runtime::{At, Error, Options, Result};
+use crate::tensor::scalars::WithNumber;
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Label that `ignore_index` names: none that occurs.
 const NONE_IGNORED: i64 = i64::MIN;
+
+/// The dimension of the classes.
+const LAST: &[i64] = &[-1];
+
+type Torch = std::result::Result<Tensor, tch::TchError>;
 
 /// How the losses of a batch become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +32,7 @@ impl Reduce {
         }
     }
 
-    fn apply(self, each: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    fn apply(self, each: &Tensor) -> Torch {
         match self {
             Self::Mean => each.f_mean(None::<Kind>),
             Self::Sum => each.f_sum(None::<Kind>),
@@ -59,13 +65,29 @@ pub fn cross_entropy_each(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 pub fn cross_entropy_with(logits: &Tensor, labels: &Tensor, reduce: Reduce, smoothing: f64) -> Result<Tensor> {
     let operation = "cross_entropy";
     if labels.size() == logits.size() && labels.f_kind().at(operation)? != Kind::Int64 {
-        let loss = logits.f_cross_entropy_loss(labels, None::<Tensor>, reduce.torch(), NONE_IGNORED, smoothing);
-        return loss.on(operation, &[logits, labels]);
+        return soft(logits, labels, reduce, smoothing).on(operation, &[logits, labels]);
     }
     let classes = check_labels(operation, logits, labels)?;
     guarded(operation, classes, labels, reduce, |labels, reduction| {
         logits.f_cross_entropy_loss(labels, None::<Tensor>, reduction, NONE_IGNORED, smoothing)
     })
+}
+
+/// Cross-entropy of logits and probabilities [n, classes]. A class that is masked (its logit minus infinity) and has no
+/// probability adds nothing, to the gradients neither: 0 log 0 is 0, while torch's own loss is NaN.
+fn soft(logits: &Tensor, probabilities: &Tensor, reduce: Reduce, smoothing: f64) -> Torch {
+    if logits.dim() != 2 {
+        return logits.f_cross_entropy_loss(probabilities, None::<Tensor>, reduce.torch(), NONE_IGNORED, smoothing);
+    }
+    let classes = logits.size().last().copied().unwrap_or(1).max(1) as f64;
+    let target = match smoothing {
+        0.0 => probabilities.shallow_clone(),
+        share => probabilities.f_mul_scalar(1.0 - share)?.f_add_scalar(share / classes)?,
+    };
+    let log = logits.f_log_softmax(-1, None::<Kind>)?;
+    let nothing = log.f_isneginf()?.f_logical_and(&target.f_eq(0.0)?)?;
+    let each = target.f_mul(&log.f_masked_fill(&nothing, 0.0)?)?.f_sum_dim_intlist(LAST, false, None::<Kind>)?;
+    reduce.apply(&each.f_neg()?)
 }
 
 /// The gradient of each sample's own cross-entropy with respect to its logits, [n, classes]: softmax minus one-hot label.
@@ -164,8 +186,8 @@ pub fn mse(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// Two tensors [n, classes]; returns n.
 fn pair(operation: &str, a: &Tensor, b: &Tensor) -> Result<f64> {
     let (x, y) = (a.size(), b.size());
-    if x.len() == 2 && x == y {
-        return Ok(x.first().copied().unwrap_or(1).max(1) as f64);
+    if let ([n, _], true) = (&x[..], x == y) {
+        return Ok(*n as f64);
     }
     Err(Error::new(operation, format!("expects two tensors [n, classes] of one shape, got {x:?} and {y:?}")))
 }
@@ -192,11 +214,20 @@ fn distillation(operation: &str, student: &Tensor, teacher: &Tensor, t: f64) -> 
     }
     let n = pair(operation, student, teacher)?;
     let compute = || {
-        let q = student.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
-        let p = teacher.f_div_scalar(t)?.f_log_softmax(-1, None::<Kind>)?;
-        q.f_kl_div(&p, Reduction::Sum, true)?.f_mul_scalar(t * t / n)
+        let q = student.over(t)?.f_log_softmax(-1, None::<Kind>)?;
+        let p = teacher.over(t)?.f_log_softmax(-1, None::<Kind>)?;
+        divergence(&p, &q)?.f_sum(None::<Kind>)?.times(t * t / n)
     };
     compute().on(operation, &[student, teacher])
+}
+
+/// p (ln p - ln q) of each class, given the logarithms. A class without probability in p adds nothing, whatever q says of it:
+/// 0 log 0 is 0, of the gradients too (torch's own `kl_div` is NaN there). One that only q lacks makes it infinite.
+pub fn divergence(log_p: &Tensor, log_q: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    // The difference is masked before the product: what the product would pass on to p is 0 times NaN.
+    let apart = log_p.f_sub(log_q)?.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
+    p.f_mul(&apart)
 }
 
 /// Entropy [n] of the softmax of each row, in nats.
@@ -204,11 +235,17 @@ fn distillation(operation: &str, student: &Tensor, teacher: &Tensor, t: f64) -> 
 /// # Errors
 /// Those of torch.
 pub fn entropy(logits: &Tensor) -> Result<Tensor> {
-    let compute = || {
-        let log = logits.f_log_softmax(-1, None::<Kind>)?;
-        log.f_exp()?.f_mul(&log)?.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_neg()
-    };
+    let compute =
+        || information(&logits.f_log_softmax(-1, None::<Kind>)?)?.f_sum_dim_intlist(LAST, false, None::<Kind>);
     compute().on("entropy", &[logits])
+}
+
+/// -p ln p of each class, given the logarithms; a class without probability adds nothing, to the gradients neither.
+pub fn information(log_p: &Tensor) -> Torch {
+    let p = log_p.f_exp()?;
+    let log = log_p.f_masked_fill(&p.f_eq(0.0)?, 0.0)?;
+    // Negated as a difference, so that a certain output has 0 and not -0.
+    p.f_mul(&log)?.f_rsub_scalar(0.0)
 }
 
 /// Sum of the absolute values of all parameters.
@@ -311,6 +348,8 @@ pub mod script {
     }
 
     /// Kullback-Leibler divergence KL(softmax(target) || softmax(logits)) of logits [n, classes], mean over the batch.
+    /// A class that `target` gives no probability (a masked logit, minus infinity) adds nothing; one that only `logits` lacks makes
+    /// it infinite, as in SciPy.
     ///
     /// # Example
     /// ```rhai
@@ -361,5 +400,123 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn l1_norm(net: Net) -> Script<Tensor> {
         Ok(super::l1_norm(&net)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GONE: f64 = f64::NEG_INFINITY;
+
+    fn logits(rows: [[f64; 3]; 2]) -> Tensor {
+        Tensor::from_slice(&rows.concat()).view([2, 3])
+    }
+
+    /// Two networks with a masked class, and one without.
+    fn masked() -> [Tensor; 3] {
+        [
+            logits([[1.0, GONE, 2.0], [0.5, GONE, 0.0]]),
+            logits([[0.0, GONE, 2.0], [0.1, GONE, 0.3]]),
+            logits([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]),
+        ]
+    }
+
+    /// The same without the masked class.
+    fn narrowed(z: &Tensor) -> Tensor {
+        z.index_select(1, &Tensor::from_slice(&[0_i64, 2]))
+    }
+
+    fn number(x: &Result<Tensor>) -> f64 {
+        f64::try_from(x.as_ref().unwrap()).unwrap()
+    }
+
+    fn close(got: f64, wanted: f64) {
+        assert!((got - wanted).abs() < 1e-9 || got == wanted, "{got} instead of {wanted}");
+    }
+
+    fn gradient(z: &Tensor, loss: impl Fn(&Tensor) -> Result<Tensor>) -> Tensor {
+        let z = z.copy().set_requires_grad(true);
+        loss(&z).unwrap().backward();
+        z.grad()
+    }
+
+    #[test]
+    fn a_masked_class_adds_nothing_to_divergences_and_entropies() {
+        let [a, b, whole] = masked();
+        // scipy.stats.entropy over scipy.special.softmax; it sums rel_entr, where 0 log (0 / q) is 0 and p log (p / 0) infinite.
+        close(number(&kl(&a, &b)), 0.063_976_333_685_191);
+        close(number(&kl(&whole, &a)), 0.676_481_503_282_563);
+        close(number(&kl(&a, &whole)), f64::INFINITY);
+        close(number(&kl(&a, &a)), 0.0);
+        close(number(&distill_kl(&a, &b, 2.0)), 0.083_260_122_799_576);
+        close(number(&distill_kl(&whole, &a, 2.0)), 1.904_027_795_461_678);
+        let found = entropy(&a).unwrap();
+        close(found.double_value(&[0]), 0.582_203_108_888_218);
+        close(found.double_value(&[1]), 0.662_847_318_579_179);
+    }
+
+    #[test]
+    fn gradients_with_a_masked_class_are_those_without_it_and_finite() {
+        let [a, b, whole] = masked();
+        let without = [narrowed(&a), narrowed(&b)];
+        let same = |found: Tensor, wanted: Tensor| {
+            let apart = f64::try_from((narrowed(&found) - wanted).abs().max()).unwrap();
+            assert!(apart < 1e-12, "{found:?}");
+            assert_eq!(f64::try_from(found.select(1, 1).abs().max()).unwrap(), 0.0);
+        };
+        let sum = |x: Result<Tensor>| x.map(|x| x.sum(Kind::Double));
+        same(gradient(&a, |z| sum(entropy(z))), gradient(&without[0], |z| sum(entropy(z))));
+        same(gradient(&a, |z| kl(z, &b)), gradient(&without[0], |z| kl(z, &without[1])));
+        same(gradient(&a, |z| kl(&b, z)), gradient(&without[0], |z| kl(&without[1], z)));
+        same(gradient(&a, |z| distill_kl(z, &b, 3.0)), gradient(&without[0], |z| distill_kl(z, &without[1], 3.0)));
+        for found in [gradient(&a, |z| kl(z, &whole)), gradient(&whole, |z| kl(z, &a)), gradient(&a, |z| kl(&whole, z))]
+        {
+            assert!(bool::try_from(found.isfinite().all()).unwrap(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn probabilities_as_labels_may_be_0_where_a_class_is_masked() {
+        let [a, _, whole] = masked();
+        let target = logits([[0.5, 0.0, 0.5], [1.0, 0.0, 0.0]]);
+        // numpy.mean(-scipy.special.xlogy(target, softmax).sum(1))
+        close(number(&cross_entropy(&a, &target)), 0.643_669_335_849_165);
+        close(number(&cross_entropy(&a, &(target.ones_like() / 3.0))), f64::INFINITY);
+        let found = gradient(&a, |z| cross_entropy(z, &target));
+        let wanted = gradient(&narrowed(&a), |z| cross_entropy(z, &narrowed(&target)));
+        assert!(f64::try_from((narrowed(&found) - wanted).abs().max()).unwrap() < 1e-12);
+        // Elsewhere it is torch's own, labels' gradient and smoothing included.
+        for (reduce, smoothing) in [(Reduce::Mean, 0.0), (Reduce::Sum, 0.1), (Reduce::Each, 0.3)] {
+            let own = cross_entropy_with(&whole, &target, reduce, smoothing).unwrap();
+            let torchs = whole.cross_entropy_loss(&target, None::<Tensor>, reduce.torch(), -100, smoothing);
+            assert!(own.allclose(&torchs, 1e-12, 1e-12, false), "{own:?} {torchs:?}");
+            let of_label = |loss: &dyn Fn(&Tensor) -> Tensor| gradient(&target, |t| Ok(loss(t).sum(Kind::Double)));
+            let own = of_label(&|t| cross_entropy_with(&whole, t, reduce, smoothing).unwrap());
+            let torchs = of_label(&|t| whole.cross_entropy_loss(t, None::<Tensor>, reduce.torch(), -100, smoothing));
+            assert!(own.allclose(&torchs, 1e-12, 1e-12, false), "{own:?} {torchs:?}");
+        }
+    }
+
+    #[test]
+    fn nan_stays_nan_and_nothing_has_no_mean() {
+        let [a, b, _] = masked();
+        let broken = logits([[f64::NAN, 0.0, 1.0], [0.0, 1.0, 2.0]]);
+        for loss in [
+            kl(&broken, &b),
+            kl(&a, &broken),
+            distill_kl(&broken, &broken, 2.0),
+            cross_entropy(&broken, &b.softmax(1, Kind::Double)),
+        ] {
+            assert!(number(&loss).is_nan());
+        }
+        assert!(entropy(&broken).unwrap().double_value(&[0]).is_nan());
+        let none = Tensor::zeros([0, 3], (Kind::Double, Device::Cpu));
+        assert!(number(&kl(&none, &none)).is_nan() && number(&cross_entropy(&none, &none)).is_nan());
+        // A single class is certain of itself, and nothing overflows.
+        let one = Tensor::from_slice(&[1e30_f32, -1e30]).view([2, 1]);
+        assert_eq!((number(&kl(&one, &one)), number(&entropy(&one).map(|x| x.sum(Kind::Double)))), (0.0, 0.0));
+        let large = Tensor::from_slice(&[f32::MAX, f32::MIN, 1e30, 0.0]).view([2, 2]);
+        assert_eq!((number(&kl(&large, &large)), number(&entropy(&large).map(|x| x.sum(Kind::Double)))), (0.0, 0.0));
     }
 }

@@ -24,6 +24,7 @@ mod tree;
 mod update;
 mod vector;
 
+pub mod guess;
 pub mod loss;
 pub mod optim;
 mod optim_face;

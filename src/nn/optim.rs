@@ -5,6 +5,7 @@ use super::net::Net;
 use super::parameter::{Parameter, settle};
 use super::update::{Piece, Rule};
 use crate::runtime::{At, Error, Result, Run, interrupt};
+use crate::tensor::scalars::WithNumber;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tch::{COptimizer, Kind, Tensor};
@@ -308,7 +309,7 @@ impl Optimizer {
             let members: Vec<&Member> = run.into_iter().map(|(member, _)| member).collect();
             let values = self.values(&members)?;
             if how.l1 != 0.0 {
-                let sign = values.f_reshape([-1]).and_then(|flat| flat.f_sign()?.f_mul_scalar_(how.l1));
+                let sign = values.f_reshape([-1]).and_then(|flat| flat.f_sign()?.times_(how.l1));
                 let _ = sign.and_then(|sign| gradient.f_add_(&sign)).at(self.0.rule.name())?;
             }
             if how.clip.is_some() {
@@ -426,7 +427,7 @@ pub(super) fn clip_norm(gradients: &mut [Tensor], limit: f64) -> Result<Tensor> 
     let compute = |gradients: &mut [Tensor]| {
         let norms: std::result::Result<Vec<Tensor>, _> = gradients.iter().map(Tensor::f_norm).collect();
         let norm = Tensor::f_stack(&norms?, 0)?.f_norm()?;
-        let factor = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(limit)?.f_clamp_max(1.0)?;
+        let factor = norm.plus(1e-6)?.f_reciprocal()?.times(limit)?.f_clamp_max(1.0)?;
         for gradient in gradients {
             let _ = gradient.f_mul_(&factor)?;
         }

@@ -1,9 +1,11 @@
 //! PyTorch's `.pth` files: a zip archive with the pickle `data.pkl` and one entry `data/<key>` for each storage.
 
 use super::pickle::{self, Arena, Dialect, Pickle, corrupt};
+use crate::runtime::budget::{Budget, MOST_DIMENSIONS};
 use crate::runtime::{At, Error, Result};
-use crate::tensor::files::reason;
-use std::collections::HashMap;
+use crate::tensor::archive;
+use crate::tensor::files::{from_bytes, reason};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -16,6 +18,9 @@ const NESTS: [&str; 5] = ["state_dict", "model", "net", "model_state_dict", "mod
 
 /// Largest `data.pkl`: names and shapes alone are far smaller.
 const LARGEST_PICKLE: u64 = 64 << 20;
+
+/// Longest name of a storage; torch numbers them.
+const LONGEST_KEY: usize = 256;
 
 /// A value of a `.pth` file's pickle.
 type Value<'a> = pickle::Value<'a, Object>;
@@ -86,6 +91,10 @@ impl<'a> Dialect<'a> for StateDict {
                 Value::Object(Object::RebuildTensor),
                 [Value::Object(Object::Storage(storage)), Value::Int(offset), size, stride, Value::Bool(_), ..],
             ) => {
+                // Checked before it is copied: a pickle can name one long tuple again and again.
+                if arena.items(size)?.len().max(arena.items(stride)?.len()) > MOST_DIMENSIONS {
+                    return Err(corrupt::<Self>(&format!("a tensor of more than {MOST_DIMENSIONS} dimensions")));
+                }
                 let (size, stride) = (arena.integers(size)?, arena.integers(stride)?);
                 let storage = Rc::clone(storage);
                 Value::Object(Object::Tensor(Rc::new(Strided { storage, offset: *offset, size, stride })))
@@ -107,7 +116,9 @@ impl<'a> Dialect<'a> for StateDict {
 
     fn outside(arena: &Arena<'a, Self>, id: &Value<'a>) -> Result<Value<'a>> {
         match arena.items(id)? {
-            [Value::Text("storage"), Value::Object(Object::Kind(kind)), Value::Text(key), _, Value::Int(count)] => {
+            [Value::Text("storage"), Value::Object(Object::Kind(kind)), Value::Text(key), _, Value::Int(count)]
+                if key.len() <= LONGEST_KEY =>
+            {
                 let storage = Storage { key: (*key).to_string(), kind: *kind, count: *count };
                 Ok(Value::Object(Object::Storage(Rc::new(storage))))
             }
@@ -116,10 +127,11 @@ impl<'a> Dialect<'a> for StateDict {
     }
 }
 
-/// Reads the tensors of a state dict, or of a checkpoint that holds one, in the file's order, on the CPU.
+/// Reads the tensors of a state dict, or of a checkpoint that holds one, in the file's order, on the CPU. Tensors of one
+/// storage share it, as they do in torch.
 ///
 /// # Errors
-/// A file that is not one of torch's, is damaged, or asks for anything but tensors.
+/// A file that is not one of torch's, is damaged, asks for anything but tensors, or for more memory than it may take.
 pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     let file = File::open(path).map_err(|error| Error::file("load", path, reason(&error)))?;
     let mut archive = Archive::open(path, file)?;
@@ -133,9 +145,13 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     })?;
     let mut storages = HashMap::new();
     let mut tensors = vec![];
+    let mut names = HashSet::new();
     for (name, strided) in named {
+        if !names.insert(name) {
+            return Err(Error::file("load", path, format!("two tensors have the name {name:?}")));
+        }
         let tensor = archive.tensor(strided, &mut storages).map_err(|error| about(path, error))?;
-        tensors.push((name, tensor));
+        tensors.push((name.to_string(), tensor));
     }
     let wrapped = !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with("module."));
     if wrapped {
@@ -156,7 +172,7 @@ fn about(path: &Path, error: Error) -> Error {
 }
 
 /// The named tensors of the root dictionary, or of the one that a checkpoint keeps under a usual name.
-fn state_dict<'p>(pickle: &'p Pickle<'_, StateDict>) -> Option<Vec<(String, &'p Strided)>> {
+fn state_dict<'p>(pickle: &'p Pickle<'_, StateDict>) -> Option<Vec<(&'p str, &'p Strided)>> {
     let root = pickle.arena.entries(&pickle.root)?;
     let direct = tensors(root);
     if !direct.is_empty() || root.is_empty() {
@@ -167,9 +183,9 @@ fn state_dict<'p>(pickle: &'p Pickle<'_, StateDict>) -> Option<Vec<(String, &'p 
     Some(tensors(pickle.arena.entries(inner)?)).filter(|found| !found.is_empty())
 }
 
-fn tensors<'p>(entries: &'p [(Value<'_>, Value<'_>)]) -> Vec<(String, &'p Strided)> {
+fn tensors<'p>(entries: &'p [(Value<'_>, Value<'_>)]) -> Vec<(&'p str, &'p Strided)> {
     let named = entries.iter().filter_map(|(key, value)| match (key, value) {
-        (Value::Text(name), Value::Object(Object::Tensor(tensor))) => Some(((*name).to_string(), &**tensor)),
+        (Value::Text(name), Value::Object(Object::Tensor(tensor))) => Some((*name, &**tensor)),
         _ => None,
     });
     named.collect()
@@ -177,13 +193,16 @@ fn tensors<'p>(entries: &'p [(Value<'_>, Value<'_>)]) -> Vec<(String, &'p Stride
 
 struct Archive {
     zip: ZipArchive<File>,
+    /// What the file's entries may take.
+    budget: Budget,
     /// The folder that everything in the archive lies in, with its slash.
     folder: String,
 }
 
 impl Archive {
     fn open(path: &Path, file: File) -> Result<Self> {
-        let zip = ZipArchive::new(file).map_err(|error| {
+        let length = file.metadata().map_err(|error| Error::file("load", path, reason(&error)))?.len();
+        let zip = archive::open(file).map_err(|error| {
             Error::file("load", path, format!("not a complete file of torch.save ({error})"))
                 .hint("files written before PyTorch 1.6 have to be loaded and saved again there")
         })?;
@@ -191,7 +210,7 @@ impl Archive {
         let found = names.find_map(|name| name.strip_suffix("data.pkl").map(str::to_string));
         drop(names);
         let folder = found.ok_or_else(|| Error::file("load", path, "a zip archive without data.pkl, not torch's"))?;
-        Ok(Self { zip, folder })
+        Ok(Self { zip, budget: Budget::of(length), folder })
     }
 
     /// The bytes of an entry, which torch stores uncompressed: none can be larger than the file.
@@ -205,6 +224,7 @@ impl Archive {
         if largest.is_some_and(|largest| entry.size() > largest) {
             return Err(damaged(format!("{} bytes are too many", entry.size())));
         }
+        self.budget.take(entry.size()).map_err(damaged)?;
         // The size comes from the file and may lie: memory grows with what is really there.
         let mut bytes = vec![];
         entry.read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
@@ -212,7 +232,7 @@ impl Archive {
     }
 
     fn tensor(&mut self, strided: &Strided, storages: &mut HashMap<String, Tensor>) -> Result<Tensor> {
-        check(strided)?;
+        check(strided, &self.budget)?;
         let storage = &strided.storage;
         let known = storages.get(&storage.key).map(Tensor::shallow_clone);
         let flat = match known {
@@ -226,7 +246,8 @@ impl Archive {
                         format!("storage {} has {} bytes, not {} elements", storage.key, bytes.len(), storage.count);
                     return Err(Error::new("load", given));
                 }
-                let flat = Tensor::f_from_data_size(&bytes, &[storage.count], storage.kind).at("load")?;
+                let wrong = |problem| Error::new("load", format!("storage {}: {problem}", storage.key));
+                let flat = from_bytes(&bytes, &[storage.count], storage.kind).map_err(wrong)?;
                 storages.insert(storage.key.clone(), flat.shallow_clone());
                 flat
             }
@@ -235,23 +256,24 @@ impl Archive {
             return Err(Error::new("load", format!("storage {} is described in two ways", storage.key)));
         }
         let view = flat.f_as_strided(strided.size.as_slice(), strided.stride.as_slice(), strided.offset);
-        let view = view.at("load")?;
-        super::parameter::copied(&view).and_then(|copy| copy.f_contiguous()).at("load")
+        view.at("load")
     }
 }
 
-/// Shape, strides and offset stay within the storage, and the tensor is no larger than it.
-fn check(t: &Strided) -> Result<()> {
+/// Shape, strides and offset stay within the storage. A tensor may be larger than it (a number expanded to many, say), up
+/// to what the file could take if it were written out.
+fn check(t: &Strided, budget: &Budget) -> Result<()> {
+    let given = || format!("shape {:?}, strides {:?}, offset {}", t.size, t.stride, t.offset);
     let outside = || {
-        let given = format!("shape {:?}, strides {:?}, offset {}", t.size, t.stride, t.offset);
-        Error::new("load", format!("a tensor ({given}) reaches beyond its storage of {} elements", t.storage.count))
+        let message = format!("a tensor ({}) reaches beyond its storage of {} elements", given(), t.storage.count);
+        Error::new("load", message)
     };
     let negative = t.size.iter().chain(&t.stride).chain([&t.offset, &t.storage.count]).any(|n| *n < 0);
-    if negative || t.size.len() != t.stride.len() || t.size.len() > 16 {
-        return Err(outside());
+    if negative || t.size.len() != t.stride.len() {
+        let message = format!("a tensor ({}) of a storage of {} elements is none of torch's", given(), t.storage.count);
+        return Err(Error::new("load", message));
     }
-    let count = t.size.iter().try_fold(1_i64, |all, n| all.checked_mul(*n)).ok_or_else(outside)?;
-    if count == 0 {
+    if t.size.contains(&0) {
         return if t.offset <= t.storage.count { Ok(()) } else { Err(outside()) };
     }
     let last = t
@@ -259,10 +281,13 @@ fn check(t: &Strided) -> Result<()> {
         .iter()
         .zip(&t.stride)
         .try_fold(t.offset, |at, (n, step)| (n - 1).checked_mul(*step).and_then(|span| at.checked_add(span)));
-    match last {
-        Some(last) if last < t.storage.count && count <= t.storage.count => Ok(()),
-        _ => Err(outside()),
+    if last.is_none_or(|last| last >= t.storage.count) {
+        return Err(outside());
     }
+    let width = t.storage.kind.elt_size_in_bytes() as u64;
+    let bytes = t.size.iter().try_fold(width, |all, n| all.checked_mul(n.unsigned_abs())).unwrap_or(u64::MAX);
+    let large = |problem| Error::new("load", format!("a tensor ({}): {problem}", given()));
+    budget.allows(bytes).map_err(large)
 }
 
 #[cfg(test)]
@@ -353,7 +378,10 @@ mod tests {
                 let mut changed = pickle.clone();
                 changed[at] ^= flip;
                 if let Ok(read) = Pickle::<StateDict>::read(&changed) {
-                    state_dict(&read).unwrap_or_default().iter().for_each(|(_, strided)| drop(check(strided)));
+                    state_dict(&read)
+                        .unwrap_or_default()
+                        .iter()
+                        .for_each(|(_, strided)| drop(check(strided, &Budget::of(0))));
                 }
             }
         }

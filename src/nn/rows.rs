@@ -4,6 +4,7 @@
 
 use super::layer::{BatchNorm, Captured, Conv2d, GroupNorm, Layer, LayerNorm};
 use super::parameter::Parameter;
+use crate::tensor::scalars::WithNumber;
 use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
@@ -292,7 +293,7 @@ impl Conv2d {
 impl BatchNorm {
     /// The input as running statistics normalise it: only asked for in evaluation mode.
     fn normalised(&self, x: &Tensor) -> Torch<Tensor> {
-        let scale = self.variance.get().f_add_scalar(self.eps)?.f_rsqrt()?;
+        let scale = self.variance.get().plus(self.eps)?.f_rsqrt()?;
         x.f_sub(&over_channels(&self.mean.get(), x)?)?.f_mul(&over_channels(&scale, x)?)
     }
 }

@@ -14,6 +14,8 @@ pub enum Schedule {
     MultiStep { milestones: Vec<usize>, gamma: f64 },
     /// Multiplied by `gamma` every `size` epochs.
     Step { size: usize, gamma: f64 },
+    /// Linear from 1 down to 0 at `epochs`.
+    Fade { epochs: usize },
 }
 
 impl Schedule {
@@ -31,6 +33,8 @@ impl Schedule {
                 gamma.powi(milestones.iter().filter(|m| **m <= epoch).count() as i32)
             }
             Self::Step { size, gamma } => gamma.powi((epoch / (*size).max(1)) as i32),
+            Self::Fade { epochs } if epoch < *epochs => 1.0 - epoch as f64 / *epochs as f64,
+            Self::Fade { .. } => 0.0,
         }
     }
 }
@@ -125,6 +129,29 @@ pub mod script {
         Ok(Schedule::Step { size, gamma }.factor(epoch))
     }
 
+    /// Factor that fades linearly with the epochs (from 0): 1 in the first, 0 from epoch `epochs` on. For the weight of a
+    /// penalty, say.
+    ///
+    /// # Signature
+    /// fade(epoch: int, #{ epochs: int }) -> float
+    ///
+    /// # Options
+    /// - `epochs` (int, required): the epoch from which it is 0
+    ///
+    /// # Example
+    /// ```rhai
+    /// assert(fade(0, #{ epochs: 4 }) == 1.0 && fade(3, #{ epochs: 4 }) == 0.25 && fade(4, #{ epochs: 4 }) == 0.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn fade(epoch: Dynamic, options: Map) -> Script<f64> {
+        let epoch = nth("fade", &epoch)?;
+        let mut o = Options::new("fade", options);
+        let epochs = o.maybe_integer("epochs", 0)?;
+        o.finish()?;
+        let epochs = epochs.ok_or_else(|| Error::new("fade", "needs the option `epochs`, from which it is 0"))?;
+        Ok(Schedule::Fade { epochs: epochs as usize }.factor(epoch))
+    }
+
     /// Factor of a constant learning rate: 1 in every epoch. For a script that takes its schedule as a function.
     ///
     /// # Example
@@ -148,5 +175,6 @@ mod tests {
         assert_eq!(factors[..3], [0.5, 1.0, 1.0]);
         assert!((factors[6] - 0.5).abs() < 1e-12 && factors[10].abs() < 1e-12 && factors[11].abs() < 1e-12);
         assert_eq!(Schedule::WarmupCosine { epochs: 1, warmup: 5 }.factor(0), 0.2);
+        assert_eq!(Schedule::Fade { epochs: 0 }.factor(0), 0.0);
     }
 }

@@ -3,7 +3,7 @@
 use super::layer::{BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual};
 use super::parameter::Parameter;
 use super::scripted::Scripted;
-use crate::runtime::Result;
+use crate::runtime::{Callback, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -131,6 +131,16 @@ impl Layer {
             Self::Scripted(l) => l.children.iter().collect(),
             _ => vec![],
         }
+    }
+
+    /// The closures that compute layers of a script's own making, in the order of the tree.
+    pub fn closures(&self) -> Vec<Callback> {
+        let mut found = vec![];
+        if let Self::Scripted(layer) = self {
+            found.extend(std::iter::once(&layer.forward).chain(&layer.embed).cloned());
+        }
+        found.extend(self.children().iter().flat_map(|child| child.layer.closures()));
+        found
     }
 
     /// Every tensor of the tree, in PyTorch's order of definition, shared ones once.

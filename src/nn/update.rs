@@ -1,6 +1,7 @@
 //! The arithmetic of the optimisers, on flat pieces: a handful of operations whatever the number of parameters.
 
 use crate::runtime::{At, Result};
+use crate::tensor::scalars::WithNumber;
 use tch::Tensor;
 
 /// Which optimiser, with the constants that do not change.
@@ -59,14 +60,14 @@ impl Rule {
 fn sgd(piece: Piece, lr: f64, momentum: f64, weight_decay: f64, nesterov: bool) -> Torch<()> {
     let Piece { mut values, gradient: mut d, state, .. } = piece;
     if weight_decay != 0.0 {
-        let _ = d.f_add_(&values.f_mul_scalar(weight_decay)?)?;
+        let _ = d.f_add_(&values.times(weight_decay)?)?;
     }
     if let [buffer] = state {
         let mut buffer = buffer.shallow_clone();
-        let _ = buffer.f_mul_scalar_(momentum)?.f_add_(&d)?;
-        d = if nesterov { d.f_add(&buffer.f_mul_scalar(momentum)?)? } else { buffer };
+        let _ = buffer.times_(momentum)?.f_add_(&d)?;
+        d = if nesterov { d.f_add(&buffer.times(momentum)?)? } else { buffer };
     }
-    values.f_sub_(&d.f_mul_scalar(lr)?).map(drop)
+    values.f_sub_(&d.times(lr)?).map(drop)
 }
 
 /// `m += (1 - b1)(g - m); v += (1 - b2)(g² - v); p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`.
@@ -75,9 +76,9 @@ fn adam(piece: Piece, lr: f64, betas: (f64, f64), eps: f64, weight_decay: f64, d
     let [m, v] = state else { return Ok(()) };
     let (mut m, mut v) = (m.shallow_clone(), v.shallow_clone());
     if weight_decay != 0.0 && decoupled {
-        let _ = values.f_mul_scalar_(1.0 - lr * weight_decay)?;
+        let _ = values.times_(1.0 - lr * weight_decay)?;
     } else if weight_decay != 0.0 {
-        let _ = g.f_add_(&values.f_mul_scalar(weight_decay)?)?;
+        let _ = g.f_add_(&values.times(weight_decay)?)?;
     }
     let _ = m.f_lerp_(&g, 1.0 - betas.0)?;
     let _ = v.f_lerp_(&g.f_mul(&g)?, 1.0 - betas.1)?;
@@ -88,7 +89,7 @@ fn adam(piece: Piece, lr: f64, betas: (f64, f64), eps: f64, weight_decay: f64, d
     }
     // addcdiv without a factor: the rate goes into the denominator.
     let mut denominator = v.f_sqrt()?;
-    let _ = denominator.f_mul_scalar_(1.0 / (correction(betas.1).sqrt() * rate))?.f_add_scalar_(eps / rate)?;
+    let _ = denominator.times_(1.0 / (correction(betas.1).sqrt() * rate))?.plus_(eps / rate)?;
     values.f_addcdiv_(&m, &denominator).map(drop)
 }
 

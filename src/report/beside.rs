@@ -1,7 +1,7 @@
 //! What the networks of a board's rows and the retrained ones of their splits say together, from stored predictions.
 
 use super::entry::{Figure, Row};
-use super::leaderboard::Original;
+use super::originals::Original;
 use super::predictions::PredictionStore;
 use crate::eval::Metrics;
 use crate::runtime::{Result, Run};

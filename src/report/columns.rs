@@ -2,7 +2,8 @@
 
 use super::entry::Figure;
 use super::leaderboard::View;
-use crate::eval::listing::list;
+use crate::eval::Direction;
+use crate::eval::listing::direction;
 
 /// What stands for a figure that does not exist.
 pub(super) const DASH: &str = "–";
@@ -13,7 +14,7 @@ pub(super) struct Column<'a> {
     pub heading: &'a str,
     pub figure: &'a str,
     pub format: Format,
-    pub best: Best,
+    pub direction: Direction,
     /// Columns of higher rank go first when the terminal is narrow; 0 stays.
     pub rank: u8,
     /// A column only where there is something to tell.
@@ -32,79 +33,66 @@ pub(super) enum Format {
     Speedup,
 }
 
-/// Which value of a column is the best one.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Best {
-    Highest,
-    Lowest,
-    /// Nearest to the retrained network's.
-    Retrained,
-    Untold,
-}
+/// Heading, figure, format, rank, and whether it is optional.
+type Usual = (&'static str, &'static str, Format, u8, bool);
 
-const fn usual(heading: &'static str, figure: &'static str, format: Format, best: Best, rank: u8) -> Column<'static> {
-    Column { heading, figure, format, best, rank, optional: false }
-}
-
-const fn optional(
-    heading: &'static str,
-    figure: &'static str,
-    format: Format,
-    best: Best,
-    rank: u8,
-) -> Column<'static> {
-    Column { heading, figure, format, best, rank, optional: true }
-}
-
-const COLUMNS: [Column; 13] = [
-    usual("RA %", "retain_accuracy", Format::Percent, Best::Highest, 0),
-    usual("FA %", "forget_accuracy", Format::Percent, Best::Retrained, 0),
-    usual("TA %", "test_accuracy", Format::Percent, Best::Highest, 0),
-    optional("TA gone", "forgotten_test_accuracy", Format::Percent, Best::Untold, 7),
-    usual("MIA AUC", "mia_auc", Format::Auc, Best::Retrained, 0),
-    usual("SalUn %", "mia_salun", Format::Percent, Best::Retrained, 5),
-    usual("gap", "average_gap", Format::Points, Best::Lowest, 1),
-    usual("ToW", "tow", Format::Share, Best::Highest, 4),
-    optional("JS", "js", Format::Auc, Best::Lowest, 3),
-    optional("RMIA", "rmia_auc", Format::Auc, Best::Retrained, 6),
-    usual("seconds", "seconds.unlearn", Format::Seconds, Best::Lowest, 0),
-    optional("prep", "preparation", Format::Seconds, Best::Untold, 2),
-    usual("speed-up", "speedup", Format::Speedup, Best::Highest, 1),
+const COLUMNS: [Usual; 13] = [
+    ("RA %", "retain_accuracy", Format::Percent, 0, false),
+    ("FA %", "forget_accuracy", Format::Percent, 0, false),
+    ("TA %", "test_accuracy", Format::Percent, 0, false),
+    ("TA gone", "forgotten_test_accuracy", Format::Percent, 7, true),
+    ("MIA AUC", "mia_auc", Format::Auc, 0, false),
+    ("SalUn %", "mia_salun", Format::Percent, 5, false),
+    ("gap", "average_gap", Format::Points, 1, false),
+    ("ToW", "tow", Format::Share, 4, false),
+    ("JS", "js", Format::Auc, 3, true),
+    ("RMIA", "rmia_auc", Format::Auc, 6, true),
+    ("seconds", "seconds.unlearn", Format::Seconds, 0, false),
+    ("prep", "preparation", Format::Seconds, 2, true),
+    ("speed-up", "speedup", Format::Speedup, 1, false),
 ];
 
 /// The columns of a board: the usual ones, or those that were chosen.
 pub(super) fn columns(view: &View) -> Vec<Column<'_>> {
     match &view.columns {
-        None => COLUMNS.to_vec(),
+        None => COLUMNS.iter().map(usual).collect(),
         Some(names) => names.iter().map(|name| named(name)).collect(),
     }
 }
 
-/// The column of any figure; its heading is its name.
-fn named(name: &str) -> Column<'_> {
-    if let Some(usual) = COLUMNS.iter().find(|column| column.figure == name) {
-        return Column { rank: 1, optional: false, ..*usual };
-    }
-    let (format, best) = match name {
-        "average_gap" | "accuracy_gap" => (Format::Points, Best::Lowest),
-        "tow" | "tow_mia" => (Format::Share, Best::Highest),
-        "speedup" | "speedup_prepared" => (Format::Speedup, Best::Highest),
-        "preparation" => (Format::Seconds, Best::Lowest),
-        _ if name.starts_with("seconds.") => (Format::Seconds, Best::Lowest),
-        _ if name.ends_with("accuracy") || name.starts_with("mia_salun") => (Format::Percent, direction(name)),
-        _ => (Format::Number, direction(name)),
-    };
-    Column { heading: name, figure: name, format, best, rank: 1, optional: false }
+fn usual((heading, figure, format, rank, optional): &Usual) -> Column<'static> {
+    Column { heading, figure, format: *format, direction: direction_of(figure), rank: *rank, optional: *optional }
 }
 
-/// Which way is better, as the list of metrics says.
-fn direction(name: &str) -> Best {
-    let known = list().into_iter().find(|metric| metric.name == name);
-    match known.map_or("", |metric| metric.direction) {
-        way if way.starts_with("higher") || way.starts_with("1 is best") => Best::Highest,
-        way if way.starts_with("lower") || way.starts_with("0 is best") => Best::Lowest,
-        way if way.contains("retrained") => Best::Retrained,
-        _ => Best::Untold,
+/// The column of any figure; its heading is its name.
+fn named(name: &str) -> Column<'_> {
+    if let Some(known) = COLUMNS.iter().find(|(_, figure, ..)| *figure == name) {
+        return Column { rank: 1, optional: false, ..usual(known) };
+    }
+    let format = match name {
+        "average_gap" | "accuracy_gap" => Format::Points,
+        "tow" | "tow_mia" => Format::Share,
+        "speedup" | "speedup_prepared" => Format::Speedup,
+        "preparation" => Format::Seconds,
+        _ if name.starts_with("seconds.") => Format::Seconds,
+        _ if name.ends_with("accuracy") || name.starts_with("mia_salun") => Format::Percent,
+        _ => Format::Number,
+    };
+    Column { heading: name, figure: name, format, direction: direction_of(name), rank: 1, optional: false }
+}
+
+/// Whether a figure is a share between 0 and 1 that is shown in per cent.
+pub fn is_share(name: &str) -> bool {
+    named(name).format == Format::Percent
+}
+
+/// Which value of a figure is the best one: a metric's by the list of metrics; what a script recorded itself has none.
+pub(super) fn direction_of(figure: &str) -> Direction {
+    match figure {
+        "speedup" | "speedup_prepared" => Direction::Higher,
+        "preparation" | "peak_memory" => Direction::Lower,
+        _ if figure.starts_with("seconds.") => Direction::Lower,
+        _ => direction(figure).unwrap_or(Direction::None),
     }
 }
 
@@ -139,7 +127,12 @@ impl Format {
         }
     }
 
+    /// A figure, with how many of its runs it is of where some have none: `98.7 ±0.4 (2 of 3)`.
     pub(super) fn show(self, figure: Figure) -> String {
+        format!("{}{}", self.number(figure), figure.counted())
+    }
+
+    fn number(self, figure: Figure) -> String {
         if figure.spread.is_nan() || matches!(self, Self::Speedup) {
             return self.plain(figure.mean);
         }

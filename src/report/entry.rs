@@ -1,5 +1,7 @@
 //! Rows of results, as the leaderboard reads them: figures per row, rows of several seeds put together.
 
+use super::cells::bare;
+use super::kinship;
 use crate::eval::Metrics;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::statistics::Sample;
@@ -40,6 +42,14 @@ impl Row {
         self.retain("kind").as_str().unwrap_or("full")
     }
 
+    /// The classes that its request removes altogether, or is about; none of requests for samples.
+    pub fn classes(&self) -> Vec<i64> {
+        let asked = self.value.pointer("/request/classes").and_then(Value::as_array);
+        let asked = asked.into_iter().flatten().filter_map(Value::as_i64);
+        let removed = &self.metrics.basis.classes;
+        if removed.is_empty() { asked.collect() } else { removed.clone() }
+    }
+
     /// Trained on the whole retain set.
     pub fn is_full(&self) -> bool {
         self.kind() == "full"
@@ -67,17 +77,22 @@ impl Row {
         if self.is_full() || total <= 0.0 { f64::NAN } else { total }
     }
 
-    /// What makes two rows runs of the same thing under different seeds.
-    fn kinship(&self) -> String {
-        let mut options = self.value.get("options").cloned().unwrap_or(Value::Null);
-        if let Some(map) = options.as_object_mut() {
-            // Where a retrained network came from makes no difference to what it is.
-            map.retain(|key, _| !["seed", "cached"].contains(&key.as_str()));
-        }
-        let accelerated = self.value.get("accelerated").cloned().unwrap_or(Value::Bool(false));
-        let per_class = self.retain("per_class");
-        let words = ["label", "method", "variant", "dataset", "model"].map(|key| self.text(key));
-        format!("{words:?} {accelerated} {} {per_class} {options}", self.kind())
+    /// What its request is about, by name: runs that differ in it are no repetitions of each other.
+    pub fn circumstances(&self) -> Vec<(&'static str, &Value)> {
+        let places = [
+            ("data set", "/dataset"),
+            ("network", "/model"),
+            ("mode", "/request/mode"),
+            ("fraction", "/request/fraction"),
+            ("round", "/round/number"),
+        ];
+        let found = places.into_iter().map(|(name, at)| (name, self.value.pointer(at).unwrap_or(&Value::Null)));
+        found.filter(|(_, value)| !value.is_null()).collect()
+    }
+
+    /// The same without the round: what originals and retrained networks have in common.
+    pub fn subject(&self) -> Vec<String> {
+        self.circumstances().into_iter().filter(|(name, _)| *name != "round").map(|(_, value)| bare(value)).collect()
     }
 
     /// The same method, told the same way, whatever retain set it ran on.
@@ -98,14 +113,28 @@ pub struct Figure {
     pub mean: f64,
     /// The standard deviation; NaN for a single value.
     pub spread: f64,
+    /// How many values these are of.
+    pub n: usize,
+    /// How many more there would be, had they a finite value.
+    pub missing: usize,
 }
 
 impl Figure {
     /// Of the finite values among these.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
-        let Sample { mean, sd, .. } = Sample::of(values);
-        Self { mean, spread: sd }
+        let Sample { n, missing, mean, sd } = Sample::of(values);
+        Self { mean, spread: sd, n, missing }
     }
+
+    /// ` (2 of 3)` where some of the values are missing; empty where all or none are.
+    pub fn counted(&self) -> String {
+        counted(self.n, self.missing)
+    }
+}
+
+/// ` (2 of 3)` where some values of so many are missing; empty where all or none are.
+pub(super) fn counted(n: usize, missing: usize) -> String {
+    if n > 0 && missing > 0 { format!(" ({n} of {})", n + missing) } else { String::new() }
 }
 
 /// Rows of one label under different seeds.
@@ -115,20 +144,23 @@ pub struct Entry {
     pub name: String,
     /// Positions of its rows.
     pub rows: Vec<usize>,
+    /// Its look in pictures, see `marks`.
+    pub look: usize,
 }
 
 /// Puts rows of several seeds together, in the order of their first. Equal labels of different things are told apart by the
 /// options they differ in.
 pub fn group(rows: &[Row]) -> Vec<Entry> {
     let mut entries: Vec<(String, Entry)> = vec![];
-    for (index, row) in rows.iter().enumerate() {
+    let kins = kinship::kins(rows);
+    for (index, (row, kin)) in rows.iter().zip(kins).enumerate() {
         // A failed run has no figures to average.
-        let key = if row.is_complete() { row.kinship() } else { format!("{} failed", row.kinship()) };
+        let key = if row.is_complete() { kin } else { format!("{kin} failed") };
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some((_, entry)) => entry.rows.push(index),
             None => {
                 let label = if row.text("label").is_empty() { row.text("method") } else { row.text("label") };
-                entries.push((key, Entry { name: label.to_string(), rows: vec![index] }));
+                entries.push((key, Entry { name: label.to_string(), rows: vec![index], look: 0 }));
             }
         }
     }
@@ -138,22 +170,13 @@ pub fn group(rows: &[Row]) -> Vec<Entry> {
     entries
 }
 
-/// The entry's label, with the options in which it differs from entries of the same label and retain set.
+/// The entry's label, with what it differs in from entries of the same label and retain set.
 fn distinct_name(entry: &Entry, all: &[Entry], rows: &[Row]) -> String {
     let first = |entry: &Entry| entry.rows.first().and_then(|i| rows.get(*i));
     let Some(own) = first(entry) else { return entry.name.clone() };
     let rivals = all.iter().filter(|other| other.name == entry.name && other.rows != entry.rows).filter_map(first);
     let rivals: Vec<&Row> = rivals.filter(|row| row.kind() == own.kind() && row.is_complete()).collect();
-    let option = |row: &Row, key: &str| row.value.get("options").and_then(|o| o.get(key)).cloned();
-    let options = own.value.get("options").and_then(Value::as_object);
-    let differing: Vec<String> = options
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !["seed", "cached"].contains(&key.as_str()))
-        .filter(|(key, value)| rivals.iter().any(|row| option(row, key).as_ref() != Some(*value)))
-        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), Into::into)))
-        .collect();
-    if differing.is_empty() { entry.name.clone() } else { format!("{} ({})", entry.name, differing.join(", ")) }
+    kinship::distinct_name(&entry.name, own, &rivals)
 }
 
 /// The retrained network's metrics on a split: the mean over its seeds.
@@ -167,7 +190,7 @@ pub fn reference(rows: &[Row], split_id: &str) -> Option<Metrics> {
 pub fn references<'a>(rows: &'a [Row], row: &Row) -> Vec<&'a Row> {
     let split = row.text("split_id");
     let same: Vec<&Row> = rows.iter().filter(|other| other.is_reference() && other.text("split_id") == split).collect();
-    let others: Vec<&Row> = same.iter().copied().filter(|other| other.text("run_id") != row.text("run_id")).collect();
+    let others: Vec<&Row> = same.iter().copied().filter(|other| !std::ptr::eq(*other, row)).collect();
     if row.is_reference() && !others.is_empty() { others } else { same }
 }
 

@@ -1,14 +1,18 @@
 //! The leaderboard as files: CSV, JSON, Markdown and a picture.
 
 use super::Recorder;
+use super::cells::{Sheet, bare};
 use super::entry::reference;
 use super::leaderboard::{DERIVED, Leaderboard, View};
 use super::{picture, table};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::write_atomically;
+use crate::tensor::files::{create_folders, reason, write_atomically};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// What a leaderboard is saved as.
+pub const WRITTEN: [&str; 4] = ["csv", "json", "md", "svg"];
 
 const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
 
@@ -37,9 +41,7 @@ pub fn csv(view: &View) -> Result<String> {
     header.extend(STAGES.map(|stage| format!("seconds_{stage}")));
     header.extend(["seeds".into(), "peak_memory_bytes".into()]);
     header.extend(options.iter().map(|key| format!("option_{key}")));
-    let mut writer = csv::Writer::from_writer(vec![]);
-    let failed = |error: &dyn std::fmt::Display| Error::new("csv", error.to_string());
-    writer.write_record(&header).map_err(|e| failed(&e))?;
+    let mut lines = vec![];
     for original in &view.originals {
         let mut line = vec![String::new(); header.len()];
         let retrained = reference(&view.rows, &original.split_id).unwrap_or_default();
@@ -55,40 +57,30 @@ pub fn csv(view: &View) -> Result<String> {
                 },
             };
         }
-        writer.write_record(&line).map_err(|e| failed(&e))?;
+        lines.push(line);
     }
     for (index, row) in view.rows.iter().enumerate() {
-        let field = |key: &str| row.value.get(key).map_or(String::new(), cell);
+        let field = |key: &str| row.value.get(key).map_or(String::new(), bare);
         let mut line: Vec<String> = texts.map(field).to_vec();
-        line.extend(retain.map(|key| cell(row.retain(key))));
+        line.extend(retain.map(|key| bare(row.retain(key))));
         let retrained = reference(&view.rows, row.text("split_id")).unwrap_or_default();
-        let original = view.originals.iter().find(|o| o.split_id == row.text("split_id"));
+        let original = view.original_of(row);
         let original = original.map(|o| o.metrics.clone()).unwrap_or_default();
         let three = |name: &String| [row.metrics.get(name), retrained.get(name), original.get(name)].map(number);
         line.extend(metrics.iter().flat_map(three));
         line.extend(DERIVED.map(|name| number(view.value(index, name))));
         line.extend(STAGES.map(|stage| number(row.seconds(stage))));
         let memory = row.value.get("peak_memory").and_then(|memory| memory.get("bytes"));
-        line.extend([field("seeds"), memory.map_or(String::new(), cell)]);
+        line.extend([field("seeds"), memory.map_or(String::new(), bare)]);
         let given = row.value.get("options");
-        line.extend(options.iter().map(|key| given.and_then(|o| o.get(key)).map_or(String::new(), cell)));
-        writer.write_record(&line).map_err(|e| failed(&e))?;
+        line.extend(options.iter().map(|key| given.and_then(|o| o.get(key)).map_or(String::new(), bare)));
+        lines.push(line);
     }
-    let bytes = writer.into_inner().map_err(|e| failed(&e))?;
-    String::from_utf8(bytes).map_err(|e| failed(&e))
+    Sheet { right: vec![], headings: header, rows: lines, bold: vec![] }.csv("csv")
 }
 
 fn number(x: f64) -> String {
     if x.is_finite() { x.to_string() } else { String::new() }
-}
-
-/// A JSON value as a cell: strings bare, null empty, the rest as JSON.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 fn keys_of(view: &View, field: &str) -> Vec<String> {
@@ -99,24 +91,48 @@ fn keys_of(view: &View, field: &str) -> Vec<String> {
     keys
 }
 
-/// Where files of this name go: a bare name into the run folder, a path where it says.
-pub(super) fn place(run: &Run, name: &str) -> Result<PathBuf> {
+/// Extensions that name a kind of file, so that one which is not written here is refused instead of taken for a part of the name.
+const KINDS: [&str; 32] = [
+    "bmp", "csv", "eps", "gif", "htm", "html", "jpeg", "jpg", "json", "jsonl", "md", "npy", "npz", "ods", "parquet",
+    "pdf", "pickle", "pkl", "png", "ps", "rhai", "svg", "svgz", "tex", "tif", "tiff", "toml", "tsv", "txt", "webp",
+    "xlsx", "yaml",
+];
+
+/// A name without the extension it may have: one of those `written`, in any case. (A dot in the name is no extension.)
+///
+/// # Errors
+/// The extension of another kind of file.
+pub fn stem(name: &Path, written: &[&str]) -> Result<PathBuf> {
+    let given = name.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let lower = given.to_ascii_lowercase();
+    if written.contains(&lower.as_str()) {
+        return Ok(name.with_extension(""));
+    }
+    if !KINDS.contains(&lower.as_str()) {
+        return Ok(name.to_path_buf());
+    }
+    let kinds = written.iter().map(|kind| format!(".{kind}")).collect::<Vec<_>>().join(", ");
+    let (given, name) = (given.to_string(), name.with_extension(""));
+    let message = format!("cannot write a .{given} file here; what is written: {kinds}");
+    let hint = format!("call it {:?}", format!("{}.{}", name.display(), written.first().unwrap_or(&"")));
+    Err(Error::new("save", message).word(given).hint(hint))
+}
+
+/// Where files of this name go, without their extension: a bare name into the run folder, a path where it says.
+pub(super) fn place(run: &Run, name: &str, written: &[&str]) -> Result<PathBuf> {
     if name.trim().is_empty() {
         return Err(Error::new("save", "needs a name for the files, got an empty one"));
     }
     let named = Path::new(name);
     let is_path = named.is_absolute() || named.components().count() > 1;
-    let stem = match named.extension().and_then(|e| e.to_str()) {
-        Some("csv" | "json" | "md" | "svg" | "png") => named.with_extension(""),
-        _ => named.to_path_buf(),
-    };
+    let stem = stem(named, written)?;
     let path = if is_path { stem } else { run.slot::<Recorder>().folder()?.join(stem) };
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(file) = folder.ancestors().find(|part| part.is_file()) {
         let message = format!("cannot write to {}: {} is a file, not a folder", path.display(), file.display());
         return Err(Error::new("save", message).hint("choose a name without it, e.g. board.save(\"results\")"));
     }
-    std::fs::create_dir_all(folder).map_err(|error| Error::file("save", folder, error))?;
+    create_folders(folder).map_err(|error| Error::file("save", folder, reason(&error)))?;
     Ok(path)
 }
 
@@ -142,7 +158,7 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 /// When the place cannot be written to.
 pub fn save(board: &Leaderboard, name: &str) -> Result<Vec<PathBuf>> {
     let view = board.view();
-    let path = place(board.run(), name)?;
+    let path = place(board.run(), name, &WRITTEN)?;
     let json = serde_json::to_string_pretty(&view.to_json()).map_err(|error| Error::new("save", error.to_string()))?;
     let files = [
         ("csv", csv(&view)?),
@@ -172,7 +188,10 @@ pub fn save_text(run: &Run, name: &str, extension: &str, text: &str) -> Result<P
 /// # Errors
 /// When the place cannot be written to.
 pub fn save_bytes(run: &Run, name: &str, extension: &str, bytes: &[u8]) -> Result<PathBuf> {
-    let path = with(&place(run, name)?, extension);
+    let path = place(run, name, &[extension])?;
+    // Small or large letters stay as they were given.
+    let given = Path::new(name).extension().and_then(|given| given.to_str());
+    let path = with(&path, given.filter(|given| given.eq_ignore_ascii_case(extension)).unwrap_or(extension));
     write_atomically(&path, |file| file.write_all(bytes))?;
     Ok(path)
 }

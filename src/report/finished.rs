@@ -1,10 +1,12 @@
 //! The leaderboards of runs that have ended, from their folders: every metric read off the stored predictions again.
 
 use super::Leaderboard;
+use super::about;
 use super::entry::Row;
-use super::folder::rows_of;
-use super::leaderboard::Original;
+use super::gathering::gather;
+use super::originals::{self, Original};
 use super::predictions::PredictionStore;
+use super::results;
 use crate::eval::Metrics;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::runtime::{Error, Result, Run};
@@ -14,21 +16,26 @@ use std::path::{Path, PathBuf};
 /// The boards of these run folders, one for each data set, network and kind of request, in order of appearance.
 ///
 /// Metrics of one network are computed anew where its predictions are there, so that those which did not exist when the run
-/// was made are told as well; the recorded ones stay where they are not, with a warning.
+/// was made are told as well; the recorded ones stay where they are not, with a warning. A result that several folders have
+/// counts once; those that a later run of their folder no longer asked for count only when `superseded`.
 ///
 /// # Errors
 /// A folder that is no run's; results that cannot be read or are none of methods.
-pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
-    let mut boards: Vec<(String, Vec<Value>)> = vec![];
-    for folder in folders {
-        for row in rows(folder)? {
-            let about = about(&row);
-            match boards.iter_mut().find(|(known, _)| *known == about) {
-                Some((_, rows)) => rows.push(row),
-                None => boards.push((about, vec![row])),
-            }
-        }
+pub fn boards(run: &Run, folders: &[PathBuf], superseded: bool) -> Result<Vec<Leaderboard>> {
+    let mut found = vec![];
+    for folder in distinct(run, folders) {
+        found.push((folder.clone(), rows(run, folder)?));
         run.slot::<PredictionStore>().open(folder);
+    }
+    let gathered = gather(found, superseded);
+    gathered.remarks.iter().for_each(|remark| run.progress().warn(remark));
+    let mut boards: Vec<(String, Vec<Value>)> = vec![];
+    for row in gathered.rows {
+        let about = about::of(&row);
+        match boards.iter_mut().find(|(known, _)| *known == about) {
+            Some((_, rows)) => rows.push(row),
+            None => boards.push((about, vec![row])),
+        }
     }
     if boards.is_empty() {
         let names: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -43,29 +50,35 @@ pub fn boards(run: &Run, folders: &[PathBuf]) -> Result<Vec<Leaderboard>> {
     boards
 }
 
-/// The rows of methods in a run folder.
-fn rows(folder: &Path) -> Result<Vec<Value>> {
-    if !folder.join("results.jsonl").is_file() {
+/// Each folder once, by whatever path it is given.
+fn distinct<'a>(run: &Run, folders: &'a [PathBuf]) -> Vec<&'a PathBuf> {
+    let mut seen = vec![];
+    let mut distinct = vec![];
+    for folder in folders {
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        if seen.contains(&real) {
+            run.progress().warn(&format!("{} is given more than once: it is read once", folder.display()));
+        } else {
+            seen.push(real);
+            distinct.push(folder);
+        }
+    }
+    distinct
+}
+
+/// The rows of methods in a run folder. Damaged lines are told, and the others read.
+fn rows(run: &Run, folder: &Path) -> Result<Vec<Value>> {
+    let file = folder.join(results::NAME);
+    if !file.is_file() {
         let message = format!("{} is no run folder: it has no results.jsonl", folder.display());
         return Err(Error::new("report", message).hint("lethe run names the folder of its results at the end"));
     }
-    let rows = rows_of(folder)?.into_iter();
-    Ok(rows.filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
-}
-
-/// What a row's board is about: `digits · convnet · 79 of 797 samples forgotten (classwise [3])`.
-fn about(row: &Value) -> String {
-    let text = |at: &str| row.pointer(at).and_then(Value::as_str).unwrap_or("?").to_string();
-    let count = |at: &str| row.pointer(at).and_then(Value::as_u64).map_or("?".into(), |n| n.to_string());
-    let classes = row.pointer("/request/classes").filter(|value| value.as_array().is_some_and(|list| !list.is_empty()));
-    let mode = format!("{}{}", text("/request/mode"), classes.map_or(String::new(), |list| format!(" {list}")));
-    format!(
-        "{} · {} · {} of {} samples forgotten ({mode})",
-        text("/dataset"),
-        text("/model"),
-        count("/request/forget"),
-        count("/request/train")
-    )
+    let found = results::read(&file)?;
+    let damage = found.damage().map(|damage| format!("{}: {damage}", file.display()));
+    for told in damage.into_iter().chain(found.remark()) {
+        run.progress().warn(&format!("{told}; the other rows are shown"));
+    }
+    Ok(found.rows.into_iter().filter(|row| row.get("method").is_some() && row.get("split_id").is_some()).collect())
 }
 
 fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<Leaderboard> {
@@ -78,31 +91,24 @@ fn board(run: &Run, about: &str, rows: Vec<Value>, gone: &mut usize) -> Result<L
     let title = if ids.len() > 1 { format!("{about} · {} splits", ids.len()) } else { about.into() };
     let board = Leaderboard::new(run, title);
     splits.into_iter().for_each(|o| board.add_original(&o.split_id, &o.predictions, o.metrics));
-    rows.into_iter().for_each(|row| board.add(row.value));
+    rows.into_iter().for_each(|row| board.push(row.value));
     Ok(board)
 }
 
-/// The row with the metrics that its predictions give; the original of its split is added when it is new.
+/// The row with the metrics that its predictions give; its original is added when it is new.
 fn anew(run: &Run, mut row: Row, splits: &mut Vec<Original>, gone: &mut usize) -> Result<Row> {
     if !row.is_complete() {
         return Ok(row);
     }
-    let split = row.text("split_id").to_string();
-    if !splits.iter().any(|known| known.split_id == split)
-        && let Some(mut metrics) = metrics(run, &row, "original")
-    {
-        let score = adaptive_unlearning_score(&metrics, &metrics);
-        metrics.set("aus", score);
-        splits.push(Original { split_id: split.clone(), predictions: row.text("original").into(), metrics });
-    }
-    let Some(found) = metrics(run, &row, "predictions") else {
+    originals::complete(run, splits, std::slice::from_ref(&row));
+    let Some(found) = metrics(run, &row) else {
         *gone += 1;
         return Ok(row);
     };
     let mut all = row.metrics.clone();
     found.iter().for_each(|(name, value)| all.set(name, value));
     (all.per_class, all.loss_histogram, all.basis) = (found.per_class, found.loss_histogram, found.basis);
-    if let Some(original) = splits.iter().find(|known| known.split_id == split) {
+    if let Some(original) = splits.iter().find(|known| known.is_of(&row)) {
         all.set("aus", adaptive_unlearning_score(&original.metrics, &all));
     }
     if let Some(fields) = row.value.as_object_mut() {
@@ -112,8 +118,8 @@ fn anew(run: &Run, mut row: Row, splits: &mut Vec<Original>, gone: &mut usize) -
 }
 
 /// What the predictions that a row names say; `None` where they are not there or damaged, which is worth a warning.
-fn metrics(run: &Run, row: &Row, field: &str) -> Option<Metrics> {
-    let key = row.text(field);
+fn metrics(run: &Run, row: &Row) -> Option<Metrics> {
+    let key = row.text("predictions");
     let seed = row.value.pointer("/seeds/split").and_then(Value::as_u64).unwrap_or(0);
     if key.is_empty() {
         return None;

@@ -1,21 +1,34 @@
 //! The folder of one run: its name, its files, and how they are written so that a full disk spoils nothing.
 
+use super::lock::{self, Lock};
+use super::results::{self, Results};
 use crate::runtime::{Error, Result};
-use crate::tensor::files::write_atomically;
-use serde_json::{Value, json};
+use crate::tensor::draft::draft_of;
+use crate::tensor::files::{create_folders, reason, write_atomically};
+use crate::tensor::place::{allows_writing, sync_folder};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An opened run folder: results are appended and flushed row by row.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    results: File,
-    length: u64,
+    results: Results,
+    lock: Option<Lock>,
+}
+
+/// A folder that this process owns, before anything is recorded in it.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    lock: Lock,
+    /// What an earlier run left, when it is to be gone on with.
+    earlier: Option<results::Found>,
+    /// The folders made for it, from the outermost.
+    made: Vec<PathBuf>,
 }
 
 /// Refuses an `--out` that could not become a run folder, before anything has run; creates nothing.
@@ -25,8 +38,9 @@ pub struct RunFolder {
 pub fn check(out: &Path) -> Result<()> {
     let refuse = |what: String| Err(Error::new("--out", format!("{}: {what}", out.display())));
     if out.is_dir() {
-        let mut entries = std::fs::read_dir(out).map_err(|problem| Error::file("--out", out, problem))?;
-        if entries.next().is_some() {
+        let entries = std::fs::read_dir(out).map_err(|problem| Error::file("--out", out, reason(&problem)))?;
+        // A run that was killed before its first row leaves no more than its lock.
+        if entries.flatten().any(|entry| entry.file_name() != lock::NAME) {
             return refuse("the folder is not empty".into())
                 .map_err(|e: Error| e.hint("give a new folder, so that no results are overwritten"));
         }
@@ -41,38 +55,12 @@ pub fn check(out: &Path) -> Result<()> {
             if there == out { "is a file, not a folder".into() } else { format!("{} is a file", there.display()) };
         return refuse(what);
     }
-    if is_writable(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
+    if allows_writing(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
 }
 
 /// Whether an earlier run left results in this folder.
 pub fn has_results(out: &Path) -> bool {
-    out.join("results.jsonl").is_file()
-}
-
-/// The rows of a results file, and the length of what they take; a last line without its end was never finished.
-fn whole_rows(file: &Path, bytes: &[u8]) -> Result<(Vec<Value>, u64)> {
-    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let rows: std::result::Result<Vec<Value>, _> = lines.map(serde_json::from_slice).collect();
-    let rows = rows.map_err(|problem| Error::file("run folder", file, format!("it is damaged: {problem}")))?;
-    Ok((rows, end as u64))
-}
-
-/// The rows that a run left in its folder.
-///
-/// # Errors
-/// When there are none to read.
-pub fn rows_of(folder: &Path) -> Result<Vec<Value>> {
-    let file = folder.join("results.jsonl");
-    let bytes = std::fs::read(&file).map_err(|problem| Error::file("run folder", &file, problem))?;
-    Ok(whole_rows(&file, &bytes)?.0)
-}
-
-/// Whether this process may write into a folder.
-pub fn is_writable(folder: &Path) -> bool {
-    std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())
-        // SAFETY: the string is terminated and outlives the call, which only reads it.
-        .is_ok_and(|text| unsafe { libc::access(text.as_ptr(), libc::W_OK) } == 0)
+    out.join(results::NAME).is_file()
 }
 
 /// `20261124T022110Z` for a moment in seconds since 1970 (UTC, so that names sort and never repeat an hour).
@@ -94,22 +82,6 @@ fn stamp(seconds: u64) -> String {
 /// The present moment as `20261124T022110Z`.
 pub fn now() -> String {
     stamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
-}
-
-/// The commit the script's folder is at, and whether it has uncommitted changes; null outside a repository.
-pub fn git_state(folder: &Path) -> Value {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(folder).args(arguments).stderr(Stdio::null()).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    match git(&["rev-parse", "HEAD"]) {
-        None => Value::Null,
-        Some(commit) => {
-            let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|text| !text.is_empty());
-            json!({ "commit": commit, "dirty": dirty })
-        }
-    }
 }
 
 /// The first eight hex digits of the SHA-256 of sources and settings.
@@ -135,59 +107,99 @@ fn kept_as(name: &str) -> PathBuf {
     if path.as_os_str().is_empty() { "script.rhai".into() } else { path }
 }
 
+impl Claim {
+    /// Takes a folder for this process alone, making it when it is not there: a new one, or with `resume` the one that an
+    /// earlier run left. Nothing but the lock is written.
+    ///
+    /// # Errors
+    /// When another process has it; when it holds something and is not to be resumed; damaged results.
+    pub fn of(out: &Path, resume: bool) -> Result<Self> {
+        let missing: Vec<PathBuf> = out.ancestors().take_while(|part| !part.exists()).map(Path::to_path_buf).collect();
+        let made = missing.into_iter().rev().filter(|part| !part.as_os_str().is_empty()).collect();
+        let lock = loop {
+            create_folders(out).map_err(|problem| Error::file("run folder", out, reason(&problem)))?;
+            match Lock::take(out) {
+                // An owner that has recorded nothing takes the folder away with it.
+                Err(_) if !out.exists() => {}
+                taken => break taken?,
+            }
+        };
+        let mut claim = Self { path: out.to_path_buf(), lock, earlier: None, made };
+        // Only now does nobody else change what is there.
+        let earlier = if resume && has_results(out) {
+            results::read(&out.join(results::NAME)).and_then(|found| found.check().map(|()| Some(found)))
+        } else {
+            check(out).map(|()| None)
+        };
+        match earlier {
+            Ok(earlier) => claim.earlier = earlier,
+            Err(error) => {
+                claim.leave();
+                return Err(error);
+            }
+        }
+        Ok(claim)
+    }
+
+    /// What the user should know about the folder, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let cut = self.earlier.as_ref().and_then(results::Found::remark);
+        let cut = cut.map(|cut| format!("{cut}; its result is computed anew"));
+        self.lock.warning().into_iter().chain(cut).collect()
+    }
+
+    /// Gives the folder back as it was found.
+    pub fn leave(self) {
+        drop(self.lock);
+        // What is not empty stays.
+        self.made.iter().rev().take_while(|folder| std::fs::remove_dir(folder).is_ok()).for_each(drop);
+    }
+}
+
 impl RunFolder {
-    /// Creates the folder: `out`, or a new one below `root` named after time, script and content.
+    /// Opens the folder that was claimed, or a new one below `root` named after time, script and content; returns it with the
+    /// rows that an earlier run left.
     ///
     /// # Errors
     /// When the folder or its files cannot be written.
-    pub fn create(
-        out: Option<&Path>,
+    pub fn open(
+        claim: Option<Claim>,
         root: &Path,
         name: &str,
         sources: &[(String, String)],
         settings: &Value,
-    ) -> Result<Self> {
-        let path = match out {
-            Some(out) => {
-                check(out)?;
-                std::fs::create_dir_all(out).map_err(|problem| Error::file("run folder", out, problem))?;
-                out.to_path_buf()
+    ) -> Result<(Self, Vec<Value>)> {
+        let (path, lock, earlier) = match claim {
+            Some(claim) => (claim.path, claim.lock, claim.earlier),
+            None => {
+                let path = Self::create_new(root, &format!("{}-{name}-{}", now(), fingerprint(sources, settings)))?;
+                let lock = Lock::take(&path)?;
+                (path, lock, None)
             }
-            None => Self::create_new(root, &format!("{}-{name}-{}", now(), fingerprint(sources, settings)))?,
         };
-        let file = path.join("results.jsonl");
-        let results = OpenOptions::new().create(true).append(true).open(&file);
-        let results = results.map_err(|problem| Error::file("run folder", &file, problem))?;
-        let folder = Self { path, results, length: 0 };
+        let results = match &earlier {
+            Some(found) => Results::reopen(found)?,
+            None => Results::create(&path)?,
+        };
+        if earlier.is_some() {
+            remove_drafts(&path);
+        }
+        let folder = Self { path, results, lock: Some(lock) };
         folder.write_sources(sources)?;
         folder.write_json("settings.json", settings)?;
-        Ok(folder)
-    }
-
-    /// Opens a folder that an earlier run left, and its rows. What a crash cut off behind the last whole row is dropped.
-    ///
-    /// # Errors
-    /// When it is no run folder, or its files cannot be read or written.
-    pub fn reopen(out: &Path, sources: &[(String, String)], settings: &Value) -> Result<(Self, Vec<Value>)> {
-        let file = out.join("results.jsonl");
-        let bytes = std::fs::read(&file).map_err(|problem| Error::file("run folder", &file, problem))?;
-        let (rows, length) = whole_rows(&file, &bytes)?;
-        let results = OpenOptions::new().append(true).open(&file);
-        let results = results.map_err(|problem| Error::file("run folder", &file, problem))?;
-        results.set_len(length).map_err(|problem| Error::file("run folder", &file, problem))?;
-        let folder = Self { path: out.to_path_buf(), results, length };
-        folder.write_sources(sources)?;
-        folder.write_json("settings.json", settings)?;
-        Ok((folder, rows))
+        Ok((folder, earlier.map(|found| found.rows).unwrap_or_default()))
     }
 
     /// A folder nobody else made: two runs of one second get different names.
     fn create_new(root: &Path, name: &str) -> Result<PathBuf> {
-        std::fs::create_dir_all(root).map_err(|problem| Error::file("run folder", root, problem))?;
+        create_folders(root).map_err(|problem| Error::file("run folder", root, reason(&problem)))?;
         for attempt in 1..1000 {
             let path = root.join(if attempt == 1 { name.to_string() } else { format!("{name}-{attempt}") });
             match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(path),
+                Ok(()) => {
+                    sync_folder(root);
+                    return Ok(path);
+                }
                 Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(problem) => return Err(Error::file("run folder", &path, problem)),
             }
@@ -208,7 +220,7 @@ impl RunFolder {
         for (name, text) in sources {
             let path = self.path.join("sources").join(kept_as(name));
             if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).map_err(|problem| Error::file("run folder", parent, problem))?;
+                create_folders(parent).map_err(|problem| Error::file("run folder", parent, reason(&problem)))?;
             }
             write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
         }
@@ -223,43 +235,41 @@ impl RunFolder {
         write_atomically(self.path.join(name), |file| writeln!(file, "{value:#}"))
     }
 
-    /// Appends one row and hands it to the operating system at once.
-    ///
-    /// # Errors
-    /// When the disk is full, say; the file then ends with the row before.
-    pub fn append(&mut self, row: &Value) -> Result<()> {
-        let line = format!("{row}\n");
-        match self.results.write_all(line.as_bytes()) {
-            Ok(()) => {
-                self.length += line.len() as u64;
-                Ok(())
-            }
-            Err(problem) => {
-                // Half a line would make the whole file unreadable; nothing more can be done when this fails too.
-                let _ = self.results.set_len(self.length);
-                Err(Error::file("results", &self.path.join("results.jsonl"), problem))
-            }
-        }
+    /// The file of results.
+    pub fn results(&mut self) -> &mut Results {
+        &mut self.results
     }
 
-    /// Replaces all rows, whole or not at all.
+    /// Whether the folder is still this run's.
     ///
     /// # Errors
-    /// When the new file cannot be written; the old one stays.
-    pub fn rewrite(&mut self, rows: &[Value]) -> Result<()> {
-        let file = self.path.join("results.jsonl");
-        let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        write_atomically(&file, |part| part.write_all(text.as_bytes()))?;
-        let reopened = OpenOptions::new().append(true).open(&file);
-        self.results = reopened.map_err(|problem| Error::file("results", &file, problem))?;
-        self.length = text.len() as u64;
-        Ok(())
+    /// What has become of it.
+    pub fn check(&self) -> Result<()> {
+        self.results.check()
+    }
+
+    /// Gives the folder up to others.
+    pub fn release(&mut self) {
+        self.lock = None;
+    }
+}
+
+/// Removes the drafts that a killed run left in its folder; whoever owns it is the only one to have any there.
+fn remove_drafts(folder: &Path) {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = entries(folder).map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink());
+    let folders = below.chain([folder.to_path_buf()]).collect::<Vec<_>>();
+    for entry in folders.iter().flat_map(|folder| entries(folder)) {
+        if draft_of(&entry.file_name().to_string_lossy()).is_some() {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn stamps_are_calendar_dates() {
@@ -286,43 +296,70 @@ mod tests {
         assert!(check(&place.path().join("new/deeper")).is_ok());
     }
 
+    fn opened(claim: Option<Claim>, root: &Path) -> (RunFolder, Vec<Value>) {
+        RunFolder::open(claim, root, "a", &[("a.rhai".into(), "let x = 1;".into())], &json!({ "seed": 0 })).unwrap()
+    }
+
     #[test]
     fn rows_are_on_disk_at_once_and_can_be_rewritten() {
         let place = tempfile::tempdir().unwrap();
-        let sources = [("a.rhai".to_string(), "let x = 1;".to_string())];
-        let mut folder = RunFolder::create(None, place.path(), "a", &sources, &json!({ "seed": 0 })).unwrap();
+        let (mut folder, _) = opened(None, place.path());
         let read = |folder: &RunFolder| std::fs::read_to_string(folder.path().join("results.jsonl")).unwrap();
-        folder.append(&json!({ "n": 1 })).unwrap();
+        folder.results().append(&json!({ "n": 1 })).unwrap();
         assert_eq!(read(&folder), "{\"n\":1}\n");
-        folder.rewrite(&[json!({ "n": 2 })]).unwrap();
-        folder.append(&json!({ "n": 3 })).unwrap();
+        folder.results().rewrite(&[json!({ "n": 2 })]).unwrap();
+        folder.results().append(&json!({ "n": 3 })).unwrap();
         assert_eq!(read(&folder), "{\"n\":2}\n{\"n\":3}\n");
         assert_eq!(std::fs::read_to_string(folder.path().join("sources/a.rhai")).unwrap(), "let x = 1;");
     }
 
     #[test]
-    fn a_folder_is_continued_behind_its_last_whole_row() {
+    fn a_claimed_folder_is_refused_to_others_and_left_as_it_was_found() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("deep/run");
+        let claim = Claim::of(&out, false).unwrap();
+        assert!(Claim::of(&out, true).unwrap_err().to_string().contains("is in use by process"));
+        claim.leave();
+        assert!(!place.path().join("deep").exists());
+        let (mut folder, rows) = opened(Some(Claim::of(&out, true).unwrap()), place.path());
+        folder.results().append(&json!({ "n": 1 })).unwrap();
+        assert!(rows.is_empty() && Claim::of(&out, true).unwrap_err().to_string().contains("in use"));
+        folder.release();
+        assert!(Claim::of(&out, false).unwrap_err().to_string().contains("not empty"));
+        assert!(!out.join(lock::NAME).exists());
+    }
+
+    #[test]
+    fn a_folder_is_continued_with_its_rows_and_without_the_drafts_of_a_killed_run() {
         let place = tempfile::tempdir().unwrap();
         let out = place.path().join("run");
-        let mut folder = RunFolder::create(Some(&out), place.path(), "a", &[], &json!({})).unwrap();
-        folder.append(&json!({ "n": 1 })).unwrap();
+        let (mut folder, _) = opened(Some(Claim::of(&out, true).unwrap()), place.path());
+        folder.results().append(&json!({ "n": 1 })).unwrap();
         drop(folder);
-        assert!(has_results(&out));
-        let file = out.join("results.jsonl");
-        std::fs::write(&file, "{\"n\":1}\n{\"n\":2").unwrap();
-        let (mut folder, rows) = RunFolder::reopen(&out, &[], &json!({ "seed": 1 })).unwrap();
+        std::fs::create_dir(out.join("predictions")).unwrap();
+        let drafts = [".status.json.7-1.tmp", "predictions/.x.safetensors.7-99.tmp"].map(|name| out.join(name));
+        drafts.iter().for_each(|draft| std::fs::write(draft, "half").unwrap());
+        for name in ["status.json", "settings.json"] {
+            std::fs::write(out.join(name), "nonsense").unwrap();
+        }
+        let (_folder, rows) = opened(Some(Claim::of(&out, true).unwrap()), place.path());
         assert_eq!(rows, [json!({ "n": 1 })]);
-        folder.append(&json!({ "n": 3 })).unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"n\":1}\n{\"n\":3}\n");
-        std::fs::write(&file, "nonsense\n").unwrap();
-        assert!(RunFolder::reopen(&out, &[], &json!({})).unwrap_err().to_string().contains("damaged"));
-        assert!(rows_of(place.path()).is_err());
+        assert!(drafts.iter().all(|draft| !draft.exists()));
+        assert!(std::fs::read_to_string(out.join("settings.json")).unwrap().contains("\"seed\": 0"));
+    }
+
+    #[test]
+    fn damaged_results_are_refused_before_anything_is_written() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("results.jsonl"), "{\"n\":1}\nnonsense\n").unwrap();
+        assert!(Claim::of(place.path(), true).unwrap_err().to_string().contains("line 2"));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn two_runs_of_one_second_get_two_folders() {
         let place = tempfile::tempdir().unwrap();
-        let make = || RunFolder::create(None, place.path(), "a", &[], &json!({})).unwrap().path().to_path_buf();
+        let make = || opened(None, place.path()).0.path().to_path_buf();
         assert_ne!(make(), make());
     }
 }

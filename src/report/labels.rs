@@ -53,6 +53,8 @@ pub struct Placed {
     pub anchor: &'static str,
     /// Where a thin line from the point ends, for labels that lie further off.
     pub leader: Option<(f64, f64)>,
+    /// How much of other labels, of markers and of what lies outside it covers, in square pixels.
+    pub covered: f64,
 }
 
 /// The labels of one panel.
@@ -81,8 +83,12 @@ impl Labels {
     /// Finds the best place for the label of a point, and takes it.
     pub fn place(&mut self, x: f64, y: f64, text: &str, size: f64) -> Placed {
         let (width, height) = (text_width(text, size), size);
-        let mut best = (f64::INFINITY, Placed { x, y, anchor: "middle", leader: None }, Area::around(x, y, 0.0, 0.0));
-        for (ring, radius) in [0.0, 12.0, 24.0, 38.0, 54.0].into_iter().enumerate() {
+        let mut best = (
+            f64::INFINITY,
+            Placed { x, y, anchor: "middle", leader: None, covered: 0.0 },
+            Area::around(x, y, 0.0, 0.0),
+        );
+        for (ring, radius) in [0.0, 12.0, 24.0, 38.0, 54.0, 72.0].into_iter().enumerate() {
             for (turn, (dx, dy)) in AROUND.into_iter().enumerate() {
                 // The near corner or side of the text lies 10 from the point, then further along the same direction.
                 let (cx, cy) = (x + dx * (10.0 + radius + width / 2.0), y + dy * (11.0 + radius));
@@ -98,7 +104,9 @@ impl Labels {
                     } else {
                         "middle"
                     };
-                    best = (cost, Placed { x: cx - dx * width / 2.0, y: cy + height * 0.35, anchor, leader }, area);
+                    let covered = self.covered(&area);
+                    let placed = Placed { x: cx - dx * width / 2.0, y: cy + height * 0.35, anchor, leader, covered };
+                    best = (cost, placed, area);
                 }
             }
         }
@@ -114,6 +122,12 @@ impl Labels {
             self.block(*area);
         }
         best
+    }
+
+    /// What of the area lies on what labels are kept off, or outside.
+    fn covered(&self, area: &Area) -> f64 {
+        let hard = self.taken.iter().filter(|(_, price)| *price >= 1.0).map(|(taken, _)| area.overlap(taken));
+        hard.sum::<f64>() + area.size() - area.overlap(&self.bounds)
     }
 
     /// What lies under the area, and what of it sticks out of the panel.

@@ -1,7 +1,11 @@
 //! The leaderboard: the original network, every result added to it, and what they say beside each other.
 
+use super::about;
 use super::beside;
 use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference, references};
+use super::kinship::is_again;
+use super::looks::Looks;
+use super::originals::{self, Original};
 use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};
@@ -23,17 +27,6 @@ struct Inner {
     rows: RefCell<Vec<Row>>,
     columns: RefCell<Option<Vec<String>>>,
     against: RefCell<Option<String>>,
-}
-
-/// A network before any unlearning, on one split.
-#[derive(Debug, Clone)]
-pub struct Original {
-    /// The split it was evaluated on.
-    pub split_id: String,
-    /// The name of its predictions; empty when there are none.
-    pub predictions: String,
-    /// Its metrics there.
-    pub metrics: Metrics,
 }
 
 /// Everything a rendering needs of a board, computed once.
@@ -72,15 +65,27 @@ impl Leaderboard {
         self.0.originals.borrow_mut().push(Original { split_id, predictions, metrics });
     }
 
+    /// Adds the original of a row, when the board has none for it.
+    pub fn add_missing_original(&self, row: &Value, split_id: &str, predictions: &str, metrics: &Metrics) {
+        let row = Row::new(row.clone());
+        if !self.0.originals.borrow().iter().any(|original| original.is_of(&row)) {
+            self.add_original(split_id, predictions, metrics.clone());
+        }
+    }
+
     /// Adds a recorded row. A row that is there already is replaced, so that a result can be added again after `record`.
     pub fn add(&self, row: Value) {
         let row = Row::new(row);
         let mut rows = self.0.rows.borrow_mut();
-        let same = |known: &&mut Row| !row.text("run_id").is_empty() && known.text("run_id") == row.text("run_id");
-        match rows.iter_mut().find(same) {
+        match rows.iter_mut().find(|known| is_again(known, &row)) {
             Some(known) => *known = row,
             None => rows.push(row),
         }
+    }
+
+    /// Adds a recorded row of which it is known that it is not there yet.
+    pub fn push(&self, row: Value) {
+        self.0.rows.borrow_mut().push(Row::new(row));
     }
 
     /// The rows so far.
@@ -106,11 +111,16 @@ impl Leaderboard {
     /// Everything a rendering needs.
     pub fn view(&self) -> View {
         let mut rows = self.0.rows.borrow().clone();
+        // Rows know their originals, so that a board without a task has them as well.
+        originals::complete(&self.0.run, &mut self.0.originals.borrow_mut(), &rows);
         let mut originals = self.0.originals.borrow().clone();
         beside::add(&self.0.run, &mut originals, &mut rows);
         let derived = rows.iter().map(|row| Derived::of(&rows, row)).collect();
-        let entries = group(&rows);
-        let (title, columns) = (self.0.title.clone(), self.0.columns.borrow().clone());
+        let mut entries = group(&rows);
+        let looks = self.0.run.slot::<Looks>();
+        entries.iter_mut().for_each(|entry| entry.look = looks.of(&entry.name));
+        let title = if self.0.title.is_empty() { about::of_all(&rows) } else { self.0.title.clone() };
+        let columns = self.0.columns.borrow().clone();
         let against = self.0.against.borrow().clone();
         View { title, originals, rows, derived, entries, columns, against }
     }
@@ -188,6 +198,11 @@ impl View {
         }
     }
 
+    /// The original that a row's network started from.
+    pub fn original_of(&self, row: &Row) -> Option<&Original> {
+        self.originals.iter().find(|original| original.is_of(row))
+    }
+
     /// Whether any row or original has this figure.
     fn tells(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| !self.figure(entry, name).mean.is_nan()) || !self.original(name).mean.is_nan()
@@ -210,8 +225,35 @@ impl View {
         entry.rows.first().and_then(|index| self.rows.get(*index))
     }
 
-    /// The figure of the retrained networks, over all splits.
+    /// The originals by what they are of, with the names of their rows: one, `original`, unless the board's data sets, networks or
+    /// kinds of requests differ.
+    pub fn before_by_subject(&self) -> Vec<(String, Vec<&Original>)> {
+        let mut groups: Vec<(Vec<String>, Vec<&Original>)> = vec![];
+        let has_rows = |original: &&Original| self.rows.iter().any(|row| original.is_of(row));
+        let (told, untold): (Vec<&Original>, Vec<&Original>) = self.originals.iter().partition(has_rows);
+        for original in told.into_iter().chain(untold) {
+            let subject = self.rows.iter().find(|row| original.is_of(row)).map(Row::subject);
+            // Of one without results nothing is known: it is taken for another split of the first.
+            let same = |(known, _): &&mut (Vec<String>, _)| subject.as_ref().is_none_or(|subject| subject == known);
+            match groups.iter_mut().find(same) {
+                Some((_, group)) => group.push(original),
+                None => groups.push((subject.unwrap_or_default(), vec![original])),
+            }
+        }
+        let single = groups.len() == 1;
+        let name = |subject: Vec<String>| if single { String::new() } else { format!(" ({})", subject.join(", ")) };
+        groups.into_iter().map(|(subject, group)| (format!("original{}", name(subject)), group)).collect()
+    }
+
+    /// The figure of the retrained networks, over all splits; NaN where those are of different data sets, networks or kinds of
+    /// requests.
     pub fn retrained(&self, name: &str) -> f64 {
+        let mut subjects: Vec<Vec<String>> =
+            self.rows.iter().filter(|row| row.is_reference()).map(Row::subject).collect();
+        subjects.dedup();
+        if subjects.len() > 1 {
+            return f64::NAN;
+        }
         let retrained = (0..self.rows.len()).filter(|index| self.rows[*index].is_reference());
         Figure::of(retrained.map(|index| self.value(index, name))).mean
     }
@@ -223,7 +265,11 @@ impl View {
 
     /// Alarms, and what a reader has to know; one line each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.originals.iter().filter_map(|o| weak_original(&o.metrics)).collect();
+        // After the first of several requests it is a network that has forgotten: that little is left to hide is then the aim.
+        let later = |row: &Row| row.value.pointer("/round/number").and_then(Value::as_u64).is_some_and(|n| n > 0);
+        let first = |o: &&Original| !self.rows.iter().any(|row| later(row) && o.is_of(row));
+        let mut found: Vec<String> =
+            self.originals.iter().filter(first).filter_map(|o| weak_original(&o.metrics)).collect();
         found.dedup();
         for entry in &self.entries {
             let Some(first) = self.first(entry) else { continue };
@@ -244,7 +290,7 @@ impl View {
                 continue;
             }
             let split = row.text("split_id");
-            let original = self.originals.iter().find(|o| o.split_id == split).map(|o| &o.metrics);
+            let original = self.original_of(row).map(|o| &o.metrics);
             let retrained = reference(&self.rows, split).filter(|_| !row.is_reference());
             for line in warnings(&row.metrics, original, retrained.as_ref()) {
                 let kind = line.split(':').next().unwrap_or_default().to_string();
@@ -266,9 +312,11 @@ impl View {
         let mut notes = vec![];
         if !self.rows.is_empty() && !self.has_reference() {
             notes.push(
-                "no retrained reference: gaps and speed-ups need board.add(unlearn::run(\"retrain\", task))".into(),
+                "no retrained reference: gaps, speed-ups and alarms need board.add(unlearn::run(\"retrain\", task))"
+                    .into(),
             );
         }
+        notes.extend(originals::missing(&self.originals, &self.rows));
         let sizes = self.rows.iter().map(|row| row.metrics.basis.forget.min(row.metrics.basis.attacked));
         let fewest = sizes.filter(|n| *n > 0).min().unwrap_or(usize::MAX);
         if fewest < 300 {

@@ -1,27 +1,44 @@
 //! What is left of a run: the run folder, the leaderboard, its files and pictures.
 
+pub mod about;
 pub mod beside;
+pub mod cells;
 pub mod chart;
 pub mod columns;
+pub mod commit;
+pub mod difference;
 pub mod entry;
 pub mod export;
 pub mod finished;
 pub mod folder;
+mod frame;
+pub mod gathering;
 pub mod grid;
+pub mod kinship;
 pub mod labels;
 pub mod leaderboard;
+pub mod line;
+pub mod lock;
+pub mod looks;
+pub mod marks;
+pub mod originals;
 pub mod picture;
 pub mod plot;
 pub mod predictions;
 pub mod recorder;
+pub mod rescue;
+pub mod results;
 pub mod scale;
 pub mod script;
 pub mod seeds;
+pub mod spread;
 pub mod statistics;
+pub mod succession;
 pub mod table;
 pub mod table_files;
 #[cfg(test)]
 mod tests;
+pub mod titles;
 
 pub use leaderboard::Leaderboard;
 pub use predictions::PredictionStore;
@@ -34,4 +51,5 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(plot::script).into());
     engine.register_global_module(rhai::exported_module!(grid::script).into());
     engine.register_global_module(rhai::exported_module!(table_files::script).into());
+    engine.register_global_module(rhai::exported_module!(titles::script).into());
 }

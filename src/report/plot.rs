@@ -1,26 +1,45 @@
 //! `plot`: lines and points from a script, as SVG.
 
-use super::chart::{Chart, Key, Line, Panel, Point, form};
+use super::chart::{Chart, Key, Line, Panel, Point, Rule, Sign};
+use super::frame::FEW_LINES as MANY;
+use super::looks::Looks;
+use super::marks::Fill;
 use super::scale::Scale;
 use crate::eval::scores::to_host;
 use crate::runtime::options::{as_number, describe};
-use crate::runtime::{Error, Options, Result};
+use crate::runtime::{Error, Options, Result, Run};
 use crate::tensor::Tensor;
 use rhai::{Array, Dynamic, Map};
+
+/// How a series is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Line,
+    Scatter,
+    /// A dashed line across the picture, at a height that is no data of its own.
+    Level,
+}
 
 /// One set of points under a name.
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    band: Vec<(f64, f64)>,
     /// Texts beside the points; may be empty.
     labels: Vec<String>,
-    lines: bool,
+    kind: Kind,
+    marks: bool,
+    /// Grey without one: the levels among methods.
+    look: Option<usize>,
 }
 
-/// Numbers from an array or a tensor.
+/// Numbers from an array or a tensor, or a single number.
 fn numbers(key: &str, value: &Dynamic) -> Result<Vec<f64>> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return to_host("plot", &tensor);
+    }
+    if let Some(number) = as_number(value) {
+        return Ok(vec![number]);
     }
     let items = value.clone().try_cast::<Array>();
     let found = items.and_then(|items| items.iter().map(as_number).collect());
@@ -28,49 +47,73 @@ fn numbers(key: &str, value: &Dynamic) -> Result<Vec<f64>> {
 }
 
 /// Texts from an array of anything.
-fn texts(value: &Dynamic) -> Result<Vec<String>> {
+fn texts(key: &str, value: &Dynamic) -> Result<Vec<String>> {
     let items = value.clone().try_cast::<Array>();
     let found = items.map(|items| items.iter().map(ToString::to_string).collect());
-    found
-        .ok_or_else(|| Error::new("plot", format!("`labels` must be an array, got {}", describe(value))).word("labels"))
+    found.ok_or_else(|| Error::new("plot", format!("`{key}` must be an array, got {}", describe(value))).word(key))
 }
 
 fn series(index: usize, map: Map) -> Result<Series> {
     let mut o = Options::new("plot", map);
-    let x = o.take("x", "numbers", "0, 1, ..").map(|value| numbers("x", &value)).transpose()?;
-    let y = o.take("y", "numbers", "required").map(|value| numbers("y", &value)).transpose()?;
+    let mut given =
+        |key: &str, otherwise: &str| o.take(key, "numbers", otherwise).map(|value| numbers(key, &value)).transpose();
+    let (x, y) = (given("x", "0, 1, ..")?, given("y", "required")?);
+    let (low, high) = (given("low", "none")?, given("high", "none")?);
     let name = o.text("name", &format!("series {}", index + 1))?;
-    let lines = o.choice("kind", "line", &["line", "scatter"])? == "line";
-    let labels = o.take("labels", "array, one for each point", "[]").map(|value| texts(&value)).transpose()?;
+    let kind = match o.choice("kind", "line", &["line", "scatter", "level"])?.as_str() {
+        "line" => Kind::Line,
+        "scatter" => Kind::Scatter,
+        _ => Kind::Level,
+    };
+    let marks = o.flag("marks", false)?;
+    let labels =
+        o.take("labels", "array, one for each point", "[]").map(|value| texts("labels", &value)).transpose()?;
     o.finish()?;
     let y =
         y.ok_or_else(|| Error::new("plot", "a series needs its values `y`").hint("#{ name: \"loss\", y: losses }"))?;
     let x = x.unwrap_or_else(|| (0..y.len()).map(|i| i as f64).collect());
-    if x.len() != y.len() {
-        return Err(Error::new("plot", format!("`x` has {} values and `y` has {}", x.len(), y.len())).word("x"));
-    }
+    let as_many = |key: &str, found: usize| match found == y.len() {
+        true => Ok(()),
+        false => Err(Error::new("plot", format!("`{key}` has {found} values and `y` has {}", y.len())).word(key)),
+    };
+    let only = |key: &str, of: &str| Err(Error::new("plot", format!("`{key}` are for {of}")).word(key));
+    as_many("x", x.len())?;
     let labels = labels.unwrap_or_default();
-    if !labels.is_empty() && (lines || labels.len() != y.len()) {
-        let message = if lines {
-            "`labels` are for points: kind: \"scatter\"".into()
-        } else {
-            format!("`labels` has {} values and `y` has {}", labels.len(), y.len())
-        };
-        return Err(Error::new("plot", message).word("labels"));
+    match kind {
+        _ if labels.is_empty() => {}
+        Kind::Scatter => as_many("labels", labels.len())?,
+        _ => return only("labels", "points: kind: \"scatter\""),
     }
-    Ok(Series { name, points: x.into_iter().zip(y).collect(), labels, lines })
+    let band: Vec<(f64, f64)> = match (low, high) {
+        (None, None) => vec![],
+        _ if kind != Kind::Line => return only("low", "the bands of lines"),
+        (Some(low), Some(high)) => {
+            as_many("low", low.len())?;
+            as_many("high", high.len())?;
+            low.into_iter().zip(high).collect()
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(Error::new("plot", "a band needs both `low` and `high`").word("low"));
+        }
+    };
+    if kind == Kind::Level && y.len() != 1 {
+        return Err(Error::new("plot", format!("a level has one value `y`, got {}", y.len())).word("y"));
+    }
+    Ok(Series { name, points: x.into_iter().zip(y).collect(), band, labels, kind, marks, look: Some(index) })
 }
 
 /// Reads the options of `plot`.
 ///
 /// # Errors
 /// Unknown options, values that are no numbers.
-pub fn chart(options: Map) -> Result<Chart> {
+pub fn chart(run: &Run, options: Map) -> Result<Chart> {
     let mut o = Options::new("plot", options);
     let given = o.take("series", "array of maps", "required").and_then(|value| value.try_cast::<Array>());
     let (title, y_label) = (o.text("title", "")?, o.text("y_label", "")?);
     let x_label = o.text("x_label", "")?;
     let (x_log, y_log) = (o.flag("x_log", false)?, o.flag("y_log", false)?);
+    let methods = o.flag("methods", false)?;
+    let notes = o.take("notes", "array of string", "[]").map(|value| texts("notes", &value)).transpose()?;
     o.finish()?;
     let maps = given.into_iter().flatten().map(|item| item.try_cast::<Map>());
     let maps: Option<Vec<Map>> = maps.collect();
@@ -78,39 +121,79 @@ pub fn chart(options: Map) -> Result<Chart> {
         let error = Error::new("plot", "`series` must be an array of maps, and not empty").word("series");
         return Err(error.hint("series: [#{ name: \"loss\", y: [1.0, 0.5, 0.25] }]"));
     };
-    let all: Vec<Series> = maps.into_iter().enumerate().map(|(i, map)| series(i, map)).collect::<Result<_>>()?;
-    let flat = || all.iter().flat_map(|s| s.points.iter());
-    let mut panel = Panel {
-        title: y_label,
-        x_label,
-        x: Scale::cover(flat().map(|p| p.0), x_log),
-        y: Scale::cover(flat().map(|p| p.1), y_log),
-        points: vec![],
-        rules: vec![],
-        lines: vec![],
-    };
-    for (color, series) in all.iter().enumerate() {
-        if series.lines {
-            panel.lines.push(Line { points: series.points.clone(), color });
-        } else {
-            panel.points.extend(series.points.iter().enumerate().map(|(place, (x, y))| Point {
+    let mut all: Vec<Series> = maps.into_iter().enumerate().map(|(i, map)| series(i, map)).collect::<Result<_>>()?;
+    if methods {
+        let looks = run.slot::<Looks>();
+        for series in &mut all {
+            series.look = (series.kind != Kind::Level).then(|| looks.of(&series.name));
+        }
+    }
+    let keys = keys(&all);
+    let panel = panel(&all, (x_log, y_log), (x_label, y_label));
+    Ok(Chart { title, panels: vec![panel], keys, notes: notes.unwrap_or_default() })
+}
+
+fn panel(all: &[Series], (x_log, y_log): (bool, bool), (x_label, title): (String, String)) -> Panel {
+    let xs = all.iter().filter(|s| s.kind != Kind::Level).flat_map(|s| s.points.iter().map(|p| p.0));
+    let bands = || all.iter().flat_map(|s| s.band.iter().flat_map(|(low, high)| [*low, *high]));
+    let ys = all.iter().flat_map(|s| s.points.iter().map(|p| p.1)).chain(bands());
+    let (x, y) = (Scale::cover(xs, x_log), Scale::cover(ys, y_log));
+    let (points, rules, lines) = (vec![], vec![], vec![]);
+    let mut panel = Panel { title, bars: String::new(), x_label, x, y, points, rules, lines };
+    for (index, series) in all.iter().enumerate() {
+        let Series { points, band, .. } = series;
+        let look = series.look.unwrap_or(0);
+        match series.kind {
+            Kind::Line => {
+                let (points, band, marks) = (points.clone(), band.clone(), series.marks);
+                let wide = all.iter().skip(index + 1).any(|later| equal(series, later));
+                panel.lines.push(Line { points, band, look, marks, wide });
+            }
+            Kind::Level => {
+                let level = |y: f64| Rule { y, label: series.name.clone(), look: series.look };
+                panel.rules.extend(points.iter().map(|(_, y)| level(*y)));
+            }
+            Kind::Scatter => panel.points.extend(points.iter().enumerate().map(|(place, (x, y))| Point {
                 x: *x,
                 y: *y,
                 error: f64::NAN,
                 tail: f64::NAN,
                 label: series.labels.get(place).cloned().unwrap_or_default(),
-                color,
-                marker: form(color),
-            }));
+                look,
+                fill: Fill::Full,
+            })),
         }
     }
-    let key = |(color, s): (usize, &Series)| Key {
-        marker: (!s.lines).then_some(form(color)),
-        color: Some(color),
-        label: s.name.clone(),
+    panel
+}
+
+/// Whether two lines cover each other.
+fn equal(a: &Series, b: &Series) -> bool {
+    let close = |a: f64, b: f64| (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= 1e-9 * (a.abs() + b.abs());
+    let lines = a.kind == Kind::Line && b.kind == Kind::Line && a.points.len() == b.points.len();
+    lines && a.points.iter().zip(&b.points).all(|(a, b)| close(a.0, b.0) && close(a.1, b.1))
+}
+
+/// The legend of several series; of lines that cover each other it says so.
+fn keys(all: &[Series]) -> Vec<Key> {
+    if all.len() < 2 {
+        return vec![];
+    }
+    let many = all.iter().filter(|series| series.kind == Kind::Line).count() > MANY;
+    let key = |(index, series): (usize, &Series)| {
+        let sign = match series.kind {
+            Kind::Line => Sign::Line(series.look.unwrap_or(0), series.marks || many),
+            Kind::Scatter => Sign::Marker(series.look, Fill::Full),
+            Kind::Level => Sign::Level(series.look),
+        };
+        let covered = all.iter().take(index).find(|earlier| equal(earlier, series));
+        let label = match covered {
+            Some(earlier) => format!("{} (on top of {}, equal)", series.name, earlier.name),
+            None => series.name.clone(),
+        };
+        Key { sign, label }
     };
-    let keys = if all.len() > 1 { all.iter().enumerate().map(key).collect() } else { vec![] };
-    Ok(Chart { title, panels: vec![panel], keys })
+    all.iter().enumerate().map(key).collect()
 }
 
 /// What scripts see of plots.
@@ -121,19 +204,23 @@ pub mod script {
     use rhai::{Map, NativeCallContext};
 
     /// Draws lines or points and saves them as `name.svg` in the run folder (a name that is a path is taken as one); returns
-    /// the path.
+    /// the path. Points that cannot be drawn (not finite; not above 0 on a logarithmic axis) are counted in the picture and in a
+    /// warning.
     ///
     /// # Signature
-    /// plot(name: string, #{ series: [#{ name, x, y, kind, labels }], title, x_label, y_label, x_log, y_log }) -> string
+    /// plot(name: string, #{ series: [#{ name, x, y, kind, labels, marks, low, high }], title, x_label, y_label, x_log, y_log, methods, notes }) -> string
     ///
     /// # Options
-    /// - `series` (array of maps): each `y` (array or tensor), `x` (0, 1, …), `name`, `kind` ("line" or "scatter"),
-    ///   `labels` (texts beside the points of a "scatter")
+    /// - `series` (array of maps): each `y` (array or tensor), `x` (0, 1, …), `name`, `kind` ("line", "scatter", or "level", a
+    ///   dashed line across the picture at one value `y`), `labels` (texts beside the points of a "scatter"), `marks` (a marker at
+    ///   every point of a line), `low` and `high` (the edges of a band about a line)
     /// - `title` (string, ""): above the picture
     /// - `x_label` (string, ""): below the horizontal axis
     /// - `y_label` (string, ""): above the vertical axis
     /// - `x_log` (bool, false): logarithmic horizontal axis
     /// - `y_log` (bool, false): logarithmic vertical axis
+    /// - `methods` (bool, false): the series are methods: a name looks the same in all such pictures and leaderboards of a run
+    /// - `notes` (array of string, []): lines of small letters at the foot
     ///
     /// # Example
     /// ```rhai
@@ -143,8 +230,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn plot(context: NativeCallContext, name: &str, options: Map) -> Script<String> {
-        let picture = super::chart(options)?.svg();
-        let path = export::save_text(&Run::of(&context), name, "svg", &picture)?;
+        let run = Run::of(&context);
+        let chart = super::chart(&run, options)?;
+        let path = export::save_text(&run, name, "svg", &chart.svg())?;
+        for problem in chart.problems() {
+            run.progress().warn(&format!("plot {name}: {problem}"));
+        }
         Ok(path.display().to_string())
     }
 }

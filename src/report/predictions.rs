@@ -4,12 +4,13 @@
 use super::recorder::Recorder;
 use crate::eval::{Metrics, PartPredictions, compare};
 use crate::runtime::{At, Error, Result, Run};
-use crate::tensor::files::{Notes, load_noted, save_noted};
+use crate::tensor::files::{Notes, create_folders, load_noted, reason, save_noted};
+use crate::tensor::place::folder_of;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// Predictions kept in memory, in bytes of logits; older ones are read from the folder again, where there is one.
 const MEMORY: usize = 256 << 20;
@@ -25,6 +26,8 @@ struct State {
     /// Folders of earlier runs that are looked into as well.
     folders: Vec<PathBuf>,
     compared: HashMap<(String, String), Rc<Metrics>>,
+    /// Files that are known to be whole.
+    whole: HashSet<PathBuf>,
 }
 
 /// The name of a network's predictions on a split: its weights decide them.
@@ -51,8 +54,9 @@ pub fn read(folder: &Path, key: &str) -> Result<Option<PartPredictions>> {
 }
 
 impl PredictionStore {
-    /// Keeps predictions under a name: in memory on the host, and in the run folder when results go to one. That a disk is full
-    /// is worth a warning: the row they belong to is not lost with them.
+    /// Keeps predictions under a name: in memory on the host, and in the run folder when results go to one, before the row
+    /// that names them. That a disk is full is worth a warning: the row they belong to is not lost with them, and they are made
+    /// again when the run is resumed.
     ///
     /// # Errors
     /// Those of copying them to the host.
@@ -68,20 +72,40 @@ impl PredictionStore {
             .collect();
         let named = on_host?;
         let recorder = run.slot::<Recorder>();
-        if recorder.is_planned() {
-            let path = place(&recorder.folder()?, key);
-            let written = match path.parent() {
-                Some(parent) if !path.is_file() => std::fs::create_dir_all(parent)
-                    .map_err(|problem| Error::file("predictions", parent, problem))
-                    .and_then(|()| save_noted("predictions", &path, &named, &Notes::new())),
-                _ => Ok(()),
-            };
-            if let Err(error) = written {
-                run.progress().warn(&format!("predictions are not kept: {error}"));
-            }
+        if recorder.is_planned()
+            && let Err(error) = recorder.folder().and_then(|folder| self.write(&folder, key, &named))
+        {
+            recorder.not_kept();
+            run.progress().warn(&format!("predictions are not kept: {error}"));
         }
         self.remember(key, Rc::new(PartPredictions::from_tensors(&named)?));
         Ok(())
+    }
+
+    /// Writes a file of predictions, on disk when this returns, unless a whole one is there.
+    fn write(&self, folder: &Path, key: &str, named: &[(String, Tensor)]) -> Result<()> {
+        if self.is_kept(folder, key) {
+            return Ok(());
+        }
+        let path = place(folder, key);
+        let parent = folder_of(&path);
+        create_folders(parent).map_err(|problem| Error::file("predictions", parent, reason(&problem)))?;
+        save_noted("predictions", &path, named, &Notes::new())?;
+        self.0.borrow_mut().whole.insert(path);
+        Ok(())
+    }
+
+    /// Whether a run folder has predictions of this name, whole; each file is read through once.
+    pub fn is_kept(&self, folder: &Path, key: &str) -> bool {
+        let path = place(folder, key);
+        if self.0.borrow().whole.contains(&path) {
+            return path.is_file();
+        }
+        let whole = matches!(read(folder, key), Ok(Some(_)));
+        if whole {
+            self.0.borrow_mut().whole.insert(path);
+        }
+        whole
     }
 
     fn remember(&self, key: &str, parts: Rc<PartPredictions>) {

@@ -1,5 +1,8 @@
 //! Axes: where ticks go and how they read.
 
+/// Larger values are not drawn.
+const LARGEST: f64 = 1e300;
+
 /// A mapping of data to a length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
@@ -14,9 +17,15 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Covers the finite values with some air; a logarithmic one covers the positive values.
+    /// Whether a value can be drawn at all: finite, and not so large that spans of it are not.
+    pub fn holds(x: f64) -> bool {
+        x.abs() <= LARGEST
+    }
+
+    /// Covers the values that can be drawn with some air, which does not reach below 0 where they do not; a logarithmic one
+    /// covers the positive values.
     pub fn cover(values: impl Iterator<Item = f64>, log: bool) -> Self {
-        let values = values.filter(|x| x.is_finite() && (!log || *x > 0.0));
+        let values = values.filter(|x| Self::holds(*x) && (!log || *x > 0.0));
         let values: Vec<f64> = values.collect();
         let whole = !log && !values.is_empty() && values.iter().all(|x| x.fract() == 0.0);
         let (low, high) = values.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
@@ -25,11 +34,29 @@ impl Scale {
             return Self { low, high, log, whole };
         }
         if log {
-            let air = (high / low).powf(0.1).max(1.25);
-            return Self { low: low / air, high: high * air, log, whole };
+            let air = (0.1 * (high.ln() - low.ln())).max(1.25_f64.ln()).exp();
+            return Self { low: (low / air).max(f64::MIN_POSITIVE), high: high * air, log, whole };
         }
-        let span = if high > low { high - low } else { low.abs().max(1.0) * 0.2 };
-        Self { low: low - 0.1 * span, high: high + 0.1 * span, log, whole }
+        // Equal values: a fiftieth of them to either side, of whole ones at least 1.
+        let about = 0.2 * if low == 0.0 { 1.0 } else { low.abs() };
+        let span = match (high > low, whole) {
+            (true, _) => high - low,
+            (false, true) => about.max(10.0),
+            (false, false) => about,
+        };
+        let (below, above) = (low - 0.1 * span, high + 0.1 * span);
+        // Seconds, rounds and shares have nothing below 0.
+        let below = if low >= 0.0 { below.max(0.0) } else { below };
+        Self { low: below, high: above, log, whole }
+    }
+
+    /// Ends a scale a little above a bound that no value can exceed, such as 100 %.
+    #[must_use]
+    pub fn up_to(mut self, bound: f64) -> Self {
+        if self.high > bound && self.low < bound && !self.log {
+            self.high = bound + 0.03 * (bound - self.low);
+        }
+        self
     }
 
     /// Widens the scale to at least this span about its middle.
@@ -37,8 +64,9 @@ impl Scale {
     pub fn at_least(mut self, span: f64) -> Self {
         let missing = span - (self.high - self.low);
         if missing > 0.0 && !self.log {
-            self.low -= missing / 2.0;
-            self.high += missing / 2.0;
+            let floor = if self.low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+            self.low = (self.low - missing / 2.0).max(floor);
+            self.high = self.low + span;
         }
         self
     }
@@ -46,7 +74,7 @@ impl Scale {
     /// Where a value lies, 0 at the start and 1 at the end.
     pub fn place(&self, x: f64) -> f64 {
         if self.log {
-            (x / self.low).ln() / (self.high / self.low).ln()
+            (x.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
         } else {
             (x - self.low) / (self.high - self.low)
         }
@@ -66,7 +94,7 @@ impl Scale {
             return vec![];
         }
         let (first, last) = ((self.low / step - 1e-9).ceil() as i64, (self.high / step + 1e-9).floor() as i64);
-        (first..=last.min(first + 100)).map(|i| i as f64 * step).collect()
+        (first..=last.min(first.saturating_add(100))).map(|i| i as f64 * step).collect()
     }
 
     fn log_ticks(&self, wanted: usize) -> Vec<f64> {
@@ -82,9 +110,10 @@ impl Scale {
             within(&[1.0, 3.0], 1),
             within(&[1.0], 1),
             within(&[1.0], 2),
-            within(&[1.0], 4),
         ];
-        choices.into_iter().find(|ticks| ticks.len() <= wanted).unwrap_or_default()
+        // Powers of ten far apart on a scale over hundreds of them.
+        let rare = || within(&[1.0], decades.clone().count().div_ceil(wanted.max(1)));
+        choices.into_iter().find(|ticks| ticks.len() <= wanted).unwrap_or_else(rare)
     }
 
     /// A tick's text; all ticks of a linear scale have the same number of decimals.
@@ -99,8 +128,33 @@ impl Scale {
         // 2.5 needs one decimal more than its order of magnitude tells.
         let order = gap.log10().floor();
         let whole = (gap / 10_f64.powf(order) - (gap / 10_f64.powf(order)).round()).abs() < 1e-6;
-        let decimals = (-order + f64::from(u8::from(!whole))).clamp(0.0, 8.0) as usize;
-        if tick.abs() >= 1e6 { format!("{tick:e}") } else { format!("{tick:.decimals$}") }
+        let decimals = (-order + f64::from(u8::from(!whole))).max(0.0);
+        if decimals > 5.0 || tick.abs() >= 1e6 {
+            return self.short(tick, gap);
+        }
+        let decimals = decimals as usize;
+        format!("{tick:.decimals$}")
+    }
+}
+
+impl Scale {
+    /// A very small or large tick, with as many figures as set it apart from its neighbour.
+    fn short(&self, tick: f64, gap: f64) -> String {
+        if tick == 0.0 {
+            return "0".into();
+        }
+        if tick.abs() < 0.5 * gap && !self.log {
+            return "0".into();
+        }
+        let figures = (tick.abs().log10().floor() - gap.log10().floor()).clamp(0.0, 12.0) as usize + 1;
+        let text = format!("{tick:.figures$e}");
+        // 2.500e-7 reads 2.5e-7.
+        match text.split_once('e') {
+            Some((digits, power)) if digits.contains('.') => {
+                format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'))
+            }
+            _ => text,
+        }
     }
 }
 
@@ -131,6 +185,20 @@ mod tests {
         assert_eq!(labels(1e-3, 1e5, true), ["0.001", "0.1", "10", "1000", "100000"]);
     }
 
+    #[test]
+    fn extreme_values_have_ticks_too() {
+        for values in [[1e-300, 2e-300], [-1e300, 1e300], [1e17, 1e17], [0.0, 0.0], [5e-324, 1e-320]] {
+            let scale = Scale::cover(values.into_iter(), false);
+            let ticks = scale.ticks(6);
+            assert!(scale.place(values[0]).is_finite() && (2..=9).contains(&ticks.len()), "{values:?}: {ticks:?}");
+            let texts: Vec<String> = ticks.iter().map(|tick| scale.label(*tick, &ticks)).collect();
+            assert!(texts.iter().all(|text| text.len() < 12), "{texts:?}");
+            assert_eq!(texts.iter().collect::<std::collections::HashSet<_>>().len(), texts.len(), "{texts:?}");
+        }
+        let log = Scale::cover([1e-300, 1e300].into_iter(), true);
+        assert!((2..=9).contains(&log.ticks(6).len()) && log.place(1.0).is_finite(), "{:?}", log.ticks(6));
+    }
+
     proptest! {
         #[test]
         fn ticks_lie_within_and_are_never_too_many(low in -1e6..1e6_f64, span in 1e-6..1e6_f64) {
@@ -153,6 +221,10 @@ mod tests {
         assert_eq!(rounds.ticks(7), [0.0, 1.0, 2.0]);
         let log = Scale::cover([0.0, 0.1, 10.0].into_iter(), true);
         assert!(log.low < 0.1 && log.low > 0.0 && log.high > 10.0);
+        assert_eq!(Scale::cover([0.0, 3.5, 4.0].into_iter(), false).low, 0.0, "no seconds below 0");
+        assert!(Scale::cover([-1.0, 4.0].into_iter(), false).low < -1.0);
+        let percent = Scale::cover([97.0, 100.0].into_iter(), false).up_to(100.0);
+        assert_eq!(percent.ticks(8).last(), Some(&100.0));
         assert!((Scale::cover([5.0, 5.1].into_iter(), false).at_least(2.0).high - 6.05).abs() < 1e-9);
     }
 }

@@ -83,7 +83,8 @@ pub mod board {
     }
 
     /// The leaderboards of finished runs: one for each data set, network and kind of request. Metrics are computed anew from
-    /// the stored predictions; `lethe report` shows the same.
+    /// the stored predictions; `lethe report` shows the same. A result that several folders have counts once; one that a later
+    /// run of its folder did not ask for any more does not count.
     ///
     /// # Signature
     /// leaderboards(folder: string) -> array
@@ -97,14 +98,14 @@ pub mod board {
     /// ```
     #[rhai_fn(return_raw, name = "leaderboards")]
     pub fn leaderboards(context: NativeCallContext, folder: &str) -> Script<Array> {
-        let boards = finished::boards(&Run::of(&context), &[folder.into()])?;
+        let boards = finished::boards(&Run::of(&context), &[folder.into()], false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
     #[rhai_fn(return_raw, name = "leaderboards")]
     pub fn leaderboards_of(context: NativeCallContext, folders: Array) -> Script<Array> {
         let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.to_string().into()).collect();
-        let boards = finished::boards(&Run::of(&context), &folders)?;
+        let boards = finished::boards(&Run::of(&context), &folders, false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
@@ -248,7 +249,8 @@ pub mod board {
         table::markdown(&board.view())
     }
 
-    /// The leaderboard's picture, accuracy and attack against seconds, as SVG.
+    /// The leaderboard's picture, accuracy and attack against seconds, as SVG; of requests for classes the accuracy on the forgotten
+    /// ones as well.
     ///
     /// # Example
     /// ```rhai

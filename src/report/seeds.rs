@@ -2,6 +2,7 @@
 //! differences from an entry of one's choice.
 
 use super::columns::{DASH, Format, columns};
+use super::entry::counted;
 use super::leaderboard::View;
 use super::statistics::{Difference, EQUIVALENCE, LEVEL, Statistic, Subject};
 use super::table::Grid;
@@ -24,7 +25,7 @@ fn grid(view: &View) -> Option<Grid> {
     if subjects.is_empty() {
         return None;
     }
-    if view.originals.len() > 1 {
+    if view.originals.len() > 1 && view.before_by_subject().len() == 1 {
         let name = format!("original (n={})", view.originals.len());
         subjects.insert(0, (name, DASH.into(), Subject::Original));
     }
@@ -46,7 +47,12 @@ fn grid(view: &View) -> Option<Grid> {
 /// `98.7 ±0.6  =`: the mean, half its interval, the verdict in two columns of its own.
 fn cell(statistic: &Statistic, format: Format, verdict: Option<Verdict>) -> String {
     let half = statistic.own.interval(LEVEL).high - statistic.own.mean;
-    format!("{} {}", format.with_spread(statistic.own.mean, half), mark(verdict))
+    let mut known = counted(statistic.own.n, statistic.own.missing);
+    if let (true, Some(difference)) = (known.is_empty(), &statistic.difference) {
+        // The retrained network's value is what is missing.
+        known = counted(difference.sample.n, difference.sample.missing).replace(')', " pairs)");
+    }
+    format!("{}{known} {}", format.with_spread(statistic.own.mean, half), mark(verdict))
 }
 
 /// A verdict in two columns.
@@ -120,7 +126,7 @@ fn apart(difference: &Difference, format: Format, verdict: Option<Verdict>) -> S
     let half = sample.interval(EQUIVALENCE).high - sample.mean;
     let size = sample.mean.abs();
     let text = if half.is_nan() { format.plain(size) } else { format.with_spread(size, half) };
-    format!("{sign}{text} {}", mark(verdict))
+    format!("{sign}{text}{} {}", counted(sample.n, sample.missing), mark(verdict))
 }
 
 /// What the table is about, above it.

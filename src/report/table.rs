@@ -1,25 +1,34 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
-use super::columns::{Best, Column, DASH, Format, columns};
-use super::entry::{Entry, Figure};
+use super::cells::{Sheet, markdown as escaped, plain};
+use super::columns::{Column, DASH, Format, columns};
+use super::entry::Entry;
 use super::leaderboard::View;
 use super::seeds;
+use super::spread::{Shown, words};
+use crate::eval::alarms::outputs;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
 
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
 pub(super) struct Grid {
     headings: Vec<String>,
+    /// Which end of each column is better, as an arrow; empty where neither is.
+    arrows: Vec<&'static str>,
     /// Rank of each column, 0 for those that always stay.
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
     best: Vec<Vec<bool>>,
+    /// The figures of each column that show a ±.
+    spreads: Vec<Vec<Shown>>,
 }
 
 impl Grid {
     /// A table whose first columns, of names, stay in any width.
     pub(super) fn new(names: [&str; 2]) -> Self {
-        Self { headings: names.map(String::from).to_vec(), ranks: vec![0, 0], cells: vec![], best: vec![] }
+        let headings = names.map(String::from).to_vec();
+        let spreads = vec![vec![], vec![]];
+        Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![], spreads }
     }
 
     /// A row, so far with its names alone.
@@ -31,14 +40,14 @@ impl Grid {
     /// A column to be filled from the first row to the last.
     pub(super) fn column(&mut self, heading: &str, rank: u8) {
         self.headings.push(heading.into());
+        self.arrows.push("");
         self.ranks.push(rank);
+        self.spreads.push(vec![]);
     }
 
     fn of(view: &View) -> Self {
         let mut grid = Self::new(["method", "retain"]);
-        if !view.originals.is_empty() {
-            grid.row(["original".into(), DASH.into()]);
-        }
+        view.before_by_subject().into_iter().for_each(|(name, _)| grid.row([name, DASH.into()]));
         view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
         for column in columns(view) {
             grid.add(view, &column);
@@ -48,25 +57,43 @@ impl Grid {
 
     fn add(&mut self, view: &View, column: &Column) {
         let offset = self.cells.len() - view.entries.len();
-        let figures: Vec<Figure> = view.entries.iter().map(|entry| view.figure(entry, column.figure)).collect();
-        let before = view.original(column.figure);
-        let exists = |figure: &Figure| !figure.mean.is_nan();
-        if column.optional && !figures.iter().any(exists) && !exists(&before) {
+        let figures: Vec<Shown> = view.entries.iter().map(|entry| view.shown(entry, column.figure)).collect();
+        let before: Vec<Shown> =
+            view.before_by_subject().iter().map(|(_, group)| view.shown_before(group, column.figure)).collect();
+        let exists = |figure: &Shown| !figure.mean.is_nan();
+        if column.optional && !figures.iter().chain(&before).any(exists) {
             return;
         }
         self.column(column.heading, column.rank);
-        if offset == 1 {
-            self.push(0, with_error(column, before, view.original(&error_of(column))), false);
+        if let Some(arrow) = self.arrows.last_mut() {
+            *arrow = column.direction.arrow();
+        }
+        for (index, figure) in before.into_iter().enumerate() {
+            let text = self.told(column, figure);
+            self.push(index, text, false);
         }
         let best = best_of(view, column, &figures);
         for (index, (entry, figure)) in view.entries.iter().zip(&figures).enumerate() {
-            let mut text = with_error(column, *figure, view.figure(entry, &error_of(column)));
+            let mut text = self.told(column, *figure);
             let prepared = view.figure(entry, "speedup_prepared").mean;
             if column.format == Format::Speedup && !prepared.is_nan() && !figure.mean.is_nan() {
                 text = format!("{text} ({})", Format::Speedup.plain(prepared));
             }
-            self.push(index + offset, text, best == Some(figure.mean));
+            self.push(index + offset, text, best.get(index) == Some(&true));
         }
+    }
+
+    /// A figure of the last column as text.
+    fn told(&mut self, column: &Column, shown: Shown) -> String {
+        if let Some(spreads) = self.spreads.last_mut().filter(|_| column.format != Format::Speedup) {
+            spreads.push(shown);
+        }
+        column.format.show(shown.figure())
+    }
+
+    /// What ± is in the columns that the table has; empty without any.
+    fn legend(&self) -> String {
+        words(&self.spreads.concat())
     }
 
     /// The next cell of a row.
@@ -77,9 +104,11 @@ impl Grid {
         }
     }
 
-    /// Leaves out columns, least important first, until the table fits; returns what was left out.
-    fn fit(&mut self, width: usize) -> Vec<String> {
+    /// Leaves out columns, least important first, until the table fits; returns what was left out. Without a width everything
+    /// stays.
+    fn fit(&mut self, width: Option<usize>) -> Vec<String> {
         let mut hidden = vec![];
+        let Some(width) = width else { return hidden };
         while self.width() > width {
             let Some(index) = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i])
             else {
@@ -87,10 +116,13 @@ impl Grid {
             };
             // The columns that matter most are shortened first: a speed-up can do without its bracket.
             if self.ranks[index] == 1 && self.shorten() {
+                hidden.push("speed-up with preparation".into());
                 continue;
             }
             hidden.push(self.headings.remove(index));
+            self.arrows.remove(index);
             self.ranks.remove(index);
+            self.spreads.remove(index);
             self.cells.iter_mut().for_each(|row| drop(row.remove(index)));
             self.best.iter_mut().for_each(|row| {
                 row.remove(index);
@@ -120,16 +152,14 @@ impl Grid {
         self.table(colored).lines().map(|line| line.trim_end().to_string()).collect()
     }
 
-    /// The table in Markdown.
-    fn markdown(&self) -> Vec<String> {
-        // A bar inside a cell would end it.
-        let line = |cells: &[String]| {
-            format!("| {} |", cells.iter().map(|c| c.trim().replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
-        };
-        let rule = |i: usize| if i < 2 { "---".to_string() } else { "---:".into() };
-        let rule: Vec<String> = (0..self.headings.len()).map(rule).collect();
-        let rows = self.cells.iter().map(|cells| line(cells));
-        [line(&self.headings), line(&rule)].into_iter().chain(rows).collect()
+    /// The table in Markdown, with arrows in the headings, the best cells in bold where wanted.
+    fn markdown(&self, bold: bool) -> Vec<String> {
+        let trimmed = |cells: &Vec<String>| cells.iter().map(|cell| cell.trim().to_string()).collect();
+        let headings = self.headings.iter().zip(&self.arrows);
+        let headings = headings.map(|(heading, arrow)| format!("{heading} {arrow}").trim().to_string()).collect();
+        let right = (0..self.headings.len()).map(|index| index >= 2).collect();
+        let bold = if bold { self.best.clone() } else { vec![] };
+        Sheet { headings, right, rows: self.cells.iter().map(trimmed).collect(), bold }.markdown()
     }
 
     fn table(&self, colored: bool) -> Table {
@@ -142,10 +172,10 @@ impl Grid {
         };
         let dim =
             |text: &String| if colored { Cell::new(text).add_attribute(Attribute::Bold) } else { Cell::new(text) };
-        table.set_header(self.headings.iter().map(dim));
+        table.set_header(self.headings.iter().map(|text| dim(&plain(text))));
         for (cells, best) in self.cells.iter().zip(&self.best) {
             table.add_row(cells.iter().zip(best).map(|(text, best)| {
-                let cell = Cell::new(text);
+                let cell = Cell::new(plain(text));
                 if colored && *best { cell.fg(Color::Green).add_attribute(Attribute::Bold) } else { cell }
             }));
         }
@@ -170,31 +200,20 @@ pub(super) fn retain(view: &View, entry: &Entry) -> String {
     format!("{}{size}{}", row.kind(), ratio.map_or(String::new(), |ratio| format!(" ({:.0} %)", 100.0 * ratio)))
 }
 
-/// The name of the metric that is a figure's standard error, where there is one.
-fn error_of(column: &Column) -> String {
-    format!("{}_se", column.figure)
-}
-
-/// A figure; an AUC of a single run with its standard error.
-fn with_error(column: &Column, figure: Figure, error: Figure) -> String {
-    let single = figure.spread.is_nan() && !figure.mean.is_nan() && !error.mean.is_nan();
-    column.format.show(if single { Figure { mean: figure.mean, spread: error.mean } } else { figure })
-}
-
-/// The best mean of a column among the methods (the retrained network is what they are measured by).
-fn best_of(view: &View, column: &Column, figures: &[Figure]) -> Option<f64> {
+/// Which entries have the best mean of a column among the methods (the retrained network is what they are measured by). Nobody
+/// is the best of fewer than two, nor where all are equal; a mean that lacks some of its runs is not compared, and a network with
+/// broken outputs or one that has collapsed is not either, however well it hides and however fast that went.
+fn best_of(view: &View, column: &Column, figures: &[Shown]) -> Vec<bool> {
     let ideal = view.retrained(column.figure);
-    let worth = |x: f64| match column.best {
-        Best::Highest => x,
-        Best::Lowest => -x,
-        Best::Retrained => -(x - ideal).abs(),
-        Best::Untold => f64::NAN,
+    let worth = |(entry, figure): (&Entry, &Shown)| {
+        let rows = || entry.rows.iter().filter_map(|index| view.rows.get(*index));
+        let method = rows().all(|row| !row.is_reference() && outputs(&row.metrics).is_empty());
+        if method && figure.missing == 0 { column.direction.worth(figure.mean, ideal) } else { f64::NAN }
     };
-    let methods =
-        view.entries.iter().zip(figures).filter(|(entry, _)| view.first(entry).is_some_and(|r| !r.is_reference()));
-    let means: Vec<f64> = methods.map(|(_, figure)| figure.mean).filter(|x| !worth(*x).is_nan()).collect();
-    // Of a single method nothing is the best.
-    if means.len() < 2 { None } else { means.into_iter().max_by(|a, b| worth(*a).total_cmp(&worth(*b))) }
+    let worths: Vec<f64> = view.entries.iter().zip(figures).map(worth).collect();
+    let known = || worths.iter().copied().filter(|x| !x.is_nan());
+    let (most, least) = (known().fold(f64::NEG_INFINITY, f64::max), known().fold(f64::INFINITY, f64::min));
+    worths.iter().map(|x| *x == most && most > least).collect()
 }
 
 /// Whether standard output shows colours; `--color` speaks through the two variables.
@@ -203,12 +222,9 @@ fn colored() -> bool {
     set("CLICOLOR_FORCE") || (std::io::stdout().is_terminal() && !set("NO_COLOR"))
 }
 
-/// The columns of the terminal; 120 where there is none.
-fn terminal_width() -> usize {
-    if !std::io::stdout().is_terminal() {
-        return 120;
-    }
-    Table::new().width().map_or(120, usize::from).max(60)
+/// The columns of the terminal; `None` where output goes to a file or a pipe, which has room for everything.
+fn terminal_width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| Table::new().width().map_or(120, usize::from).max(60))
 }
 
 /// The board for a terminal.
@@ -216,30 +232,33 @@ pub fn terminal(view: &View) -> String {
     render(view, terminal_width(), colored())
 }
 
-/// The board as text of at most `width` columns where that is possible.
-pub fn render(view: &View, width: usize, colored: bool) -> String {
+/// The board as text of at most `width` columns where that is possible; with every column without a width.
+pub fn render(view: &View, width: impl Into<Option<usize>>, colored: bool) -> String {
+    let width = width.into();
     let mut grid = Grid::of(view);
     let mut hidden = grid.fit(width);
+    let prose = width.unwrap_or(120);
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.push(view.title.clone());
+        lines.push(plain(&view.title));
         lines.push(String::new());
     }
     lines.extend(grid.lines(colored));
+    lines.extend(wrapped(&grid.legend(), prose));
     for mut told in seeds::tables(view) {
         let gone = told.grid.fit(width);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
         lines.extend([String::new(), told.heading, String::new()]);
         lines.extend(told.grid.lines(colored));
-        lines.extend(wrapped(&told.legend, width));
+        lines.extend(wrapped(&told.legend, prose));
     }
     if view.rows.is_empty() && view.originals.is_empty() {
         lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
     }
-    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {w}")).collect();
-    below.extend(view.notes().iter().map(|n| format!("note: {n}")));
+    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {}", plain(w))).collect();
+    below.extend(view.notes().iter().map(|n| format!("note: {}", plain(n))));
     if !hidden.is_empty() {
-        below.push(format!("note: no room for {}; board.save(name) keeps every column", hidden.join(", ")));
+        below.push(format!("note: no room for {}, not shown; board.save(name) keeps every column", hidden.join(", ")));
     }
     if !below.is_empty() {
         lines.push(String::new());
@@ -271,17 +290,20 @@ fn prefix(title: &str) -> String {
 pub fn markdown(view: &View) -> String {
     let mut lines = vec![];
     if !view.title.is_empty() {
-        lines.extend([format!("**{}**", view.title), String::new()]);
+        lines.extend([format!("**{}**", escaped(&view.title)), String::new()]);
     }
-    lines.extend(Grid::of(view).markdown());
-    lines.extend([String::new(), LEGEND.into()]);
+    let grid = Grid::of(view);
+    lines.extend(grid.markdown(true));
+    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty()).map(|legend| format!(" {legend}."));
+    let marked = grid.best.iter().flatten().any(|best| *best);
+    lines.extend([String::new(), format!("{LEGEND}{}{}", spread.unwrap_or_default(), if marked { BOLD } else { "" })]);
     for told in seeds::tables(view) {
-        lines.extend([String::new(), format!("**{}**", told.heading), String::new()]);
-        lines.extend(told.grid.markdown());
+        lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
+        lines.extend(told.grid.markdown(false));
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());
     }
-    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {w}"));
-    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {n}"))).collect();
+    let remarks = view.warnings().into_iter().map(|w| format!("- warning: {}", escaped(&w)));
+    let remarks: Vec<String> = remarks.chain(view.notes().into_iter().map(|n| format!("- {}", escaped(&n)))).collect();
     if !remarks.is_empty() {
         lines.push(String::new());
         lines.extend(remarks);
@@ -291,8 +313,11 @@ pub fn markdown(view: &View) -> String {
 
 /// What the headings mean.
 const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
-against test samples, ± its standard error (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
+against test samples (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
 calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
 JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
 network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
-Over several seeds: mean ± standard deviation.";
+Rows of several seeds (n) show means.";
+
+/// What bold figures are.
+const BOLD: &str = " Bold: the best of a column among the methods; which way that is, `lethe list metrics` says.";

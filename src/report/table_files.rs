@@ -1,5 +1,7 @@
 //! `save_table`: rows of a script's own as CSV and Markdown.
 
+use super::cells::{Sheet, bare};
+use super::columns::DASH;
 use super::export::{place, with, write};
 use super::recorder::Recorder;
 use crate::eval::metrics::to_json;
@@ -8,27 +10,21 @@ use rhai::{Dynamic, Map};
 use serde_json::Value;
 use std::path::PathBuf;
 
+/// What is written.
+const WRITTEN: [&str; 2] = ["csv", "md"];
+
 /// Significant figures of a number in Markdown.
 const FIGURES: usize = 4;
 
-/// A cell of a CSV file: text bare, numbers in full, what is missing or no number empty.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// A cell of a Markdown table: as in CSV, but short; a dash for what is missing.
+/// A value for people: as in CSV, but short; a dash for what is missing.
 fn short(value: &Value) -> String {
     match value {
-        Value::Null => "–".into(),
+        Value::Null => DASH.into(),
         Value::Number(number) => match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()) {
             None => number.to_string(),
             Some(x) => rounded(x),
         },
-        other => cell(other).replace('|', "\\|").replace('\n', " "),
+        other => bare(other),
     }
 }
 
@@ -55,27 +51,15 @@ fn lines(columns: &[String], rows: &[Map]) -> Result<Vec<Vec<Value>>> {
     rows.iter().map(line).collect()
 }
 
-/// The table as CSV.
-fn csv_text(columns: &[String], lines: &[Vec<Value>]) -> Result<String> {
-    let failed = |problem: &dyn std::fmt::Display| Error::new("save_table", problem.to_string());
-    let mut writer = csv::Writer::from_writer(vec![]);
-    writer.write_record(columns).map_err(|e| failed(&e))?;
-    for line in lines {
-        writer.write_record(line.iter().map(cell)).map_err(|e| failed(&e))?;
-    }
-    let bytes = writer.into_inner().map_err(|e| failed(&e))?;
-    String::from_utf8(bytes).map_err(|e| failed(&e))
-}
-
-/// The table as Markdown: columns of numbers to the right.
-fn markdown(columns: &[String], lines: &[Vec<Value>]) -> String {
+/// The table with its values written in this way; columns of numbers go to the right.
+fn sheet(columns: &[String], lines: &[Vec<Value>], written: fn(&Value) -> String) -> Sheet {
     let numeric = |index: usize| lines.iter().any(|line| line.get(index).is_some_and(Value::is_number));
-    let rule = (0..columns.len()).map(|i| if numeric(i) { "---:" } else { "---" }).collect::<Vec<_>>();
-    let mut text = format!("| {} |\n| {} |\n", columns.join(" | "), rule.join(" | "));
-    for line in lines {
-        text.push_str(&format!("| {} |\n", line.iter().map(short).collect::<Vec<_>>().join(" | ")));
+    Sheet {
+        headings: columns.to_vec(),
+        right: (0..columns.len()).map(numeric).collect(),
+        rows: lines.iter().map(|line| line.iter().map(written).collect()).collect(),
+        bold: vec![],
     }
-    text
 }
 
 /// Saves rows as `name.csv`, and as `name.md` where wanted; `folder` is one within the run folder.
@@ -85,15 +69,16 @@ fn markdown(columns: &[String], lines: &[Vec<Value>]) -> String {
 pub fn save(run: &Run, name: &str, columns: &[String], rows: &[Map], folder: &str, md: bool) -> Result<Vec<PathBuf>> {
     let lines = lines(columns, rows)?;
     let path = if folder.is_empty() {
-        place(run, name)?
+        place(run, name, &WRITTEN)?
     } else {
         let folder = run.slot::<Recorder>().folder()?.join(folder);
-        place(run, &folder.join(name).to_string_lossy())?
+        place(run, &folder.join(name).to_string_lossy(), &WRITTEN)?
     };
     let mut paths = vec![with(&path, "csv")];
-    write(&with(&path, "csv"), &csv_text(columns, &lines)?)?;
+    write(&with(&path, "csv"), &sheet(columns, &lines, bare).csv("save_table")?)?;
     if md {
-        write(&with(&path, "md"), &markdown(columns, &lines))?;
+        let table = sheet(columns, &lines, short).markdown().join("\n") + "\n";
+        write(&with(&path, "md"), &table)?;
         paths.push(with(&path, "md"));
     }
     Ok(paths)
@@ -102,12 +87,19 @@ pub fn save(run: &Run, name: &str, columns: &[String], rows: &[Map], folder: &st
 /// The names of columns.
 ///
 /// # Errors
-/// Anything but texts; none.
+/// Anything but texts; none; one of them twice.
 pub fn columns(given: &[Dynamic]) -> Result<Vec<String>> {
     let names: Option<Vec<String>> = given.iter().map(|name| name.clone().into_string().ok()).collect();
-    names
+    let names = names
         .filter(|names| !names.is_empty())
-        .ok_or_else(|| Error::new("save_table", "needs the names of the columns, an array of strings"))
+        .ok_or_else(|| Error::new("save_table", "needs the names of the columns, an array of strings"))?;
+    let twice = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name));
+    match twice {
+        None => Ok(names),
+        Some((_, name)) => {
+            Err(Error::new("save_table", format!("two columns are called {name:?}")).word(name.as_str()))
+        }
+    }
 }
 
 /// What scripts see.

@@ -94,6 +94,180 @@ fn a_narrow_terminal_loses_the_least_important_columns_and_is_told() {
 }
 
 #[test]
+fn nothing_is_left_out_where_no_terminal_sets_a_width() {
+    let narrow = table::render(&full_board().view(), 60, false);
+    let (wide, whole) =
+        (table::render(&full_board().view(), 120, false), table::render(&full_board().view(), None, false));
+    assert_eq!(wide, whole);
+    let missing = narrow.lines().find(|line| line.starts_with("note: no room for")).unwrap();
+    assert!(missing.contains("ToW") && missing.contains("speed-up with preparation"), "{missing}");
+}
+
+#[test]
+fn what_a_plus_minus_is_is_said_below_the_table_and_in_the_picture() {
+    let single = full_board().view();
+    let (text, svg) = (table::render(&single, None, false), picture::of(&single).svg());
+    assert!(text.contains("\n± standard error\n"), "{text}");
+    assert!(svg.contains(">bars: ± standard error<") && !svg.contains("standard deviation"), "{svg}");
+    let mixed = board_of_seeds().view();
+    let (text, svg) = (table::render(&mixed, None, false), picture::of(&mixed).svg());
+    let both = "± standard deviation over seeds (n = 3), of single runs ± standard error";
+    assert!(text.contains(&format!("\n{both}\n")) && table::markdown(&mixed).contains(&format!("{both}.")), "{text}");
+    assert!(svg.contains(&format!(">bars: {both}<")), "{svg}");
+    // Accuracies of single runs have no error.
+    assert!(svg.contains(">bars: ± standard deviation over seeds (n = 3)<"), "{svg}");
+    let none = board([row("acf", "full", 0, &Metrics::default(), 1.0)]).view();
+    assert!(!picture::of(&none).svg().contains("bars: "));
+}
+
+#[test]
+fn a_metric_that_some_runs_lack_rests_on_the_others_and_that_is_said() {
+    let with = |seed: u64, auc: f64| {
+        let mut metrics = metrics(1.0, 1.0, 0.9, auc);
+        metrics.set("mia_auc_se", if auc.is_nan() { 0.5 } else { 0.01 });
+        row("acf", "full", seed, &metrics, 1.0)
+    };
+    let text = table::render(&board([with(0, f64::NAN), with(1, 0.6), with(2, f64::NAN)]).view(), None, false);
+    assert!(text.contains("0.600 ±.010 (1 of 3)"), "the error of the run that has one: {text}");
+}
+
+/// A row of a request for classes.
+fn of_classes(method: &str, classes: &[i64], fa: f64, seconds: f64) -> Value {
+    let mut metrics = metrics(1.0, fa, 0.98, 0.5);
+    metrics.basis.classes = classes.to_vec();
+    let mut row = row(method, "full", 0, &metrics, seconds);
+    row["run_id"] = json!(format!("{method}-{classes:?}"));
+    row["split_id"] = json!(format!("s{classes:?}"));
+    row["request"] = json!({ "mode": "classwise", "fraction": null, "classes": classes, "forget": 79, "train": 797 });
+    row
+}
+
+#[test]
+fn the_picture_of_class_requests_has_the_accuracy_on_what_is_forgotten() {
+    let rows = || [of_classes("retrain", &[3], 0.0, 1.7), of_classes("finetune", &[3], 0.97, 0.4)];
+    let chart = picture::of(&board(rows()).view());
+    assert_eq!(chart.panels.len(), 3);
+    assert_eq!(chart.panels[1].title, "Accuracy on the forgotten class 3, %");
+    let heights: Vec<f64> = chart.panels[1].points.iter().map(|point| point.y).collect();
+    assert_eq!(heights, [0.0, 97.0]);
+    assert!(chart.panels[1].rules.iter().any(|rule| rule.label == "retrained" && rule.y == 0.0));
+    assert!(chart.panels[0].title.contains("other classes"));
+    let two = board([of_classes("finetune", &[1, 5], 0.5, 1.0)]);
+    assert_eq!(picture::of(&two.view()).panels[1].title, "Accuracy on the forgotten classes 1, 5, %");
+    let drawn = board(rows().into_iter().chain([of_classes("finetune", &[4], 0.9, 0.4)]));
+    assert_eq!(picture::of(&drawn.view()).panels[1].title, "Accuracy on the forgotten classes, %");
+    let mixed = board(rows().into_iter().chain([row("ssd", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0)]));
+    assert_eq!(picture::of(&mixed.view()).panels[1].title, "Accuracy on the forgotten samples, %");
+    assert_eq!(picture::of(&full_board().view()).panels.len(), 2, "requests for samples");
+}
+
+#[test]
+fn other_requests_data_sets_and_rounds_are_no_repetitions() {
+    let view = board([
+        of_classes("finetune", &[3], 0.9, 1.0),
+        of_classes("finetune", &[4], 0.8, 1.0),
+        row("finetune", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0),
+    ])
+    .view();
+    let names: Vec<(&str, usize)> = view.entries.iter().map(|entry| (entry.name.as_str(), entry.rows.len())).collect();
+    assert_eq!(names, [("finetune (mode=classwise)", 2), ("finetune", 1)]);
+    let of = |dataset: &str, round: u64| {
+        let mut row = row("acf", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0);
+        row["dataset"] = json!(dataset);
+        row["round"] = json!({ "number": round });
+        row["run_id"] = json!(format!("{dataset}-{round}"));
+        row
+    };
+    let view = board([of("digits", 0), of("mnist", 0), of("digits", 1)]).view();
+    let names: Vec<&str> = view.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["acf (digits, round=0)", "acf (mnist, round=0)", "acf (digits, round=1)"]);
+}
+
+#[test]
+fn two_dozen_methods_are_told_apart_and_keep_their_looks_from_picture_to_picture() {
+    let run = Run::new(Settings::default());
+    let many = Leaderboard::new(&run, "many");
+    for i in 0..24 {
+        many.add(row(&format!("method_{i}"), "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
+    }
+    let chart = picture::of(&many.view());
+    let looks: Vec<usize> = chart.panels[0].points.iter().map(|point| point.look).collect();
+    assert_eq!(looks, (0..24).collect::<Vec<_>>());
+    // All in one place: numbers beside the markers, names in the legend, each once.
+    let svg = chart.svg();
+    for i in 0..24 {
+        assert_eq!(svg.matches(&format!(">{}  method_{i}<", i + 1)).count(), 1, "{svg}");
+    }
+    let few = Leaderboard::new(&run, "few");
+    few.add(row("method_7", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
+    assert_eq!(picture::of(&few.view()).panels[0].points[0].look, 7);
+}
+
+#[test]
+fn entries_that_have_no_place_in_the_picture_are_named_in_it() {
+    let mut failed = row("scrub", "full", 0, &Metrics::default(), 0.1);
+    failed["status"] = json!("failed");
+    let view = board([
+        row("acf", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.1),
+        row("ssd", "full", 0, &metrics(1.0, 1.0, 1.0, f64::NAN), 0.2),
+        row("ntk", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.0),
+        json!({ "label": "x", "method": "x", "status": "failed", "error": "loss is NaN", "metrics": {}, "seconds": {} }),
+        failed,
+    ])
+    .view();
+    let svg = picture::of(&view).svg();
+    assert!(
+        svg.contains("not drawn: ntk (no seconds of unlearning)") && svg.contains("not drawn: x (failed)"),
+        "{svg}"
+    );
+    assert!(svg.contains("not drawn: scrub (failed)"), "{svg}");
+    assert!(svg.contains("Membership attack, AUC: 1 of 2 points are not drawn (1 not finite)"), "{svg}");
+}
+
+#[test]
+fn without_an_original_the_board_says_that_alarms_cannot_fire() {
+    let run = Run::new(Settings::default());
+    let plain = Leaderboard::new(&run, "");
+    plain.add(row("retrain", "full", 0, &metrics(1.0, 0.9, 0.9, 0.5), 1.0));
+    let missing = |board: &Leaderboard| board.view().notes().iter().any(|note| note.contains("no-ops"));
+    assert!(!missing(&plain), "retraining alone is not judged");
+    plain.add(row("ssd", "full", 0, &metrics(1.0, 1.0, 0.9, 0.7), 1.0));
+    assert!(missing(&plain) && !missing(&full_board()));
+    assert!(plain.view().title.starts_with("digits · convnet"), "the title comes from rows: {}", plain.view().title);
+}
+
+#[test]
+fn originals_of_several_data_sets_have_rows_of_their_own() {
+    let run = Run::new(Settings::default());
+    let both = Leaderboard::new(&run, "");
+    for (dataset, ta) in [("digits", 0.99), ("mnist", 0.5)] {
+        both.add_original(dataset, "", metrics(1.0, 1.0, ta, 0.6));
+        let mut row = row("acf", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0);
+        (row["dataset"], row["split_id"], row["run_id"]) = (json!(dataset), json!(dataset), json!(dataset));
+        both.add(row);
+    }
+    let text = table::render(&both.view(), None, false);
+    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_string();
+    assert!(line("original (digits, convnet)").contains("99.0"), "{text}");
+    assert!(line("original (mnist, convnet)").contains("50.0"), "{text}");
+    // One whose results are still to come is another split of the first.
+    let early = full_board();
+    early.add_original("s9", "", metrics(1.0, 1.0, 0.9, 0.6));
+    assert_eq!(early.view().before_by_subject().len(), 1);
+}
+
+#[test]
+fn markdown_and_terminal_show_odd_labels_as_they_are() {
+    let mut odd = row("acf", "full", 0, &metrics(1.0, 1.0, 1.0, 0.5), 0.1);
+    odd["label"] = json!("a|b\n<c> *d* \u{1b}[31m");
+    let view = board([odd]).view();
+    let markdown = table::markdown(&view);
+    assert!(markdown.contains("| a\\|b<br>\\<c> \\*d\\*  [31m | full 638 |"), "{markdown}");
+    let text = table::render(&view, None, false);
+    assert!(text.contains("\na|b <c> *d*  [31m ") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn colours_mark_the_best_and_stay_out_of_pipes() {
     let view = full_board().view();
     assert!(!table::render(&view, 120, false).contains('\x1b'));
@@ -174,6 +348,20 @@ fn saving_below_a_file_is_a_clear_error_and_a_path_is_taken_as_one() {
     let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["board.csv", "board.json", "board.md", "board.svg"]);
     assert_eq!(std::fs::read_dir(place.path().join("sub")).unwrap().count(), 4, "no drafts stay");
+    // The extension of another kind of file is no part of a name.
+    for name in ["board.pdf", "board.PNG", "sub/board.xlsx"] {
+        let error =
+            export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap_err().to_string();
+        assert!(error.contains("what is written: .csv, .json, .md, .svg"), "{error}");
+    }
+    let run = Run::new(Settings::default());
+    let saved = |name: &str| export::save_text(&run, &place.path().join(name).display().to_string(), "svg", "<svg/>");
+    let name = |path: std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(
+        ["a.svg", "a.SVG", "lr0.1", "v.2"].map(|n| name(saved(n).unwrap())),
+        ["a.svg", "a.SVG", "lr0.1.svg", "v.2.svg"]
+    );
+    assert!(saved("a.png").is_err() && saved("a.csv").is_err());
 }
 
 #[test]
@@ -367,4 +555,158 @@ fn exports_hold_the_statistics_and_the_retrained_value_beside_every_value() {
     assert_eq!(of("original", "s0"), ["0.65", "0.502", "0.65", ""]);
     assert_eq!(of("finetune", "s1"), ["0.641", "0.505", "0.651", ""]);
     assert_eq!(of("retrain", "s2"), ["0.508", "0.508", "0.652", ""]);
+}
+
+/// Whether a cell of a column of the Markdown is bold, by row.
+fn bold(view: &super::leaderboard::View, column: &str) -> Vec<(String, bool)> {
+    let text = table::markdown(view);
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
+    let mut rows = text.lines().filter(|line| line.starts_with('|')).map(cells);
+    let at = rows
+        .next()
+        .unwrap()
+        .iter()
+        .position(|cell| cell.trim_end_matches([' ', '↑', '↓']) == column)
+        .unwrap_or_else(|| panic!("no column {column}"));
+    let rows = rows.skip(1).take_while(|row| row.get(at).is_some());
+    rows.map(|row| (row[1].clone(), row[at].starts_with("**"))).collect()
+}
+
+/// The rows that are bold.
+fn bold_rows(view: &super::leaderboard::View, column: &str) -> Vec<String> {
+    bold(view, column).into_iter().filter(|(_, bold)| *bold).map(|(row, _)| row).collect()
+}
+
+#[test]
+fn the_best_of_a_column_is_bold_among_the_methods_in_markdown() {
+    let view = full_board().view();
+    let best: [(&str, &[&str]); 5] = [
+        ("RA %", &["finetune", "finetune"]),
+        ("TA %", &["finetune"]),
+        ("MIA AUC", &["scrub"]),
+        ("seconds", &["ssd"]),
+        ("speed-up", &["ssd"]),
+    ];
+    for (column, wanted) in best {
+        assert_eq!(bold_rows(&view, column), wanted, "{column}");
+    }
+    // The original and the retrained network are no methods, whatever their figures.
+    let all = ["RA %", "FA %", "TA %", "MIA AUC", "SalUn %", "gap", "ToW", "seconds", "prep", "speed-up"];
+    for column in all {
+        assert!(bold_rows(&view, column).iter().all(|row| row != "original" && row != "retrain"), "{column}");
+    }
+    let heads = ["| RA % |", "| TA % ↑ |", "| gap ↓ |", "| ToW ↑ |", "| seconds ↓ |", "| speed-up ↑ |"];
+    assert!(heads.iter().all(|head| table::markdown(&view).contains(head)), "{}", table::markdown(&view));
+    assert!(bold_rows(&view, "prep").is_empty(), "all of them cost the same");
+    assert!(table::markdown(&view).contains("Bold: the best of a column"));
+    let one = board([
+        row("retrain", "full", 0, &metrics(1.0, 0.994, 0.987, 0.502), 1.7),
+        row("acf", "full", 0, &metrics(0.9, 0.9, 0.9, 0.5), 0.1),
+    ]);
+    assert!(bold_rows(&one.view(), "FA %").is_empty() && !table::markdown(&one.view()).contains("Bold"));
+}
+
+#[test]
+fn a_broken_or_collapsed_network_is_the_best_of_nothing() {
+    let with = |method: &str, mut m: Metrics, broken: usize, class: Option<i64>| {
+        (m.basis.outputs, m.basis.not_finite, m.basis.only_class) = (900, broken, class);
+        row(method, "full", 0, &m, if broken + class.map_or(0, |_| 1) > 0 { 0.001 } else { 1.0 + m.get("mia_auc") })
+    };
+    let view = board([
+        with("retrain", metrics(1.0, 0.99, 0.98, 0.50), 0, None),
+        with("finetune", metrics(0.98, 0.97, 0.96, 0.55), 0, None),
+        with("acf", metrics(0.97, 0.96, 0.95, 0.53), 0, None),
+        with("collapsed", metrics(0.1, 0.1, 0.1, 0.50), 0, Some(3)),
+        with("broken", metrics(1.0, 0.99, 0.98, 0.50), 9, None),
+    ]);
+    let view = view.view();
+    for column in ["RA %", "FA %", "TA %", "MIA AUC", "SalUn %", "gap", "ToW", "seconds", "speed-up"] {
+        let found = bold_rows(&view, column);
+        assert!(found == ["finetune"] || found == ["acf"], "{column}: {found:?}");
+    }
+    let text = table::markdown(&view);
+    assert!(
+        text.contains("broken: broken outputs: 9 of 900") && text.contains("collapsed: collapsed: each of"),
+        "{text}"
+    );
+}
+
+/// A board of three methods with this metric, with or without a retrained network at 0.4.
+fn board_of(metric: &str, retrained: bool, values: [f64; 3]) -> Leaderboard {
+    let with = |method: &str, value: f64| {
+        let mut m = Metrics::default();
+        m.set(metric, value);
+        row(method, "full", 0, &m, 1.0)
+    };
+    let rows = ["low", "middle", "high"].into_iter().zip(values).map(|(method, value)| with(method, value));
+    let board = board(retrained.then(|| with("retrain", 0.4)).into_iter().chain(rows));
+    board.choose(vec![metric.into()]).unwrap();
+    board
+}
+
+#[test]
+fn every_column_a_board_can_show_has_its_best_by_the_direction_of_its_metric() {
+    use crate::eval::Direction;
+    let own = |name: &str| super::leaderboard::DERIVED.contains(&name);
+    for metric in crate::eval::listing::list().into_iter().filter(|metric| !own(metric.name)) {
+        for retrained in [true, false] {
+            let view = board_of(metric.name, retrained, [0.1, 0.45, 0.9]).view();
+            let wanted: &[&str] = match metric.direction {
+                Direction::Higher => &["high"],
+                Direction::Lower => &["low"],
+                Direction::NearRetrained if retrained => &["middle"],
+                Direction::NearChance => &["middle"],
+                Direction::NearRetrained | Direction::None => &[],
+            };
+            let heading = super::columns::columns(&view)[0].heading.to_string();
+            assert_eq!(bold_rows(&view, &heading), wanted, "{} (retrained: {retrained})", metric.name);
+            assert!(table::render(&view, 120, true).contains("\x1b["));
+        }
+        // NaN is never the best, and one value is the best of nothing.
+        let view = board_of(metric.name, true, [f64::NAN, f64::NAN, 0.9]).view();
+        let heading = super::columns::columns(&view)[0].heading.to_string();
+        assert!(bold_rows(&view, &heading).is_empty(), "{}", metric.name);
+    }
+    use super::columns::direction_of;
+    let derived = ["average_gap", "accuracy_gap", "tow", "tow_mia", "speedup", "speedup_prepared"].map(direction_of);
+    use Direction::{Higher, Lower};
+    assert_eq!(derived, [Lower, Lower, Higher, Higher, Higher, Higher]);
+    assert_eq!(["seconds.unlearn", "preparation", "peak_memory"].map(direction_of), [Lower; 3]);
+    assert_eq!(direction_of("my_own_figure"), Direction::None);
+}
+
+#[test]
+fn a_mean_over_fewer_runs_says_so_and_is_not_the_best() {
+    let board = Leaderboard::new(&Run::new(Settings::default()), "");
+    for seed in 0..3 {
+        board.add(seeded("retrain", "full", seed, &metrics(1.0, 0.99, 0.98, 0.50)));
+        board.add(seeded("steady", "full", seed, &metrics(0.95, 0.96, 0.97, 0.53 + 0.001 * seed as f64)));
+        board.add(seeded("other", "full", seed, &metrics(0.94, 0.95, 0.96, 0.55)));
+        let mut broken = metrics(0.99, 0.99, 0.98, 0.50);
+        if seed == 1 {
+            ["test_accuracy", "mia_auc"].iter().for_each(|name| broken.set(name, f64::NAN));
+        }
+        board.add(seeded("broken", "full", seed, &broken));
+    }
+    let view = board.view();
+    let text = table::render(&view, 160, false);
+    println!("{text}");
+    let line = |from: &str| text.lines().filter(|line| line.starts_with(from)).map(String::from).collect::<Vec<_>>();
+    let broken = line("broken");
+    assert!(broken[0].contains("98.0 ±0.0 (2 of 3)") && broken[0].contains("0.500 ±.000 (2 of 3)"), "{broken:?}");
+    assert!(broken[0].contains("99.0 ±0.0 ") && !broken[0].contains("99.0 ±0.0 (2"), "{broken:?}");
+    assert!(broken[1].contains("98.0 ±0.0 (2 of 3)  ="), "the second table says it, too: {broken:?}");
+    assert!(!line("steady").concat().contains("of 3"), "{text}");
+    assert_eq!(bold_rows(&view, "TA %"), ["steady (n=3)"]);
+    assert_eq!(bold_rows(&view, "RA %"), ["broken (n=3)"]);
+    let auc = statistic(&board, "broken", "full", "mia_auc", Query::default());
+    assert_eq!((&auc["n"], &auc["missing"], &auc["pairs"]), (&json!(2), &json!(1), &json!(2)));
+    // A retrained network that lacks a figure takes a pair away.
+    let mut odd = metrics(1.0, 0.99, f64::NAN, 0.50);
+    odd.basis.outputs = 1;
+    let mut row = seeded("retrain", "full", 2, &odd);
+    row["run_id"] = json!("retrain-full-2");
+    board.add(row);
+    let text = table::render(&board.view(), 160, false);
+    assert!(text.contains("97.0 ±0.0 (2 of 3 pairs) "), "{text}");
 }

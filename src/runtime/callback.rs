@@ -23,6 +23,12 @@ impl Callback {
         self.function.fn_name()
     }
 
+    /// Shows the function in the place it was created at; `None` when the engine is gone.
+    pub fn with<T>(&self, see: impl FnOnce(&NativeCallContext, &FnPtr) -> T) -> Option<T> {
+        let engine = self.run.engine()?;
+        Some(see(&self.context.create_context(&engine), &self.function))
+    }
+
     /// Calls the function.
     ///
     /// # Errors

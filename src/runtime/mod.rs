@@ -1,12 +1,16 @@
 //! What every room needs of the process it runs in: errors, options, randomness, the run's settings, progress, interrupts.
 
 pub mod allocator;
+pub mod budget;
 pub mod callback;
 pub mod clock;
 pub mod cuda;
 pub mod error;
+pub mod imports;
 pub mod interrupt;
+pub mod notation;
 pub mod options;
+pub mod output;
 pub mod progress;
 pub mod random;
 pub mod run;

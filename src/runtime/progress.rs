@@ -1,5 +1,6 @@
 //! Progress bars on stderr; plain lines once in a while where stderr is no terminal.
 
+use super::output;
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -60,23 +61,22 @@ impl Progress {
 
     /// Prints a line of the script's output without garbling the bars.
     pub fn print(&self, line: &str) {
-        self.bars.suspend(|| {
-            use std::io::Write;
-            // A closed pipe (`| head`) must not end the run in a panic.
-            let _ = writeln!(std::io::stdout(), "{line}");
-        });
+        // What it computes may be worth more than what it prints: it goes on.
+        if self.bars.suspend(|| output::line(line)) {
+            self.warn("the output cannot be written: the script goes on, and ends with an exit code other than 0");
+        }
     }
 
     /// Prints a line about the run itself to stderr, unless quiet.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            self.bars.suspend(|| eprintln!("{line}"));
+            self.bars.suspend(|| output::tell(line));
         }
     }
 
     /// Prints a warning to stderr even when quiet.
     pub fn warn(&self, line: &str) {
-        self.bars.suspend(|| eprintln!("warning: {line}"));
+        self.bars.suspend(|| output::tell(&format!("warning: {line}")));
     }
 }
 
@@ -96,7 +96,7 @@ impl Task {
         let plain = self.bar.is_hidden() && !self.quiet && self.spoke.elapsed() > Duration::from_secs(10);
         if plain && going_on {
             self.spoke = Instant::now();
-            eprintln!("{}", self.line());
+            output::tell(&self.line());
         }
     }
 
@@ -122,7 +122,7 @@ impl Drop for Task {
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
         if !self.quiet && seconds > 0.5 && done > 0 {
-            eprintln!("{line} · {seconds:.1} s");
+            output::tell(&format!("{line} · {seconds:.1} s"));
         }
     }
 }

@@ -1,121 +1,92 @@
 //! Arithmetic of tensors with tensors and with numbers, on either side.
 
 use super::dtype::{is_float, kind_of};
+use super::explain::{pair, scalar};
+use super::overflow;
+use super::range::{Number, fit_each_other};
 use crate::runtime::{At, Error, Result};
-use tch::{Device, Kind};
+use tch::{Kind, TchError, Tensor};
 
-/// A number that meets a tensor.
-#[derive(Debug, Clone, Copy)]
-pub enum Number {
-    /// An integer, which keeps integer tensors integer.
-    Int(i64),
-    /// A float.
-    Float(f64),
+/// A torch function of two tensors.
+type OfTensors = fn(&Tensor, &Tensor) -> std::result::Result<Tensor, TchError>;
+
+/// A torch function of a tensor and a number.
+type OfNumber = fn(&Tensor, Number) -> std::result::Result<Tensor, TchError>;
+
+/// The result of an operation on two tensors that broadcast.
+///
+/// # Errors
+/// Shapes and devices that do not fit; integers that the result's dtype cannot hold.
+pub fn tensors(operation: &str, left: &Tensor, right: &Tensor, call: OfTensors) -> Result<Tensor> {
+    if matches!(operation, "%" | "floor_div") {
+        overflow::divisor(operation, left, right)?;
+    }
+    // What wraps in a sum of integers is found in its result.
+    if is_float(kind_of(left)) || !matches!(operation, "+" | "-" | "*") {
+        fit_each_other(operation, left, right)?;
+    }
+    let result = pair(operation, left, right, call(left, right))?;
+    overflow::refuse(operation, left, right, &result)?;
+    Ok(result)
 }
 
-impl From<i64> for Number {
-    fn from(value: i64) -> Self {
-        Self::Int(value)
-    }
+/// The number as the operation takes it beside a tensor: division is one of floats.
+fn beside(operation: &str, tensor: &Tensor, number: Number) -> Result<Number> {
+    let kind = match (operation, kind_of(tensor)) {
+        ("/", kind) if !is_float(kind) => Kind::Float,
+        (_, kind) => number.meets(kind),
+    };
+    number.fit(operation, kind)
 }
 
-impl From<f64> for Number {
-    fn from(value: f64) -> Self {
-        Self::Float(value)
+/// `tensor operation number`.
+///
+/// # Errors
+/// A number that does not fit the tensor's dtype, or results that do not.
+pub fn number_right(operation: &str, tensor: &Tensor, number: Number, call: OfNumber) -> Result<Tensor> {
+    match operation {
+        "minimum" => return super::math::clamp(operation, tensor, None, Some(number)),
+        "maximum" => return super::math::clamp(operation, tensor, Some(number), None),
+        _ => {}
     }
+    let number = beside(operation, tensor, number)?;
+    if let (Number::Int(_), "%" | "floor_div") = (number, operation) {
+        overflow::divisor(operation, tensor, &number.beside(operation, tensor)?)?;
+    }
+    let result = scalar(|| call(tensor, number)).on(operation, &[tensor])?;
+    if !is_float(kind_of(&result)) {
+        overflow::refuse(operation, tensor, &number.beside(operation, tensor)?, &result)?;
+    }
+    Ok(result)
 }
 
-impl From<Number> for tch::Scalar {
-    fn from(number: Number) -> Self {
-        match number {
-            Number::Int(value) => Self::int(value),
-            Number::Float(value) => Self::float(value),
-        }
+/// `number operation tensor`.
+///
+/// # Errors
+/// As [`number_right`].
+pub fn number_left(
+    operation: &str,
+    number: Number,
+    tensor: &Tensor,
+    call: OfTensors,
+    mirrored: OfNumber,
+) -> Result<Tensor> {
+    if matches!(operation, "+" | "*" | "minimum" | "maximum") {
+        return number_right(operation, tensor, number, mirrored);
     }
-}
-
-impl Number {
-    /// A tensor of rank 0 on the host whose dtype leaves the other operand's as it is.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn beside(self, operation: &str, tensor: &tch::Tensor) -> Result<tch::Tensor> {
-        let kind = match (kind_of(tensor), self) {
-            (kind, _) if is_float(kind) => kind,
-            (Kind::Bool, Self::Int(_)) => Kind::Int64,
-            (kind, Self::Int(_)) => kind,
-            (_, Self::Float(_)) => Kind::Float,
-        };
-        tch::Tensor::f_scalar_tensor(self, (kind, Device::Cpu)).at(operation)
+    let number = beside(operation, tensor, number)?;
+    let kind = kind_of(tensor);
+    let floats = operation == "/" && !is_float(kind);
+    let left = number.element(operation, if floats { Kind::Float } else { number.meets(kind) })?;
+    if operation == "**" {
+        let result = scalar(|| Tensor::f_pow_scalar(number, tensor)).on(operation, &[tensor])?;
+        overflow::refuse(operation, &left, tensor, &result)?;
+        return Ok(result);
     }
-}
-
-/// Operations with the number on the left.
-pub mod left {
-    use super::Number;
-    use crate::runtime::{At, Result};
-    use crate::tensor::explain::{pair, scalar};
-    use tch::{TchError, Tensor};
-
-    /// The number becomes a tensor of rank 0.
-    fn reversed(
-        operation: &str,
-        number: Number,
-        tensor: &Tensor,
-        call: fn(&Tensor, &Tensor) -> std::result::Result<Tensor, TchError>,
-    ) -> Result<Tensor> {
-        let left = number.beside(operation, tensor)?;
-        pair(operation, &left, tensor, call(&left, tensor))
-    }
-
-    /// `number + tensor`
-    pub fn plus(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        scalar(|| tensor.f_add_scalar(number)).at("+")
-    }
-
-    /// `number - tensor`
-    pub fn minus(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        // Torch subtracts no masks, though it adds and multiplies them.
-        if super::kind_of(tensor) == tch::Kind::Bool {
-            return reversed("-", number, &tensor.f_to_kind(tch::Kind::Int64).at("-")?, Tensor::f_sub);
-        }
-        reversed("-", number, tensor, Tensor::f_sub)
-    }
-
-    /// `number * tensor`
-    pub fn times(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        scalar(|| tensor.f_mul_scalar(number)).at("*")
-    }
-
-    /// `number / tensor`
-    pub fn over(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        reversed("/", number, tensor, Tensor::f_div)
-    }
-
-    /// `number % tensor`
-    pub fn modulo(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        reversed("%", number, tensor, Tensor::f_remainder_tensor)
-    }
-
-    /// `floor_div(number, tensor)`
-    pub fn floor_over(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        reversed("floor_div", number, tensor, Tensor::f_floor_divide)
-    }
-
-    /// `number ** tensor`
-    pub fn power(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        scalar(|| Tensor::f_pow_scalar(number, tensor)).at("**")
-    }
-
-    /// `minimum(number, tensor)`
-    pub fn lower(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        scalar(|| tensor.f_clamp_max(number)).at("minimum")
-    }
-
-    /// `maximum(number, tensor)`
-    pub fn higher(number: Number, tensor: &Tensor) -> Result<Tensor> {
-        scalar(|| tensor.f_clamp_min(number)).at("maximum")
-    }
+    // Torch subtracts no masks, though it adds and multiplies them.
+    let masks = operation == "-" && kind == Kind::Bool;
+    let tensor = if masks { &tensor.f_to_kind(Kind::Int64).at(operation)? } else { tensor };
+    tensors(operation, &left, tensor, call)
 }
 
 /// Negation.
@@ -126,47 +97,48 @@ pub fn negate(tensor: &tch::Tensor) -> Result<tch::Tensor> {
     if kind_of(tensor) == Kind::Bool {
         return Err(Error::new("-", "a mask has no negative").hint("`!mask` inverts it"));
     }
-    tensor.f_neg().at("-")
+    let result = tensor.f_neg().at("-")?;
+    overflow::refuse_single("-", tensor, &result)?;
+    Ok(result)
 }
 
 /// One module a function: tensor with tensor, float, integer, and both numbers on the left.
 macro_rules! arithmetic {
     ($(
         $(#[$($doc:tt)*])*
-        $module:ident [$($name:tt),+] ($operation:literal, $tensors:ident, $number:ident, $left:ident);
+        $module:ident [$($name:tt),+] ($operation:literal, $tensors:ident, $number:ident);
     )*) => { $(
         #[doc = concat!("`", $operation, "` in scripts.")]
         #[rhai::export_module]
         pub mod $module {
-            use crate::runtime::{At, Script};
-            use crate::tensor::explain::{pair, scalar};
-            use crate::tensor::arithmetic::{Number, left};
+            use crate::runtime::Script;
+            use crate::tensor::arithmetic::{number_left, number_right};
             type Tensor = crate::tensor::Tensor;
 
             $(#[$($doc)*])*
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn tensors(left: Tensor, right: Tensor) -> Script<Tensor> {
-                Ok(pair($operation, &left, &right, left.$tensors(&right))?.into())
+                Ok(crate::tensor::arithmetic::tensors($operation, &left, &right, tch::Tensor::$tensors)?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn float_right(left: Tensor, right: f64) -> Script<Tensor> {
-                Ok(scalar(|| left.$number(right)).on($operation, &[&left])?.into())
+                Ok(number_right($operation, &left, right.into(), |t, n| t.$number(n))?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn int_right(left: Tensor, right: i64) -> Script<Tensor> {
-                Ok(scalar(|| left.$number(right)).on($operation, &[&left])?.into())
+                Ok(number_right($operation, &left, right.into(), |t, n| t.$number(n))?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn float_left(left: f64, right: Tensor) -> Script<Tensor> {
-                Ok(left::$left(Number::Float(left), &right)?.into())
+                Ok(number_left($operation, left.into(), &right, tch::Tensor::$tensors, |t, n| t.$number(n))?.into())
             }
 
             #[rhai_fn($(name = $name,)+ return_raw)]
             pub fn int_left(left: i64, right: Tensor) -> Script<Tensor> {
-                Ok(left::$left(Number::Int(left), &right)?.into())
+                Ok(number_left($operation, left.into(), &right, tch::Tensor::$tensors, |t, n| t.$number(n))?.into())
             }
         }
     )* };
@@ -174,6 +146,10 @@ macro_rules! arithmetic {
 
 arithmetic! {
     /// Elementwise sum of tensors that broadcast, or of a tensor and a number on either side.
+    ///
+    /// A number takes the dtype of the tensor; a float turns integers into f32. What does not fit a dtype is an error in this
+    /// and all other operations: a number beyond its range (`300` beside u8, `1e39` beside f32), and results of integers that
+    /// would wrap around. Floats round, and their results may become infinite.
     ///
     /// # Signature
     /// left: Tensor | number + right: Tensor | number -> Tensor
@@ -183,7 +159,7 @@ arithmetic! {
     /// assert(tensor([1, 2]) + tensor([10, 20]) == tensor([11, 22]));
     /// assert(1 + tensor([0.5]) == tensor([1.5]));
     /// ```
-    add ["+", "add"] ("+", f_add, f_add_scalar, plus);
+    add ["+", "add"] ("+", f_add, f_add_scalar);
 
     /// Elementwise difference of tensors that broadcast, or of a tensor and a number on either side.
     ///
@@ -194,7 +170,7 @@ arithmetic! {
     /// ```rhai
     /// assert(1 - tensor([0.25, 1.0]) == tensor([0.75, 0.0]));
     /// ```
-    sub ["-", "sub"] ("-", f_sub, f_sub_scalar, minus);
+    sub ["-", "sub"] ("-", f_sub, f_sub_scalar);
 
     /// Elementwise product of tensors that broadcast, or of a tensor and a number on either side.
     ///
@@ -205,7 +181,7 @@ arithmetic! {
     /// ```rhai
     /// assert(tensor([[1], [2]]) * tensor([3, 4]) == tensor([[3, 4], [6, 8]]));
     /// ```
-    mul ["*", "mul"] ("*", f_mul, f_mul_scalar, times);
+    mul ["*", "mul"] ("*", f_mul, f_mul_scalar);
 
     /// Elementwise quotient, always a floating-point one, of tensors that broadcast, or of a tensor and a number.
     ///
@@ -217,7 +193,7 @@ arithmetic! {
     /// assert(tensor([1, 2]) / 2 == tensor([0.5, 1.0]));
     /// assert(1 / tensor([4.0]) == tensor([0.25]));
     /// ```
-    div ["/", "div"] ("/", f_div, f_div_scalar, over);
+    div ["/", "div"] ("/", f_div, f_div_scalar);
 
     /// Elementwise remainder with the sign of the divisor, as in Python (plain numbers keep the sign of the dividend).
     ///
@@ -228,7 +204,7 @@ arithmetic! {
     /// ```rhai
     /// assert(tensor([5, -5]) % 3 == tensor([2, 1]));
     /// ```
-    remainder ["%", "remainder"] ("%", f_remainder_tensor, f_remainder, modulo);
+    remainder ["%", "remainder"] ("%", f_remainder_tensor, f_remainder);
 
     /// Elementwise quotient rounded down.
     ///
@@ -239,7 +215,7 @@ arithmetic! {
     /// ```rhai
     /// assert(floor_div(tensor([7, -7]), 2) == tensor([3, -4]));
     /// ```
-    floor_div ["floor_div"] ("floor_div", f_floor_divide, f_floor_divide_scalar, floor_over);
+    floor_div ["floor_div"] ("floor_div", f_floor_divide, f_floor_divide_scalar);
 
     /// Elementwise power of tensors that broadcast, or of a tensor and a number on either side.
     ///
@@ -251,7 +227,7 @@ arithmetic! {
     /// assert(tensor([1.0, 2.0, 3.0]) ** 2 == tensor([1.0, 4.0, 9.0]));
     /// assert(pow(2, tensor([3.0])) == tensor([8.0]));
     /// ```
-    pow ["**", "pow"] ("**", f_pow, f_pow_tensor_scalar, power);
+    pow ["**", "pow"] ("**", f_pow, f_pow_tensor_scalar);
 
     /// Elementwise smaller one of tensors that broadcast, or of a tensor and a number. NaN wins.
     ///
@@ -262,7 +238,7 @@ arithmetic! {
     /// ```rhai
     /// assert(minimum(tensor([1, 5]), tensor([3, 3])) == tensor([1, 3]));
     /// ```
-    minimum ["minimum"] ("minimum", f_minimum, f_clamp_max, lower);
+    minimum ["minimum"] ("minimum", f_minimum, f_clamp_max);
 
     /// Elementwise larger one of tensors that broadcast, or of a tensor and a number. NaN wins.
     ///
@@ -273,7 +249,7 @@ arithmetic! {
     /// ```rhai
     /// assert(maximum(tensor([-1.0, 5.0]), 0.0) == tensor([0.0, 5.0]));
     /// ```
-    maximum ["maximum"] ("maximum", f_maximum, f_clamp_min, higher);
+    maximum ["maximum"] ("maximum", f_maximum, f_clamp_min);
 }
 
 /// The sign.

@@ -1,76 +1,47 @@
 //! Writing that never leaves half a file behind: a draft beside the file, renamed when it is complete.
 
+use super::draft::Draft;
 use super::files::reason;
+use super::place;
 use crate::runtime::{Error, Result};
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Removes the temporary file unless it has been renamed.
-struct Temporary {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Writes a file by way of a temporary one in the same folder, synced and renamed: a failure leaves the old file as it was.
+/// Writes a file by way of a draft in the same folder, synced and renamed: a failure leaves the old file as it was. A link to a
+/// file is followed, permissions are kept; another hard link to the old file keeps the old content. What is no regular file is
+/// refused.
 ///
 /// # Errors
-/// What `write` raised, or why the folder does not take a file.
+/// What `write` raised, or why the place does not take a file.
 pub fn write_atomically(path: impl AsRef<Path>, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
     let path = path.as_ref();
-    write_beside(path, write).map_err(|problem| Error::file("save", path, reason(&problem)))
+    written(path, write).map_err(|problem| Error::file("save", path, reason(&problem)))
 }
 
-fn write_beside(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+fn written(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     survive_size_limits();
-    let name = path.file_name().ok_or_else(|| std::io::Error::other("this is no file name"))?;
-    if path.is_dir() {
-        return Err(std::io::Error::other("this is a folder"));
-    }
-    let (mut file, mut temporary) = draft(path, &name.to_string_lossy())?;
-    write(&mut file)?;
-    file.flush()?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&temporary.path, path)?;
-    temporary.keep = true;
-    // The rename itself survives a crash once the folder is on disk; not every file system allows asking for it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let place = place::of(path)?;
+    let mut draft = Draft::new(&place)?;
+    write(&mut draft.file)?;
+    draft.file.flush()?;
+    draft.put(&place)?;
+    // The rename itself survives a crash once the folder is on disk.
+    place::sync_folder(place::folder_of(&place.path));
     Ok(())
 }
 
-/// A new file beside `path`, hidden: `.NAME.PROCESS-NUMBER.tmp`. A name that is taken, left behind by a killed process of
-/// the same number or in use by one on another machine, is passed over.
-fn draft(path: &Path, name: &str) -> std::io::Result<(File, Temporary)> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()));
-        match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((file, Temporary { path, keep: false })),
-            Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(problem) => return Err(problem),
-        }
-    }
-}
-
-/// The name of the file that a draft of this name was to become; `None` when it is no draft's name.
-pub fn draft_of(name: &str) -> Option<&str> {
-    let (name, tail) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
-    let (process, number) = tail.split_once('-')?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (digits(process) && digits(number)).then_some(name)
+/// Puts a whole file in another's place, on disk: what is no regular file there is refused.
+///
+/// # Errors
+/// Why the place does not take a file.
+pub fn put(file: &File, from: &Path, to: &Path) -> std::io::Result<()> {
+    let place = place::of(to)?;
+    file.sync_all()?;
+    std::fs::rename(from, &place.path)?;
+    place::sync_folder(place::folder_of(&place.path));
+    Ok(())
 }
 
 /// A file-size limit must end in an error of `write`, not in the death of the process by a signal.
@@ -88,6 +59,7 @@ fn survive_size_limits() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn written() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -97,24 +69,56 @@ mod tests {
     }
 
     #[test]
-    fn drafts_that_others_left_behind_or_are_writing_are_passed_over_and_stay() {
+    fn nothing_is_seen_of_a_file_before_it_is_whole() {
         let (folder, path) = written();
-        let others: Vec<PathBuf> =
-            (0..2000).map(|number| folder.path().join(format!(".x.{}-{number}.tmp", std::process::id()))).collect();
-        others.iter().for_each(|other| std::fs::write(other, "not mine").unwrap());
-        write_atomically(&path, |file| file.write_all(b"new")).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert!(others.iter().all(|other| std::fs::read(other).unwrap() == b"not mine"));
-        let failing = write_atomically(&path, |_| Err(std::io::Error::other("no")));
-        assert!(failing.is_err() && others.iter().all(|other| other.exists()));
+        let names = || -> Vec<_> {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        write_atomically(&path, |file| {
+            file.write_all(b"new")?;
+            // Where drafts must have names, one no-one can foresee.
+            assert!(names().iter().all(|name| name == "x" || crate::tensor::draft::draft_of(name) == Some("x")));
+            assert_eq!(std::fs::read(&path).unwrap(), b"old");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), names()), (b"new".to_vec(), vec!["x".to_string()]));
+        let long = folder.path().join("é".repeat(127));
+        write_atomically(&long, |file| file.write_all(b"long")).unwrap();
+        assert_eq!(std::fs::read(long).unwrap(), b"long");
     }
 
     #[test]
-    fn drafts_are_known_by_their_names() {
-        assert_eq!(draft_of(".x.safetensors.17-0.tmp"), Some("x.safetensors"));
-        for other in ["x.safetensors", ".x.tmp", ".x.17.tmp", ".x.a-b.tmp", ".x.17-.tmp", "x.17-0.tmp", ".hidden"] {
-            assert_eq!(draft_of(other), None, "{other}");
+    fn files_behind_links_are_replaced_where_they_are_and_keep_their_permissions() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (folder, path) = written();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        write_atomically(&link, |file| file.write_all(b"new")).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        std::fs::remove_file(&path).unwrap();
+        let refused = write_atomically(&link, |file| file.write_all(b"new")).unwrap_err().to_string();
+        assert!(refused.contains("which does not exist") && !path.exists(), "{refused}");
+    }
+
+    #[test]
+    fn pipes_sockets_and_folders_are_refused_and_stay() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        let _listener = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        for (name, what) in [("pipe", "a pipe"), ("socket", "a socket"), ("folder", "a folder")] {
+            let refused = write_atomically(path(name), |_| Ok(())).unwrap_err().to_string();
+            assert!(refused.contains(what), "{refused}");
         }
+        assert!(path("pipe").metadata().unwrap().file_type().is_fifo());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -8,6 +8,21 @@ use crate::runtime::{At, Error, Options, Result};
 use rhai::{Dynamic, Map};
 use tch::{Device, Kind};
 
+/// Refuses numbers that nothing can be chosen by: NaN, and infinity unless it `counts`.
+///
+/// # Errors
+/// Says how many of `what` are none.
+pub fn comparable(operation: &str, what: &str, values: &tch::Tensor, counts: bool) -> Result<()> {
+    let wrong = if counts { values.f_isnan() } else { values.f_isfinite().and_then(|fine| fine.f_logical_not()) };
+    let wrong = wrong.and_then(|wrong| wrong.f_sum(Kind::Int64)?.f_int64_value(&[])).at(operation)?;
+    if wrong == 0 {
+        return Ok(());
+    }
+    let kind = if counts { "NaN" } else { "NaN or infinite" };
+    let message = format!("{wrong} of {} {what} are {kind}, so that nothing can be chosen by them", values.numel());
+    Err(Error::new(operation, message))
+}
+
 /// How far apart two values may be: `|got - expected| <= atol + rtol * |expected|`.
 #[derive(Debug, Clone)]
 pub struct Tolerance {

@@ -1,7 +1,8 @@
 //! Creation of tensors from values, and of regular ones.
 
-use super::dtype::{elements, is_float, kind_name, kind_of, parse_kind, usable_device};
+use super::dtype::{elements, is_float, kind_of, parse_kind, usable_device};
 use super::explain::scalar;
+use super::range::{Fractions, Number, cast};
 use crate::runtime::{At, Error, Options, Result, Run};
 use rhai::{Array, Dynamic, Map};
 use tch::{Device, Kind};
@@ -50,34 +51,43 @@ fn placed(run: &Run, value: &Dynamic, options: Map) -> Result<tch::Tensor> {
     };
     let device = if holds_tensors { tensor.device() } else { run.device() };
     let place = Place::read("tensor", options, Place { kind: natural, device })?;
-    tensor.f_to_kind(place.kind).and_then(|t| t.f_to_device(place.device)).at("tensor")
+    let cast = cast("tensor", &tensor, place.kind, Fractions::Refused)?;
+    if is_float(place.kind) && place.kind != kind_of(&tensor) {
+        still_finite(&tensor, &cast)?;
+    }
+    cast.f_to_device(place.device).at("tensor")
+}
+
+/// Refuses values that became infinite because their new element type is too narrow.
+fn still_finite(values: &tch::Tensor, cast: &tch::Tensor) -> Result<()> {
+    let lost = cast.f_isinf().and_then(|infinite| infinite.f_logical_and(&values.f_isfinite()?)).at("tensor")?;
+    let lost = values.f_masked_select(&lost).at("tensor")?;
+    if lost.numel() == 0 {
+        return Ok(());
+    }
+    let first = super::value::scalar(&lost.f_select(0, 0).at("tensor")?)?;
+    Number::read("tensor", "an element", &first)?.fit("tensor", kind_of(cast)).map(drop)
 }
 
 /// A tensor filled with one value.
-fn filled(operation: &str, shape: &Dynamic, value: f64, place: Place) -> Result<tch::Tensor> {
+fn filled(operation: &str, shape: &Dynamic, value: Number, place: Place) -> Result<tch::Tensor> {
     let shape = super::dtype::shape_of(operation, shape)?;
     elements(operation, &shape)?;
-    if !is_float(place.kind) && value.fract() != 0.0 {
-        let message = format!("{value} is no whole number, and the element type is {}", kind_name(place.kind));
-        return Err(Error::new(operation, message).word("dtype").hint("round(..) it, or take a float type"));
-    }
-    match is_float(place.kind) {
-        true => scalar(|| tch::Tensor::f_full(&shape, value, place.pair())).at(operation),
-        false => scalar(|| tch::Tensor::f_full(&shape, value as i64, place.pair())).at(operation),
-    }
+    let value = value.fit(operation, place.kind)?;
+    scalar(|| tch::Tensor::f_full(&shape, value, place.pair())).at(operation)
 }
 
 /// A value as `full` takes it, with the element type it has by itself.
-fn fill_value(operation: &str, value: &Dynamic) -> Result<(f64, Kind)> {
+fn fill_value(operation: &str, value: &Dynamic) -> Result<(Number, Kind)> {
     if let Ok(flag) = value.as_bool() {
-        return Ok((f64::from(u8::from(flag)), Kind::Bool));
+        return Ok((Number::Int(flag.into()), Kind::Bool));
     }
-    let number = super::dtype::number(operation, "the value", value)?;
+    let number = Number::read(operation, "the value", value)?;
     Ok((number, if value.is_int() { Kind::Int64 } else { Kind::Float }))
 }
 
 /// A new tensor of the shape, element type and device of another, unless the options say otherwise.
-fn like(operation: &str, tensor: &tch::Tensor, value: f64, options: Map) -> Result<tch::Tensor> {
+fn like(operation: &str, tensor: &tch::Tensor, value: Number, options: Map) -> Result<tch::Tensor> {
     let place = Place::read(operation, options, Place { kind: kind_of(tensor), device: tensor.device() })?;
     let shape: Array = tensor.size().into_iter().map(Dynamic::from).collect();
     filled(operation, &shape.into(), value, place)
@@ -85,32 +95,42 @@ fn like(operation: &str, tensor: &tch::Tensor, value: f64, options: Map) -> Resu
 
 /// `arange(end)`, `arange(start, end)`, `arange(start, end, step)`, each with options behind.
 fn arange(run: &Run, mut arguments: Vec<Dynamic>) -> Result<tch::Tensor> {
+    const OPERATION: &str = "arange";
     let options = match arguments.last() {
         Some(last) if last.is_map() => arguments.pop().and_then(Dynamic::try_cast::<Map>).unwrap_or_default(),
         _ => Map::new(),
     };
     let whole = arguments.iter().all(Dynamic::is_int);
-    let numbers: Result<Vec<f64>> =
-        arguments.iter().map(|value| super::dtype::number("arange", "each bound", value)).collect();
+    let numbers: Result<Vec<Number>> =
+        arguments.iter().map(|value| Number::read(OPERATION, "each bound", value)).collect();
     let (start, end, step) = match numbers?.as_slice() {
-        [end] => (0.0, *end, 1.0),
-        [start, end] => (*start, *end, 1.0),
+        [end] => (Number::Int(0), *end, Number::Int(1)),
+        [start, end] => (*start, *end, Number::Int(1)),
         [start, end, step] => (*start, *end, *step),
-        _ => return Err(Error::new("arange", "takes an end, a start and an end, or a start, an end and a step")),
+        _ => return Err(Error::new(OPERATION, "takes an end, a start and an end, or a start, an end and a step")),
     };
-    let count = ((end - start) / step).ceil();
-    if step == 0.0 || !count.is_finite() || count < 0.0 {
+    let count = ((end.float() - start.float()) / step.float()).ceil();
+    if step.float() == 0.0 || !count.is_finite() || count < 0.0 {
         let message = format!("no steps of {step} lead from {start} to {end}");
-        return Err(Error::new("arange", message));
+        return Err(Error::new(OPERATION, message));
     }
-    elements("arange", &[count as i64])?;
+    elements(OPERATION, &[count as i64])?;
     let kind = if whole { Kind::Int64 } else { Kind::Float };
-    let place = Place::read("arange", options, Place { kind, device: run.device() })?;
-    match whole {
-        true => scalar(|| tch::Tensor::f_arange_start_step(start as i64, end as i64, step as i64, place.pair()))
-            .at("arange"),
-        false => scalar(|| tch::Tensor::f_arange_start_step(start, end, step, place.pair())).at("arange"),
+    let place = Place::read(OPERATION, options, Place { kind, device: run.device() })?;
+    if count == 0.0 {
+        return tch::Tensor::f_empty([0], place.pair()).at(OPERATION);
     }
+    let fits = |number: Number| number.fit(OPERATION, place.kind);
+    if let (Number::Int(from), Number::Int(by), true) = (start, step, whole) {
+        // The last one decides; the end itself is not among the values, and may be out of range.
+        fits(start)?;
+        fits(Number::Int(from.saturating_add(by.saturating_mul(count as i64 - 1))))?;
+        let longs = (Kind::Int64, place.device);
+        let values = scalar(|| tch::Tensor::f_arange_start_step(start, end, step, longs)).at(OPERATION)?;
+        return values.f_to_kind(place.kind).at(OPERATION);
+    }
+    let (start, end, step) = (fits(start)?, fits(end)?, fits(step)?);
+    scalar(|| tch::Tensor::f_arange_start_step(start, end, step, place.pair())).at(OPERATION)
 }
 
 /// f32 on the run's device.
@@ -121,14 +141,14 @@ fn floating(context: &rhai::NativeCallContext) -> Place {
 /// What scripts see.
 #[rhai::export_module]
 pub mod script {
-    use super::{Place, filled, like, placed};
+    use super::{Number, Place, filled, like, placed};
     use crate::runtime::{At, Run, Script};
     use rhai::{Dynamic, Map, NativeCallContext};
 
     type Tensor = crate::tensor::Tensor;
 
     /// A tensor of the values given: a number or boolean, or nested arrays of them. Integers give i64, floats f32, booleans bool.
-    /// An array of tensors of one shape is stacked; a tensor is copied.
+    /// An array of tensors of one shape is stacked; a tensor is copied. Values that the dtype cannot hold are an error.
     ///
     /// # Signature
     /// tensor(values: array | int | float | bool | Tensor, #{ dtype: string, device: string }) -> Tensor
@@ -167,12 +187,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn zeros(context: NativeCallContext, shape: Dynamic) -> Script<Tensor> {
-        Ok(filled("zeros", &shape, 0.0, super::floating(&context))?.into())
+        Ok(filled("zeros", &shape, Number::Int(0), super::floating(&context))?.into())
     }
 
     #[rhai_fn(name = "zeros", return_raw)]
     pub fn zeros_with(context: NativeCallContext, shape: Dynamic, options: Map) -> Script<Tensor> {
-        Ok(filled("zeros", &shape, 0.0, Place::read("zeros", options, super::floating(&context))?)?.into())
+        Ok(filled("zeros", &shape, Number::Int(0), Place::read("zeros", options, super::floating(&context))?)?.into())
     }
 
     /// A tensor of ones.
@@ -190,17 +210,17 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn ones(context: NativeCallContext, shape: Dynamic) -> Script<Tensor> {
-        Ok(filled("ones", &shape, 1.0, super::floating(&context))?.into())
+        Ok(filled("ones", &shape, Number::Int(1), super::floating(&context))?.into())
     }
 
     #[rhai_fn(name = "ones", return_raw)]
     pub fn ones_with(context: NativeCallContext, shape: Dynamic, options: Map) -> Script<Tensor> {
-        Ok(filled("ones", &shape, 1.0, Place::read("ones", options, super::floating(&context))?)?.into())
+        Ok(filled("ones", &shape, Number::Int(1), Place::read("ones", options, super::floating(&context))?)?.into())
     }
 
     /// A tensor filled with one value; its element type follows the value (float: f32, integer: i64).
     ///
-    /// A value that is no whole number is refused where the element type is one of integers.
+    /// A value that the element type cannot hold is an error: a fraction among integers, a number beyond its range.
     ///
     /// # Signature
     /// full(shape: array | int, value: number | bool, #{ dtype: string, device: string }) -> Tensor
@@ -240,12 +260,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn zeros_like(tensor: Tensor) -> Script<Tensor> {
-        Ok(like("zeros_like", &tensor, 0.0, Map::new())?.into())
+        Ok(like("zeros_like", &tensor, Number::Int(0), Map::new())?.into())
     }
 
     #[rhai_fn(name = "zeros_like", return_raw)]
     pub fn zeros_like_with(tensor: Tensor, options: Map) -> Script<Tensor> {
-        Ok(like("zeros_like", &tensor, 0.0, options)?.into())
+        Ok(like("zeros_like", &tensor, Number::Int(0), options)?.into())
     }
 
     /// Ones of the shape, dtype and device of another tensor.
@@ -263,12 +283,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn ones_like(tensor: Tensor) -> Script<Tensor> {
-        Ok(like("ones_like", &tensor, 1.0, Map::new())?.into())
+        Ok(like("ones_like", &tensor, Number::Int(1), Map::new())?.into())
     }
 
     #[rhai_fn(name = "ones_like", return_raw)]
     pub fn ones_like_with(tensor: Tensor, options: Map) -> Script<Tensor> {
-        Ok(like("ones_like", &tensor, 1.0, options)?.into())
+        Ok(like("ones_like", &tensor, Number::Int(1), options)?.into())
     }
 
     /// One value in the shape, dtype and device of another tensor.
@@ -347,8 +367,12 @@ pub mod script {
         options: Map,
     ) -> Script<Tensor> {
         let place = Place::read("linspace", options, super::floating(&context))?;
-        let start = crate::tensor::dtype::number("linspace", "the start", &start)?;
-        let end = crate::tensor::dtype::number("linspace", "the end", &end)?;
+        let start = Number::read("linspace", "the start", &start)?.fit("linspace", place.kind)?;
+        let end = Number::read("linspace", "the end", &end)?.fit("linspace", place.kind)?;
+        if !start.float().is_finite() || !end.float().is_finite() {
+            let message = format!("start and end must be finite numbers, got {start} and {end}");
+            return Err(Error::new("linspace", message).into());
+        }
         super::elements("linspace", &[steps])?;
         Ok(super::scalar(|| tch::Tensor::f_linspace(start, end, steps, place.pair())).at("linspace")?.into())
     }

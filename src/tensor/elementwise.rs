@@ -12,7 +12,9 @@ macro_rules! elementwise {
                 $(#[$($doc)*])*
                 #[rhai_fn(return_raw)]
                 pub fn $name(tensor: Tensor) -> Script<Tensor> {
-                    Ok(tensor.$call().at(stringify!($name))?.into())
+                    let result = tensor.$call().at(stringify!($name))?;
+                    crate::tensor::overflow::refuse_single(stringify!($name), &tensor, &result)?;
+                    Ok(result.into())
                 }
             )*
         }

@@ -15,6 +15,9 @@ pub fn scalar<T>(call: impl FnOnce() -> std::result::Result<T, TchError>) -> std
         let said = payload.downcast_ref::<String>().map_or("torch failed", String::as_str);
         let text = said.split_once("Torch(\"").map_or(said, |(_, inner)| inner.trim_end_matches("\")"));
         let line = text.split("\\n").next().unwrap_or(text).replace("\\\"", "\"");
+        if line.contains("cannot be converted to type") {
+            return Err(TchError::Torch(format!("a number is beyond the range of the dtype ({line})")));
+        }
         Err(TchError::Torch(line))
     })
 }

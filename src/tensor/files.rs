@@ -2,13 +2,15 @@
 
 pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
+pub use super::place::create_folders;
+use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
 use crate::runtime::{At, Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
 /// Why a file could not be opened, read or written, in plain words.
@@ -21,14 +23,16 @@ pub fn reason(problem: &std::io::Error) -> String {
         ErrorKind::StorageFull => "no space left on the device; nothing was replaced".into(),
         ErrorKind::FileTooLarge => "the file exceeds the size limit; nothing was replaced".into(),
         ErrorKind::UnexpectedEof => "the file ends too early (truncated?)".into(),
+        // Our own words stay as they are.
+        _ if problem.raw_os_error().is_none() => problem.to_string(),
         _ => problem.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     }
 }
 
-/// The whole content of a regular file.
+/// The whole content of a file; of what is none (a pipe, say) as much as a small file may take.
 ///
 /// # Errors
-/// A missing or unreadable file, a folder, or one larger than memory.
+/// A missing or unreadable file, a folder, or one larger than the memory that is free.
 pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
     let mut file = File::open(path).map_err(failed)?;
@@ -36,13 +40,25 @@ pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     if about.is_dir() {
         return Err(Error::file(operation, path, "this is a folder"));
     }
+    let budget = Budget::of(about.len());
+    budget.allows(about.len()).map_err(|problem| Error::file(operation, path, problem))?;
     let mut bytes = Vec::new();
     let size = usize::try_from(about.len()).unwrap_or(usize::MAX);
     if bytes.try_reserve_exact(size).is_err() {
         return Err(Error::file(operation, path, format!("no memory for {size} bytes")));
     }
-    file.read_to_end(&mut bytes).map_err(failed)?;
+    (&mut file).take(budget.limit().saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    budget.allows(bytes.len() as u64).map_err(|problem| Error::file(operation, path, problem))?;
     Ok(bytes)
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// Those of [`read_bytes`]; what is no text.
+pub fn read_text(operation: &str, path: &Path) -> Result<String> {
+    let text = String::from_utf8(read_bytes(operation, path)?);
+    text.map_err(|_| Error::file(operation, path, "this is no UTF-8 text"))
 }
 
 /// What a file says about its tensors.
@@ -85,6 +101,9 @@ pub fn read_notes(operation: &str, path: &Path) -> Result<Notes> {
     let header: Header = serde_json::from_slice(&header).map_err(broken)?;
     Ok(header.notes)
 }
+
+/// Bytes of a tensor below which the system is not asked whether it has them.
+const LARGE: u64 = 1 << 28;
 
 /// What the format allows a header to be long.
 const MAX_HEADER: u64 = 100_000_000;
@@ -147,20 +166,29 @@ fn from_view(view: &TensorView<'_>) -> std::result::Result<Tensor, String> {
 
 /// A tensor of raw little-endian elements, their number checked against the shape.
 pub fn from_bytes(data: &[u8], shape: &[i64], kind: Kind) -> std::result::Result<Tensor, String> {
+    if shape.len() > MOST_DIMENSIONS {
+        return Err(format!("its {} dimensions are more than {MOST_DIMENSIONS}", shape.len()));
+    }
     let width = kind.elt_size_in_bytes();
     let expected = shape.iter().try_fold(width, |product, size| usize::try_from(*size).ok()?.checked_mul(product));
     if expected != Some(data.len()) {
         return Err(format!("shape {shape:?} does not fit {} bytes of elements of {width}", data.len()));
     }
-    // A byte of a boolean tensor must be 0 or 1; other values would be undefined behaviour further on.
-    if kind == Kind::Bool && data.iter().any(|byte| *byte > 1) {
-        return Err("a boolean is neither 0 nor 1".into());
+    // Other values would be undefined behaviour further on.
+    if kind == Kind::Bool
+        && let Some(other) = data.iter().find(|byte| **byte > 1)
+    {
+        return Err(format!("a boolean is {other}, neither 0 nor 1"));
     }
     Tensor::f_from_data_size(data, shape, kind).map_err(|problem| problem.to_string())
 }
 
 /// The raw little-endian elements of a tensor in row-major order.
 pub fn to_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
+    let bytes = (tensor.numel() * kind_of(tensor).elt_size_in_bytes()) as u64;
+    if bytes > LARGE && budget::free().is_some_and(|free| free < bytes) {
+        return Err(Error::new(operation, format!("no memory for the {} of a tensor", size(bytes))));
+    }
     let host = tensor.f_detach().and_then(|t| t.f_to_device(Device::Cpu)).and_then(|t| t.f_contiguous());
     let host = host.at(operation)?;
     let count = host.numel();
@@ -185,6 +213,7 @@ pub fn save_safetensors(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) ->
 /// As [`save_safetensors`].
 pub fn save_noted(operation: &str, path: &Path, tensors: &[(String, Tensor)], notes: &Notes) -> Result<()> {
     let mut contents = Vec::with_capacity(tensors.len());
+    roomy(operation, path, tensors)?;
     for (name, tensor) in tensors {
         let (dtype, shape) = described(name, tensor)?;
         contents.push((name, dtype, shape, to_bytes(operation, tensor)?));
@@ -201,6 +230,20 @@ pub fn save_noted(operation: &str, path: &Path, tensors: &[(String, Tensor)], no
     let about = notes.clone().into_iter().chain([("format".to_string(), "pt".to_string())]).collect();
     let bytes = safetensors::serialize(views, Some(about)).map_err(|problem| Error::file(operation, path, problem))?;
     write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// Refuses tensors that have no room in memory when they are written out: a view takes none, however large it is.
+fn roomy(operation: &str, path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    let bytes = |(_, tensor): &(String, Tensor)| (tensor.numel() * kind_of(tensor).elt_size_in_bytes()) as u64;
+    let total = tensors.iter().map(bytes).fold(0_u64, u64::saturating_add);
+    match budget::free().filter(|free| *free < total) {
+        Some(free) => {
+            let message = format!("its tensors take {}, of memory {} are free", size(total), size(free));
+            Err(Error::file(operation, path, message)
+                .hint("views of one tensor are written one by one: write less at a time"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn described(name: &str, tensor: &Tensor) -> Result<(Dtype, Vec<usize>)> {
@@ -225,7 +268,7 @@ fn described(name: &str, tensor: &Tensor) -> Result<(Dtype, Vec<usize>)> {
 /// What scripts see.
 #[rhai::export_module]
 pub mod script {
-    use crate::runtime::{At, Error, Run, Script};
+    use crate::runtime::{At, Run, Script};
     use crate::tensor::Tensor as Handle;
     use rhai::{Dynamic, Map, NativeCallContext};
     use std::io::Write;
@@ -273,9 +316,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn read_text(path: &str) -> Script<String> {
-        let bytes = super::read_bytes("read_text", Path::new(path))?;
-        let text = String::from_utf8(bytes);
-        Ok(text.map_err(|_| Error::file("read_text", Path::new(path), "this is no UTF-8 text"))?)
+        Ok(super::read_text("read_text", Path::new(path))?)
     }
 
     /// Writes a text file. The file appears complete or not at all.
@@ -315,12 +356,21 @@ pub(crate) fn named_tensors(operation: &str, map: rhai::Map) -> Result<Vec<(Stri
     map.into_iter().map(each).collect()
 }
 
+/// A path in a folder that nobody else has, can foresee or can look into.
 fn temporary_path(name: &str) -> Result<String> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("lethe-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|problem| Error::file("temporary_path", &folder, reason(&problem)))?;
-    Ok(folder.join(name).to_string_lossy().into_owned())
+    use std::os::unix::fs::DirBuilderExt;
+    let root = std::env::temp_dir();
+    let failed = |folder: &Path, problem: std::io::Error| Error::file("temporary_path", folder, reason(&problem));
+    create_folders(&root).map_err(|problem| failed(&root, problem))?;
+    loop {
+        let number = RandomState::new().build_hasher().finish();
+        let folder = root.join(format!("lethe-{}-{number:016x}", std::process::id()));
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder.join(name).to_string_lossy().into_owned()),
+            Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(problem) => return Err(failed(&folder, problem)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Convolution, pooling, normalisation and resizing as functions; layers with parameters are in `nn`.
 
-use super::dtype::integers;
+use super::dtype::{integers, kind_of};
 use super::explain::{same_device, same_kind};
+use super::range::Number;
 use super::reduce::floating;
 use super::value::Tensor;
 use crate::runtime::{At, Error, Options, Result};
@@ -219,9 +220,17 @@ fn pad(x: &tch::Tensor, sizes: &Dynamic, options: Map) -> Result<tch::Tensor> {
     }
     let mut options = Options::new(OPERATION, options);
     let mode = options.choice("mode", "constant", &["constant", "reflect", "replicate", "circular"])?;
-    let value = options.number("value", 0.0)?;
+    let value = options.take("value", "number", 0.0).unwrap_or_else(|| 0.into());
     options.finish()?;
-    x.f_pad(sizes, &mode, (mode == "constant").then_some(value)).on(OPERATION, &[x])
+    if mode != "constant" {
+        return x.f_pad(sizes, &mode, None::<f64>).on(OPERATION, &[x]);
+    }
+    let value = Number::read(OPERATION, "`value`", &value)?.fit(OPERATION, kind_of(x))?;
+    // Torch takes the constant as a float.
+    if matches!(value, Number::Int(whole) if whole.unsigned_abs() > 1 << 53) {
+        return Err(Error::new(OPERATION, format!("{value} is beyond the integers that a float holds exactly")));
+    }
+    x.f_pad(sizes, &mode, value.float()).on(OPERATION, &[x])
 }
 
 /// What scripts see.

@@ -1,8 +1,9 @@
 //! Indexing and slicing, for reading and for writing.
 
-use super::dtype::{is_float, kind_name, kind_of};
+use super::dtype::{kind_name, kind_of};
 use super::explain::{in_range, same_device, scalar};
 use super::nested::from_value;
+use super::range::{Fractions, Number, cast};
 use super::value::Tensor;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{At, Error, Result};
@@ -56,7 +57,7 @@ pub fn set(tensor: &tch::Tensor, index: &Dynamic, value: &Dynamic) -> Result<()>
         return target.view.f_copy_(&values).at("index").map_err(leaf);
     }
     let values = match number {
-        Some(number) => tch::Tensor::f_scalar_tensor(number, (kind_of(tensor), tensor.device())).at("index")?,
+        Some(number) => number.element("index", kind_of(tensor))?.f_to_device(tensor.device()).at("index")?,
         None => values_for(tensor, value)?,
     };
     let chosen = std::mem::take(&mut target.chosen);
@@ -109,20 +110,11 @@ fn fits(from: &[i64], to: &[i64]) -> Result<()> {
 }
 
 /// A value to be written as one number, if it is one.
-fn scalar_for(tensor: &tch::Tensor, value: &Dynamic) -> Result<Option<super::arithmetic::Number>> {
-    if let Ok(flag) = value.as_bool() {
-        return Ok(Some(i64::from(flag).into()));
+fn scalar_for(tensor: &tch::Tensor, value: &Dynamic) -> Result<Option<Number>> {
+    match Number::or_truth("index", "the value", value) {
+        Ok(number) => number.fit("index", kind_of(tensor)).map(Some),
+        Err(_) => Ok(None),
     }
-    if let Ok(integer) = value.as_int() {
-        return Ok(Some(integer.into()));
-    }
-    let Ok(float) = value.as_float() else { return Ok(None) };
-    let kind = kind_of(tensor);
-    if !is_float(kind) && float.fract() != 0.0 {
-        let message = format!("{float} cannot be stored in a tensor of {}", kind_name(kind));
-        return Err(Error::new("index", message).hint("convert it with .to(\"f32\")"));
-    }
-    Ok(Some(if is_float(kind) { float.into() } else { (float as i64).into() }))
 }
 
 fn values_for(tensor: &tch::Tensor, value: &Dynamic) -> Result<tch::Tensor> {
@@ -137,7 +129,7 @@ fn values_for(tensor: &tch::Tensor, value: &Dynamic) -> Result<tch::Tensor> {
     if values.dim() > 0 {
         same_device("index", tensor, &values)?;
     }
-    values.f_to_kind(kind_of(tensor)).at("index")
+    cast("index", &values, kind_of(tensor), Fractions::Refused)
 }
 
 fn locate(tensor: &tch::Tensor, index: &Dynamic) -> Result<Target> {

@@ -1,7 +1,9 @@
 //! Methods that change a tensor in place; their names end in an underscore.
 
+use super::dtype::kind_of;
 use super::explain::{broadcast, scalar};
-use super::math::tensor_or_number;
+use super::math::{Limits, limit};
+use super::range::{Fractions, Number, cast, fits_beside, integers};
 use super::value::Tensor;
 use crate::runtime::{At, Error, Result};
 use rhai::Dynamic;
@@ -12,21 +14,51 @@ type Change = fn(&mut tch::Tensor, &tch::Tensor) -> std::result::Result<(), tch:
 /// Changes a tensor by a tensor that broadcasts to its shape, or by a number.
 ///
 /// # Errors
-/// Operands that do not fit; tensors that require gradients outside no_grad.
+/// Operands that do not fit; results that integers cannot hold; tensors that require gradients outside no_grad.
 pub fn change(operation: &str, tensor: &Tensor, operand: &Dynamic, apply: Change) -> Result<()> {
-    let operand = tensor_or_number(operation, operand, tensor)?;
-    let mut target = tensor.shallow_clone();
-    let error = match apply(&mut target, &operand) {
-        Ok(()) => return Ok(()),
-        Err(error) => error,
+    let operand = match operand.read_lock::<Tensor>() {
+        Some(operand) => operand.shallow_clone(),
+        None => super::math::tensor_or_number(operation, operand, tensor)?,
     };
-    super::explain::same_device(operation, tensor, &operand)?;
+    let kind = kind_of(tensor);
+    let integers = integers(kind).is_some() && integers(kind_of(&operand)).is_some();
+    fits_beside(operation, &operand, kind)?;
+    let mut target = if integers { super::value::deep_copy(tensor)? } else { tensor.shallow_clone() };
+    if let Err(error) = apply(&mut target, &operand) {
+        return explained(operation, tensor, &operand, error);
+    }
+    if integers {
+        // Torch wraps what the tensor cannot hold, so that it is changed only when all of it fits.
+        super::overflow::refuse(operation, tensor, &operand, &target)?;
+        let mut own = tensor.shallow_clone();
+        own.f_copy_(&target).at(operation)?;
+    }
+    Ok(())
+}
+
+/// Overwrites a tensor by another one that broadcasts to its shape, or by a number.
+fn overwrite(operation: &str, tensor: &Tensor, operand: &Dynamic) -> Result<()> {
+    let kind = kind_of(tensor);
+    let operand = match operand.read_lock::<Tensor>() {
+        Some(operand) => cast(operation, &operand, kind, Fractions::Refused)?,
+        None => Number::or_truth(operation, "the value", operand)?.element(operation, kind)?,
+    };
+    let mut target = tensor.shallow_clone();
+    match target.f_copy_(&operand) {
+        Ok(()) => Ok(()),
+        Err(error) => explained(operation, tensor, &operand, error),
+    }
+}
+
+/// Says why an operand does not go into a tensor.
+fn explained(operation: &str, tensor: &Tensor, operand: &tch::Tensor, error: tch::TchError) -> Result<()> {
+    super::explain::same_device(operation, tensor, operand)?;
     let (own, other) = (tensor.size(), operand.size());
     if broadcast(operation, &own, &other)? != own {
         let message = format!("an operand of shape {other:?} does not fit into the tensor of shape {own:?}");
         return Err(Error::new(operation, message));
     }
-    refused(operation, error, &[tensor, &operand])
+    refused(operation, error, &[tensor, operand])
 }
 
 /// Explains the one refusal everybody meets.
@@ -34,6 +66,11 @@ fn refused(operation: &str, error: tch::TchError, tensors: &[&tch::Tensor]) -> R
     if error.to_string().contains("leaf Variable") {
         let message = "a tensor that requires gradients cannot be changed in place";
         return Err(Error::new(operation, message).hint("do it inside no_grad { }, or on its detach()"));
+    }
+    if error.to_string().contains("result type") {
+        let kind = tensors.first().map_or("integers", |tensor| super::dtype::kind_name(kind_of(tensor)));
+        let message = format!("the results are floats, which a tensor of {kind} does not hold");
+        return Err(Error::new(operation, message).hint("convert it first, x.to(\"f32\"), or leave it: x = x / 2"));
     }
     Err(error).on(operation, tensors)
 }
@@ -47,19 +84,18 @@ fn zero(tensor: &Tensor) -> Result<()> {
 }
 
 fn clamp(tensor: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<()> {
-    let (low, high) = (super::math::limit(low)?, super::math::limit(high)?);
+    const OPERATION: &str = "clamp_";
+    let limits = Limits::of(OPERATION, tensor, limit(OPERATION, low)?, limit(OPERATION, high)?)?;
     let mut target = tensor.shallow_clone();
-    let result = match (low, high) {
-        (Some(low), Some(high)) if low <= high => scalar(|| target.f_clamp_(low, high)),
+    let result = match (limits.low, limits.high) {
+        (Some(low), Some(high)) => scalar(|| target.f_clamp_(low, high)),
         (Some(low), None) => scalar(|| target.f_clamp_min_(low)),
         (None, Some(high)) => scalar(|| target.f_clamp_max_(high)),
-        (low, high) => {
-            return Err(Error::new("clamp_", format!("the limits {low:?} and {high:?} leave nothing between them")));
-        }
+        (None, None) => return Ok(()),
     };
     match result {
         Ok(_) => Ok(()),
-        Err(error) => refused("clamp_", error, &[tensor]),
+        Err(error) => refused(OPERATION, error, &[tensor]),
     }
 }
 
@@ -134,7 +170,8 @@ pub mod script {
         Ok(tensor)
     }
 
-    /// Overwrites the tensor with the values of another that broadcasts to its shape, converted to its dtype and device.
+    /// Overwrites the tensor with the values of another that broadcasts to its shape, converted to its dtype and device;
+    /// fractions and numbers that integers cannot hold are errors.
     ///
     /// # Signature
     /// copy_(tensor: Tensor, other: Tensor | number) -> Tensor
@@ -147,7 +184,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn copy_(tensor: Tensor, other: Dynamic) -> Script<Tensor> {
-        change("copy_", &tensor, &other, tch::Tensor::f_copy_)?;
+        super::overwrite("copy_", &tensor, &other)?;
         Ok(tensor)
     }
 
@@ -162,7 +199,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn fill_(tensor: Tensor, value: Dynamic) -> Script<Tensor> {
-        change("fill_", &tensor, &value, tch::Tensor::f_copy_)?;
+        super::overwrite("fill_", &tensor, &value)?;
         Ok(tensor)
     }
 

@@ -4,6 +4,7 @@ use super::dtype::{dimension, integers, kind_of};
 use super::explain::indexed;
 use super::index::positions;
 use super::linalg::tensors_of;
+use super::range::{Fractions, Number, cast};
 use super::value::Tensor;
 use crate::runtime::{At, Error, Result};
 use rhai::{Array, Dynamic};
@@ -116,7 +117,26 @@ fn scatter_add(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &tch
     let dim = dimension(OPERATION, tensor.dim(), dim)?;
     same_rank(OPERATION, tensor, index)?;
     super::explain::same_kind(OPERATION, tensor, source)?;
-    indexed(OPERATION, tensor, dim, index, tensor.f_scatter_add(dim, index, source))
+    let add = |tensor: &tch::Tensor, source: &tch::Tensor| tensor.f_scatter_add(dim, index, source);
+    let result = indexed(OPERATION, tensor, dim, index, add(tensor, source))?;
+    no_overflow(OPERATION, tensor, source, &result, add)?;
+    Ok(result)
+}
+
+/// Refuses sums of integers that their dtype does not hold.
+fn no_overflow(
+    operation: &str,
+    tensor: &tch::Tensor,
+    source: &tch::Tensor,
+    result: &tch::Tensor,
+    add: impl Fn(&tch::Tensor, &tch::Tensor) -> std::result::Result<tch::Tensor, tch::TchError>,
+) -> Result<()> {
+    let most = source.numel().saturating_add(1);
+    let both = tch::Tensor::f_cat(&[tensor.f_reshape([-1]).at(operation)?, source.f_reshape([-1]).at(operation)?], 0);
+    super::overflow::refuse_products(operation, &[&both.at(operation)?], most, result, |_| {
+        let wide = |t: &tch::Tensor| t.f_to_kind(tch::Kind::Double).at(operation);
+        add(&wide(tensor)?, &wide(source)?).at(operation)
+    })
 }
 
 fn scatter(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &Dynamic) -> Result<tch::Tensor> {
@@ -127,7 +147,7 @@ fn scatter(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &Dynamic
         super::explain::same_kind(OPERATION, tensor, &source)?;
         return indexed(OPERATION, tensor, dim, index, tensor.f_scatter(dim, index, &source));
     }
-    let value = super::dtype::number(OPERATION, "the source", source)?;
+    let value = Number::or_truth(OPERATION, "the source", source)?.fit(OPERATION, kind_of(tensor))?;
     indexed(OPERATION, tensor, dim, index, super::explain::scalar(|| tensor.f_scatter_value(dim, index, value)))
 }
 
@@ -152,7 +172,10 @@ pub fn index_add(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &t
         );
         return Err(Error::new(OPERATION, message));
     }
-    indexed(OPERATION, tensor, dim, index, tensor.f_index_add(dim, index, source))
+    let add = |tensor: &tch::Tensor, source: &tch::Tensor| tensor.f_index_add(dim, index, source);
+    let result = indexed(OPERATION, tensor, dim, index, add(tensor, source))?;
+    no_overflow(OPERATION, tensor, source, &result, add)?;
+    Ok(result)
 }
 
 /// The elements where a mask is true, as a vector.
@@ -174,7 +197,13 @@ fn is_mask(operation: &str, mask: &tch::Tensor) -> Result<()> {
 
 fn masked_fill(tensor: &tch::Tensor, mask: &tch::Tensor, value: &Dynamic) -> Result<tch::Tensor> {
     is_mask("masked_fill", mask)?;
-    let value = super::math::tensor_or_number("masked_fill", value, tensor)?;
+    const OPERATION: &str = "masked_fill";
+    let value = match value.read_lock::<Tensor>() {
+        Some(value) => cast(OPERATION, &value, kind_of(tensor), Fractions::Refused)?,
+        None => Number::or_truth(OPERATION, "the value", value)?
+            .element(OPERATION, kind_of(tensor))
+            .and_then(|value| value.f_to_device(tensor.device()).at(OPERATION))?,
+    };
     super::explain::pair("masked_fill", tensor, mask, tensor.f_masked_fill_tensor(mask, &value))
 }
 

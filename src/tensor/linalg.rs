@@ -2,6 +2,7 @@
 
 use super::dtype::{is_float, kind_name, kind_of};
 use super::explain::{broadcast, same_device, same_kind};
+use super::overflow::refuse_products;
 use super::value::Tensor;
 use crate::runtime::options::describe;
 use crate::runtime::{At, Error, Result};
@@ -13,7 +14,13 @@ use rhai::{Array, Dynamic, Map};
 /// Names both shapes when the inner sizes differ, and both dtypes or devices where those do.
 pub fn matmul(left: &tch::Tensor, right: &tch::Tensor) -> Result<tch::Tensor> {
     let error = match left.f_matmul(right) {
-        Ok(product) => return Ok(product),
+        Ok(product) => {
+            let length = left.size().last().map_or(0, |size| *size as usize);
+            refuse_products("matmul", &[left, right], length, &product, |wide| {
+                wide[0].f_matmul(&wide[1]).at("matmul")
+            })?;
+            return Ok(product);
+        }
         Err(error) => error,
     };
     same_device("matmul", left, right)?;
@@ -119,6 +126,7 @@ pub fn tensors_of(operation: &str, items: &Array) -> Result<Vec<tch::Tensor>> {
 pub mod script {
     use super::{map_of, matrices, square};
     use crate::runtime::{At, Script};
+    use crate::tensor::overflow::refuse_products;
     use rhai::{Array, Map};
 
     type Tensor = crate::tensor::Tensor;
@@ -301,7 +309,9 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn outer(left: Tensor, right: Tensor) -> Script<Tensor> {
         super::vectors("outer", &left, &right, false)?;
-        Ok(left.f_outer(&right).on("outer", &[&left, &right])?.into())
+        let product = left.f_outer(&right).on("outer", &[&left, &right])?;
+        refuse_products("outer", &[&left, &right], 1, &product, |wide| wide[0].f_outer(&wide[1]).at("outer"))?;
+        Ok(product.into())
     }
 
     /// The scalar product of two vectors.
@@ -313,7 +323,9 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn dot(left: Tensor, right: Tensor) -> Script<Tensor> {
         super::vectors("dot", &left, &right, true)?;
-        Ok(left.f_dot(&right).on("dot", &[&left, &right])?.into())
+        let product = left.f_dot(&right).on("dot", &[&left, &right])?;
+        refuse_products("dot", &[&left, &right], left.numel(), &product, |wide| wide[0].f_dot(&wide[1]).at("dot"))?;
+        Ok(product.into())
     }
 
     /// Distances between all rows of two matrices, Euclidean or of order `p`.
@@ -349,7 +361,12 @@ pub mod script {
     pub fn einsum(equation: &str, tensors: Array) -> Script<Tensor> {
         let tensors = super::tensors_of("einsum", &tensors)?;
         let all: Vec<_> = tensors.iter().collect();
-        Ok(tch::Tensor::f_einsum(equation, &tensors, None::<i64>).on("einsum", &all)?.into())
+        let result = tch::Tensor::f_einsum(equation, &tensors, None::<i64>).on("einsum", &all)?;
+        let most = tensors.iter().map(tch::Tensor::numel).fold(1_usize, usize::saturating_mul);
+        refuse_products("einsum", &all, most, &result, |wide| {
+            tch::Tensor::f_einsum(equation, wide, None::<i64>).at("einsum")
+        })?;
+        Ok(result.into())
     }
 }
 

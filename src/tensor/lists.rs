@@ -50,11 +50,19 @@ fn deviation(items: &[Dynamic]) -> Result<f64> {
     Ok((squares / (items.len().max(2) - 1) as f64).sqrt())
 }
 
-/// The place of the first element that no other is before; NaN counts as larger than all.
+/// The place of the first element that no other is before.
+///
+/// # Errors
+/// An empty array, NaN among the elements.
 fn place_of_best(operation: &str, items: &[Dynamic], largest: bool) -> Result<usize> {
     not_empty(operation, items)?;
     let values = numbers(operation, items)?;
-    let better = |a: f64, b: f64| if largest { a.total_cmp(&b).is_gt() } else { a.total_cmp(&b).is_lt() };
+    let undefined = values.iter().filter(|value| value.is_nan()).count();
+    if undefined > 0 {
+        let message = format!("{undefined} of {} elements are NaN, which is neither large nor small", values.len());
+        return Err(Error::new(operation, message).hint("take them out first: a.filter(|x| !x.is_nan())"));
+    }
+    let better = |a: f64, b: f64| if largest { a > b } else { a < b };
     let first = |best: usize, place: usize| if better(values[place], values[best]) { place } else { best };
     Ok((1..values.len()).fold(0, first))
 }

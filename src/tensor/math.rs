@@ -1,37 +1,79 @@
 //! Elementwise mathematics with arguments: limits, rounding, activations, choices by mask.
 
-use super::dtype::number;
 use super::explain::{pair, scalar};
+use super::range::{Number, integers};
 use super::value::Tensor;
 use crate::runtime::options::describe;
 use crate::runtime::{At, Error, Options, Result};
 use rhai::{Dynamic, Map};
 
-/// Values limited to low..=high; `None` leaves a side open.
+/// The limits of a clamp as torch takes them.
+pub(super) struct Limits {
+    /// The lower one, if any element is below.
+    pub low: Option<Number>,
+    /// The upper one, if any element is above.
+    pub high: Option<Number>,
+}
+
+impl Limits {
+    /// Integers of any size limit a tensor of integers; those beyond all of its elements limit nothing.
+    ///
+    /// # Errors
+    /// When both sides are open, and where nothing of the dtype is left between the limits.
+    pub fn of(operation: &str, tensor: &tch::Tensor, low: Option<Number>, high: Option<Number>) -> Result<Self> {
+        if low.is_none() && high.is_none() {
+            return Err(Error::new(operation, "needs a lower or an upper limit, got () twice"));
+        }
+        if let (Some(low), Some(high)) = (low, high)
+            && !low.at_most(high)
+        {
+            return Err(Error::new(operation, format!("the lower limit {low} is above the upper {high}")));
+        }
+        let kind = super::dtype::kind_of(tensor);
+        let whole = |limit: Option<Number>| limit.is_none_or(|limit| matches!(limit, Number::Int(_)));
+        let range = integers(kind).filter(|_| whole(low) && whole(high) && kind != tch::Kind::Bool);
+        let Some((least, most)) = range else {
+            let number = if whole(low) && whole(high) { Number::Int(0) } else { Number::Float(0.0) };
+            let fit = |limit: Option<Number>| limit.map(|limit| limit.fit(operation, number.meets(kind))).transpose();
+            return Ok(Self { low: fit(low)?, high: fit(high)? });
+        };
+        let (least, most) = (Number::Int(least), Number::Int(most));
+        if let Some(beyond) = low.filter(|low| !low.at_most(most)).or(high.filter(|high| !least.at_most(*high))) {
+            return Err(beyond.unfit(operation, kind));
+        }
+        Ok(Self { low: low.filter(|low| least.at_most(*low)), high: high.filter(|high| high.at_most(most)) })
+    }
+}
+
+/// Values limited to low..=high; `None` leaves a side open. Integers stay integers where the limits are.
 ///
 /// # Errors
-/// When both sides are open.
-pub fn clamp(tensor: &tch::Tensor, low: Option<f64>, high: Option<f64>) -> Result<tch::Tensor> {
-    match (low, high) {
-        (Some(low), Some(high)) if low <= high => scalar(|| tensor.f_clamp(low, high)).at("clamp"),
-        (Some(low), Some(high)) => Err(Error::new("clamp", format!("the lower limit {low} is above the upper {high}"))),
-        (Some(low), None) => scalar(|| tensor.f_clamp_min(low)).at("clamp"),
-        (None, Some(high)) => scalar(|| tensor.f_clamp_max(high)).at("clamp"),
-        (None, None) => Err(Error::new("clamp", "needs a lower or an upper limit, got () twice")),
+/// Those of the limits.
+pub fn clamp(operation: &str, tensor: &tch::Tensor, low: Option<Number>, high: Option<Number>) -> Result<tch::Tensor> {
+    let limits = Limits::of(operation, tensor, low, high)?;
+    match (limits.low, limits.high) {
+        (Some(low), Some(high)) => scalar(|| tensor.f_clamp(low, high)).on(operation, &[tensor]),
+        (Some(low), None) => scalar(|| tensor.f_clamp_min(low)).on(operation, &[tensor]),
+        (None, Some(high)) => scalar(|| tensor.f_clamp_max(high)).on(operation, &[tensor]),
+        (None, None) => super::value::deep_copy(tensor),
     }
 }
 
 /// A limit of `clamp`: a number, or `()` for none.
-pub(super) fn limit(value: &Dynamic) -> Result<Option<f64>> {
-    if value.is_unit() { Ok(None) } else { number("clamp", "each limit", value).map(Some) }
+pub(super) fn limit(operation: &str, value: &Dynamic) -> Result<Option<Number>> {
+    if value.is_unit() { Ok(None) } else { Number::read(operation, "each limit", value).map(Some) }
 }
 
-/// Integer tensors stay integer when both limits are.
-fn clamp_values(tensor: &tch::Tensor, low: &Dynamic, high: &Dynamic) -> Result<tch::Tensor> {
-    match (low.as_int(), high.as_int()) {
-        (Ok(low), Ok(high)) if low <= high => scalar(|| tensor.f_clamp(low, high)).at("clamp"),
-        _ => clamp(tensor, limit(low)?, limit(high)?),
+/// Rounding to places behind the point, or with `digits` below 0 before it.
+fn rounded(tensor: &tch::Tensor, digits: i64) -> Result<tch::Tensor> {
+    // Torch multiplies by a power of ten, which has an end; so many digits no float has.
+    let digits = digits.clamp(-300, 300);
+    let result = tensor.f_round_decimals(digits).at("round")?;
+    if digits <= 0 || !super::dtype::is_float(super::dtype::kind_of(tensor)) {
+        return Ok(result);
     }
+    let whole = result.f_isfinite().at("round")?;
+    result.f_where_self(&whole, tensor).at("round")
 }
 
 /// Softmax over a dimension, or its logarithm.
@@ -47,11 +89,8 @@ pub(super) fn tensor_or_number(operation: &str, value: &Dynamic, beside: &tch::T
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return Ok(tensor.shallow_clone());
     }
-    let number = match (value.as_int(), value.as_float()) {
-        (Ok(integer), _) => super::arithmetic::Number::Int(integer),
-        (_, Ok(float)) => super::arithmetic::Number::Float(float),
-        _ => return Err(Error::new(operation, format!("needs a tensor or a number, got {}", describe(value)))),
-    };
+    let number = Number::read(operation, "the operand", value)
+        .map_err(|_| Error::new(operation, format!("needs a tensor or a number, got {}", describe(value))))?;
     number.beside(operation, beside)?.f_to_device(beside.device()).at(operation)
 }
 
@@ -76,6 +115,7 @@ fn choose(mask: &tch::Tensor, left: &Dynamic, right: &Dynamic) -> Result<tch::Te
     let right = tensor_or_number(OPERATION, right, &like)?;
     let shape = super::explain::broadcast(OPERATION, &left.size(), &right.size())?;
     super::explain::broadcast(OPERATION, &mask.size(), &shape)?;
+    super::range::fit_each_other(OPERATION, &left, &right)?;
     pair(OPERATION, &left, &right, left.f_where_self(mask, &right))
 }
 
@@ -86,14 +126,21 @@ fn without_nan(tensor: &tch::Tensor, options: Map) -> Result<tch::Tensor> {
     let high = options.maybe_number("posinf")?;
     let low = options.maybe_number("neginf")?;
     options.finish()?;
+    let kind = super::dtype::kind_of(tensor);
+    if super::dtype::is_float(kind) {
+        for value in [Some(nan), high, low].into_iter().flatten() {
+            Number::Float(value).fit("nan_to_num", kind)?;
+        }
+    }
     tensor.f_nan_to_num(nan, high, low).at("nan_to_num")
 }
 
 /// What else scripts see.
 #[rhai::export_module]
 pub mod script {
-    use super::{choose, clamp_values, scalar, without_nan};
+    use super::{choose, limit, without_nan};
     use crate::runtime::{At, Error, Script};
+    use crate::tensor::arithmetic::number_right;
     use rhai::{Dynamic, Map};
 
     type Tensor = crate::tensor::Tensor;
@@ -115,10 +162,11 @@ pub mod script {
 
     #[rhai_fn(name = "round", return_raw)]
     pub fn round_to(tensor: Tensor, digits: i64) -> Script<Tensor> {
-        Ok(tensor.f_round_decimals(digits).at("round")?.into())
+        Ok(super::rounded(&tensor, digits)?.into())
     }
 
-    /// Values limited to `low..=high`; `()` leaves a side open. Also of a number.
+    /// Values limited to `low..=high`; `()` leaves a side open. Also of a number. Limits beyond all that a dtype of integers
+    /// can hold limit nothing.
     ///
     /// # Signature
     /// clamp(x: Tensor | number, low: number | (), high: number | ()) -> Tensor | number
@@ -130,7 +178,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn clamp(tensor: Tensor, low: Dynamic, high: Dynamic) -> Script<Tensor> {
-        Ok(clamp_values(&tensor, &low, &high)?.into())
+        Ok(super::clamp("clamp", &tensor, limit("clamp", &low)?, limit("clamp", &high)?)?.into())
     }
 
     /// Gaussian error linear unit; `"tanh"` as second argument is the approximation.
@@ -163,7 +211,10 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn leaky_relu(tensor: Tensor, slope: f64) -> Script<Tensor> {
-        let scaled = scalar(|| tensor.f_mul_scalar(slope)).at("leaky_relu")?;
+        if !slope.is_finite() {
+            return Err(Error::new("leaky_relu", format!("the slope must be a finite number, got {slope}")).into());
+        }
+        let scaled = number_right("leaky_relu", &tensor, slope.into(), |t, n| t.f_mul_scalar(n))?;
         Ok(tensor.f_where_self(&tensor.f_gt(0).at("leaky_relu")?, &scaled).at("leaky_relu")?.into())
     }
 

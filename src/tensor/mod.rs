@@ -1,11 +1,13 @@
 //! The language of tensors: values, creation, arithmetic, indexing, autograd, files.
 
+pub mod archive;
 pub mod arithmetic;
 pub mod atomic;
 pub mod autograd;
 pub mod checks;
 pub mod compare;
 pub mod create;
+pub mod draft;
 pub mod dtype;
 pub mod elementwise;
 pub mod explain;
@@ -22,9 +24,13 @@ pub mod nested;
 pub mod npy;
 pub mod numbers;
 pub mod order;
+pub mod overflow;
+pub mod place;
 pub mod print;
 pub mod random;
+pub mod range;
 pub mod reduce;
+pub mod scalars;
 pub mod shape;
 pub mod value;
 

@@ -1,7 +1,9 @@
 //! NumPy's files: `.npy` (one array) and `.npz` (a zip archive of them). Lengths are checked before anything is allocated.
 
+use super::archive;
 use super::dtype::{kind_name, kind_of};
 use super::files::{from_bytes, read_bytes, to_bytes, write_atomically};
+use crate::runtime::budget::{Budget, ENTRY};
 use crate::runtime::{At, Error, Result};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use std::io::{Cursor, Read, Write};
@@ -13,6 +15,9 @@ type Checked<T> = std::result::Result<T, String>;
 
 /// Deflate cannot shrink data further than this; an entry that claims more is a lie.
 const BEST_RATIO: u64 = 1032;
+
+/// How deep brackets nest in a header; its reader takes time that doubles with each.
+const DEEPEST: usize = 8;
 
 /// A header is a line of text; this is far beyond what NumPy writes.
 const LONGEST_HEADER: usize = 1 << 20;
@@ -57,6 +62,9 @@ fn header_end(bytes: &[u8]) -> Checked<usize> {
 fn parse_npy(bytes: &[u8]) -> Checked<Tensor> {
     let end = header_end(bytes)?;
     let header = bytes.get(..end).unwrap_or_default();
+    if depth(header) > DEEPEST {
+        return Err(format!("its header cannot be read: brackets nest more than {DEEPEST} deep"));
+    }
     let header = NpyHeader::from_reader(header).map_err(|problem| format!("its header cannot be read: {problem}"))?;
     let (kind, big_endian) = element_type(&header.dtype())?;
     let shape: std::result::Result<Vec<i64>, _> = header.shape().iter().map(|size| i64::try_from(*size)).collect();
@@ -83,6 +91,20 @@ fn parse_npy(bytes: &[u8]) -> Checked<Tensor> {
     tensor.f_permute(order).and_then(|t| t.f_contiguous()).map_err(|problem| problem.to_string())
 }
 
+/// How deep brackets nest.
+fn depth(header: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 fn element_type(dtype: &DType) -> Checked<(Kind, bool)> {
     let unknown = || format!("its element type {} has no counterpart here", dtype.descr());
     let DType::Plain(plain) = dtype else { return Err(unknown()) };
@@ -107,7 +129,8 @@ fn swap(data: &[u8], width: usize) -> Vec<u8> {
 
 fn parse_npz(bytes: &[u8]) -> Checked<Vec<(String, Tensor)>> {
     let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {problem}");
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
+    let mut archive = archive::open(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
+    let mut budget = Budget::of(bytes.len() as u64);
     let mut tensors = Vec::new();
     for place in 0..archive.len() {
         let mut entry = archive.by_index(place).map_err(|problem| broken(&problem))?;
@@ -120,13 +143,18 @@ fn parse_npz(bytes: &[u8]) -> Checked<Vec<(String, Tensor)>> {
             let sizes = format!("{} bytes from {}", entry.size(), entry.compressed_size());
             return Err(format!("entry {file:?} claims {sizes}, which no compression achieves"));
         }
+        budget.take(entry.size().saturating_add(ENTRY)).map_err(|problem| format!("entry {file:?}: {problem}"))?;
         let mut content = Vec::new();
         let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
         if content.try_reserve_exact(size).is_err() {
             return Err(format!("no memory for the {size} bytes of entry {file:?}"));
         }
-        let read = entry.by_ref().take(limit).read_to_end(&mut content);
-        let _ = read.map_err(|problem| format!("entry {file:?} is damaged: {problem}"))?;
+        // A byte more than it claims to have shows that the claim was wrong.
+        let read = entry.by_ref().take(size as u64 + 1).read_to_end(&mut content);
+        let read = read.map_err(|problem| format!("entry {file:?} is damaged: {problem}"))?;
+        if read != size {
+            return Err(format!("entry {file:?} is damaged: it does not have the {size} bytes it claims"));
+        }
         let tensor = parse_npy(&content).map_err(|problem| format!("entry {file:?}: {problem}"))?;
         tensors.push((name.to_string(), tensor));
     }

@@ -207,8 +207,12 @@ pub mod script {
 
     #[rhai_fn(name = "clamp", return_raw)]
     pub fn clamp_int(x: i64, low: Dynamic, high: Dynamic) -> Script<Dynamic> {
-        let value = clamp(x as f64, low.clone(), high.clone())?;
-        Ok(if low.is_int() && high.is_int() { Dynamic::from(value as i64) } else { value.into() })
+        if let (Ok(low), Ok(high)) = (low.as_int(), high.as_int())
+            && low <= high
+        {
+            return Ok(x.clamp(low, high).into());
+        }
+        Ok(clamp(x as f64, low, high)?.into())
     }
 
     #[rhai_fn(name = "pow")]

@@ -298,7 +298,10 @@ pub mod script {
     #[rhai_fn(name = "cumsum", return_raw)]
     pub fn cumsum_over(tensor: Tensor, dim: i64) -> Script<Tensor> {
         let dim = crate::tensor::dtype::dimension("cumsum", tensor.dim(), dim)?;
-        Ok(tensor.f_cumsum(dim, None::<tch::Kind>).at("cumsum")?.into())
+        let along = |t: &tch::Tensor| t.f_cumsum(dim, None::<tch::Kind>).at("cumsum");
+        let result = along(&tensor)?;
+        crate::tensor::overflow::refuse_reduced("cumsum", &tensor, &result, along)?;
+        Ok(result.into())
     }
 
     /// Products of the elements up to each place of a dimension (0).
@@ -318,7 +321,10 @@ pub mod script {
     #[rhai_fn(name = "cumprod", return_raw)]
     pub fn cumprod_over(tensor: Tensor, dim: i64) -> Script<Tensor> {
         let dim = crate::tensor::dtype::dimension("cumprod", tensor.dim(), dim)?;
-        Ok(tensor.f_cumprod(dim, None::<tch::Kind>).at("cumprod")?.into())
+        let along = |t: &tch::Tensor| t.f_cumprod(dim, None::<tch::Kind>).at("cumprod");
+        let result = along(&tensor)?;
+        crate::tensor::overflow::refuse_reduced("cumprod", &tensor, &result, along)?;
+        Ok(result.into())
     }
 
     /// The places at which the values would be inserted into a sorted vector, before equal elements.

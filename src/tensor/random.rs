@@ -2,6 +2,7 @@
 
 use super::create::Place;
 use super::dtype::{elements, kind_of, shape_of};
+use super::range::Number;
 use crate::runtime::{At, Error, Result, Run, Stream, interrupt};
 use rhai::{Dynamic, Map};
 use tch::{Device, Kind};
@@ -41,8 +42,13 @@ pub fn normal(operation: &str, shape: &[i64], place: Place, stream: &mut Stream)
 /// # Errors
 /// When there is no memory.
 pub fn uniform(operation: &str, shape: &[i64], place: Place, stream: &mut Stream) -> Result<tch::Tensor> {
-    // 24 bits: what f32 holds below 1, so that rounding never gives 1.
-    let each = |stream: &mut Stream| (stream.bits() >> 40) as f32 * (1.0 / 16_777_216.0);
+    // As many bits as the element type holds below 1, so that rounding never gives 1.
+    let bits = match place.kind {
+        Kind::Half => 11,
+        Kind::BFloat16 => 8,
+        _ => 24,
+    };
+    let each = |stream: &mut Stream| (stream.bits() >> (64 - bits)) as f32 * (0.5_f32).powi(bits);
     let values = draw(operation, elements(operation, shape)?, |n| (0..n).map(|_| each(stream)).collect())?;
     place_at(operation, tch::Tensor::f_from_slice(&values).at(operation)?, shape, place)
 }
@@ -56,6 +62,8 @@ pub fn integers(low: i64, high: i64, shape: &[i64], place: Place, stream: &mut S
     let Some(width) = width else {
         return Err(Error::new("randint", format!("there is no integer from {low} to below {high}")));
     };
+    Number::Int(low).fit("randint", place.kind)?;
+    Number::Int(high - 1).fit("randint", place.kind)?;
     let count = elements("randint", shape)?;
     let values = draw("randint", count, |n| (0..n).map(|_| low + stream.below(width as usize) as i64).collect())?;
     place_at("randint", tch::Tensor::f_from_slice::<i64>(&values).at("randint")?, shape, place)
@@ -80,15 +88,22 @@ type Draw = fn(&str, &[i64], Place, &mut Stream) -> Result<tch::Tensor>;
 fn by_shape(operation: &str, run: &Run, shape: &Dynamic, options: Map, draw: Draw) -> Result<tch::Tensor> {
     let shape = shape_of(operation, shape)?;
     let place = Place::read(operation, options, Place { kind: Kind::Float, device: run.device() })?;
+    floating(operation, place.kind)?;
     draw(operation, &shape, place, &mut run.stream("random"))
+}
+
+/// Refuses element types of integers, in which most of these values would be 0.
+fn floating(operation: &str, kind: Kind) -> Result<()> {
+    if super::dtype::is_float(kind) {
+        return Ok(());
+    }
+    let message = format!("needs a floating-point element type, got {}", super::dtype::kind_name(kind));
+    Err(Error::new(operation, message).word("dtype").hint("randint draws integers"))
 }
 
 fn by_tensor(operation: &str, run: &Run, tensor: &tch::Tensor, draw: Draw) -> Result<tch::Tensor> {
     let place = Place { kind: kind_of(tensor), device: tensor.device() };
-    if !super::dtype::is_float(place.kind) {
-        let message = format!("needs a floating-point tensor, got {}", super::dtype::kind_name(place.kind));
-        return Err(Error::new(operation, message));
-    }
+    floating(operation, place.kind)?;
     draw(operation, &tensor.size(), place, &mut run.stream("random"))
 }
 

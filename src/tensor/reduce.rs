@@ -2,6 +2,7 @@
 
 use super::dtype::{dimensions, integers, is_float, kind_of};
 use super::explain::scalar;
+use super::overflow::refuse_reduced;
 use crate::runtime::{At, Error, Options, Result};
 use rhai::{Dynamic, Map};
 use tch::Kind;
@@ -78,7 +79,10 @@ fn not_empty(operation: &str, tensor: &tch::Tensor, over: &Over) -> Result<()> {
 }
 
 fn sum(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
-    t.f_sum_dim_intlist(over.dims.as_slice(), over.keepdim, None::<Kind>).at("sum")
+    let total = |t: &tch::Tensor| t.f_sum_dim_intlist(over.dims.as_slice(), over.keepdim, None::<Kind>).at("sum");
+    let result = total(t)?;
+    refuse_reduced("sum", t, &result, total)?;
+    Ok(result)
 }
 
 fn mean(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
@@ -86,10 +90,14 @@ fn mean(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
 }
 
 fn prod(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
-    match over.single("prod")? {
+    let dim = over.single("prod")?;
+    let product = |t: &tch::Tensor| match dim {
         Some(dim) => t.f_prod_dim_int(dim, over.keepdim, None::<Kind>).at("prod"),
         None => keep(t, over, t.f_prod(None::<Kind>).at("prod")?),
-    }
+    };
+    let result = product(t)?;
+    refuse_reduced("prod", t, &result, product)?;
+    Ok(result)
 }
 
 /// A full reduction in the shape that `keepdim` asks for.

@@ -1,6 +1,7 @@
 //! The tensor scripts hold: a shared handle, so that assignment aliases as in Python.
 
 use super::dtype::{is_float, kind_of, parse_kind, usable_device};
+use super::range::{Fractions, cast};
 use crate::runtime::{At, Error, Result};
 use rhai::Dynamic;
 use std::rc::Rc;
@@ -146,7 +147,7 @@ pub fn convert(tensor: &tch::Tensor, to: &str) -> Result<tch::Tensor> {
     if to.starts_with("cpu") || to.starts_with("cuda") {
         return tensor.f_to_device(usable_device("to", to)?).at("to");
     }
-    tensor.f_to_kind(parse_kind(to)?).at("to")
+    cast("to", tensor, parse_kind(to)?, Fractions::Cut)
 }
 
 /// What scripts see of a tensor value.
@@ -267,9 +268,12 @@ pub mod script {
     /// The tensor with another element type (`"f64"`) or on another device (`"cuda"`, `"cuda:1"`, `"cpu"`). No copy when it is
     /// so already.
     ///
+    /// Floats that become integers lose their fraction; NaN, infinities and numbers beyond the range are an error that counts
+    /// them. Floats that become other floats round, to infinity where the new type ends. To a mask, all but 0 is true.
+    ///
     /// # Example
     /// ```rhai
-    /// assert(tensor([1, 2]).to("f64").dtype == "f64");
+    /// assert(tensor([1, 2]).to("f64").dtype == "f64" && tensor([1.9, -1.9]).to("i64") == tensor([1, -1]));
     /// ```
     #[rhai_fn(return_raw)]
     pub fn to(tensor: Tensor, target: &str) -> Script<Tensor> {

@@ -5,6 +5,7 @@ use super::transform::{anchored_transform, log_losses, losses, mmd, quantile_tra
 use crate::data::{Batch, Dataset};
 use crate::nn::Net;
 use crate::runtime::{At, Error, Result, Stream};
+use crate::tensor::scalars::WithNumber;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tch::Tensor;
@@ -63,7 +64,7 @@ impl AmuOptions {
                 (each(&unseen)?, each(&forget)?)
             }
         };
-        mmd(&u, &f, self.sigma)?.f_mul_scalar(self.mmd_weight).at("regularizer")
+        mmd(&u, &f, self.sigma)?.times(self.mmd_weight).at("regularizer")
     }
 }
 

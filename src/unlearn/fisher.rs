@@ -5,6 +5,7 @@ use crate::data::Dataset;
 use crate::nn::Net;
 use crate::nn::tangent::Amount;
 use crate::runtime::{At, Error, Result, Run, Stream, interrupt};
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// Keeps quotients of probabilities that have vanished finite.
@@ -68,7 +69,7 @@ fn measure(net: &Net, data: &Dataset, batch: usize, run: &Run) -> Result<Named> 
         }
         progress.step("");
     }
-    let mean = |sum: Tensor| sum.f_div_scalar(data.len() as f64).at(at);
+    let mean = |sum: Tensor| sum.over(data.len() as f64).at(at);
     net.trainable().into_iter().zip(sums).map(|((name, _), sum)| Ok((name, mean(sum)?))).collect()
 }
 
@@ -135,19 +136,19 @@ fn one(
     o: &Noise,
 ) -> std::result::Result<(Tensor, Tensor), tch::TchError> {
     let cap = if head { 1e2 } else { 1e3 };
-    let mut variance = fisher.f_add_scalar(1e-8)?.f_reciprocal()?.f_clamp_max(cap)?.f_mul_scalar(o.alpha)?;
+    let mut variance = fisher.plus(1e-8)?.f_reciprocal()?.at_most(cap)?.times(o.alpha)?;
     if variance.dim() > 1 {
         let averaged = variance.f_mean_dim([1_i64].as_slice(), true, None::<Kind>)?;
         variance = averaged.f_expand_as(&variance)?.f_contiguous()?;
     }
-    let mut mean = parameter.f_mul_scalar(1.0)?;
+    let mut mean = parameter.times(1.0)?;
     if head && !o.classes.is_empty() {
         let rows = Tensor::f_from_slice(&o.classes)?.f_to_device(parameter.device())?;
         let _ = mean.f_index_fill_(0, &rows, 0.0)?;
         let _ = variance.f_index_fill_(0, &rows, 1e-4)?;
     }
     if head || variance.dim() == 1 {
-        let _ = variance.f_mul_scalar_(10.0)?;
+        let _ = variance.times_(10.0)?;
     }
     Ok((mean, variance))
 }

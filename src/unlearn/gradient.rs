@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
+use crate::tensor::scalars::WithNumber;
 use tch::Tensor;
 
 /// The gradient of the mean cross-entropy of a dataset with respect to all trainable parameters, one after the other: [p].
@@ -26,7 +27,7 @@ pub fn loss_gradient(net: &Net, data: &Dataset, batch: usize) -> Result<Tensor> 
         });
     }
     match total {
-        Some(mut total) => total.f_div_scalar_(data.len() as f64).at(at),
+        Some(mut total) => total.over_(data.len() as f64).at(at),
         None => Err(Error::new(at, "needs at least one sample, got none")),
     }
 }

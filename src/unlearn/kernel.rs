@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::nn::Net;
 use crate::nn::tangent::Tangent;
 use crate::runtime::{At, Error, Result, Run, interrupt};
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// Largest number of rows of a kernel: 2 GiB in f64, and as much again while it is solved.
@@ -63,7 +64,7 @@ pub fn solve(operation: &str, mut kernel: Tensor, ridge: f64, b: &Tensor) -> Res
     interrupt::check()?;
     let _guard = tch::no_grad_guard();
     let mut diagonal = kernel.f_diagonal(0, 0, 1).at(operation)?;
-    let _ = diagonal.f_add_scalar_(ridge).at(operation)?;
+    let _ = diagonal.plus_(ridge).at(operation)?;
     let column = b.f_to_kind(Kind::Double).and_then(|b| b.f_reshape([-1, 1])).at(operation)?;
     let (factor, failed) = kernel.f_linalg_cholesky_ex(false, false).at(operation)?;
     kernel = Tensor::new();

@@ -6,6 +6,7 @@ use crate::data::Dataset;
 use crate::nn::Net;
 use crate::runtime::options::{as_number, describe};
 use crate::runtime::{At, Error, Result};
+use crate::tensor::checks::comparable;
 use rhai::Dynamic;
 use tch::{Kind, Tensor};
 
@@ -17,6 +18,7 @@ use tch::{Kind, Tensor};
 pub fn saliency(net: &Net, data: &Dataset, keep: f64, batch: usize) -> Result<Named> {
     let at = "saliency_mask";
     let salient = loss_gradient(net, data, batch)?.f_abs().at(at)?;
+    comparable(at, "gradients", &salient, true)?;
     let chosen = (keep * salient.numel() as f64).round() as i64;
     let mask = || {
         let order = salient.f_argsort_stable(true, 0, true)?.f_narrow(0, 0, chosen)?;
@@ -65,6 +67,7 @@ pub fn prune(net: &Net, before: Option<&Named>, rate: f64) -> Result<Named> {
         );
     }
     let (magnitudes, alive) = (flat(magnitudes)?, flat(alive)?);
+    comparable(at, "weights", &magnitudes, true)?;
     let count = alive.f_sum(Kind::Int64).and_then(|n| n.f_int64_value(&[])).at(at)?;
     let dying = (rate * count as f64).round_ties_even() as i64;
     let mask = || {
@@ -97,15 +100,52 @@ fn share(rate: &Dynamic) -> Result<f64> {
     })
 }
 
+/// The epochs before which a round of pruning takes place, and the share of what is alive that each prunes.
+pub fn prune_rounds(epochs: i64, step: i64, sparsity: f64) -> (Vec<i64>, f64) {
+    let step = step.clamp(1, epochs.max(1));
+    let rounds: Vec<i64> = (0..epochs).filter(|epoch| (epochs - epoch) % step == 0).collect();
+    let rate = 1.0 - (1.0 - sparsity).powf(1.0 / rounds.len().max(1) as f64);
+    (rounds, rate)
+}
+
 /// What scripts see of masks.
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::data::Dataset;
     use crate::nn::Net;
-    use crate::runtime::{Options, Script};
+    use crate::runtime::{Error, Options, Script};
     use crate::unlearn::named::{from_map, to_map};
     use rhai::{Dynamic, Map};
+
+    /// The timetable of pruning in rounds: a map of `epochs`, those before which a round takes place (from the first for which
+    /// whole rounds of `step` epochs remain), and `rate`, the share of the weights still alive that each round prunes, so
+    /// that `sparsity` is reached after the last. With fewer epochs than `step` there is one round, before the first.
+    ///
+    /// # Signature
+    /// prune_rounds(epochs: int, #{ step: int = 2, sparsity: float = 0.95 }) -> #{ epochs: array, rate: float }
+    ///
+    /// # Options
+    /// - `step` (int, 2): epochs from one round to the next
+    /// - `sparsity` (float, 0.95): share of the weights that is pruned in the end
+    ///
+    /// # Example
+    /// ```rhai
+    /// let plan = prune_rounds(4, #{ step: 2, sparsity: 0.75 });
+    /// assert(plan.epochs == [0, 2] && plan.rate == 0.5);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn prune_rounds(epochs: i64, options: Map) -> Script<Map> {
+        let mut o = Options::new("prune_rounds", options);
+        let (step, sparsity) = (o.integer("step", 2, 1)?, o.between("sparsity", 0.95, 0.0, 1.0)?);
+        o.finish()?;
+        if epochs < 1 {
+            return Err(Error::new("prune_rounds", format!("needs at least 1 epoch, got {epochs}")).into());
+        }
+        let (rounds, rate) = super::prune_rounds(epochs, step, sparsity);
+        let rounds: Vec<Dynamic> = rounds.into_iter().map(Dynamic::from).collect();
+        Ok([("epochs".into(), rounds.into()), ("rate".into(), rate.into())].into_iter().collect())
+    }
 
     /// The entries that matter most to a dataset: a map from names to bool tensors of the parameters' shapes, true for the
     /// share `keep` of all trainable entries whose gradient of the mean cross-entropy is largest in absolute value, ranked

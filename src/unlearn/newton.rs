@@ -6,6 +6,7 @@ use super::kernel;
 use crate::data::Dataset;
 use crate::nn::Net;
 use crate::runtime::{At, Error, Result, Run};
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// `(G + damping I)^-1 v` where `G = 1/n sum_i J_i' (diag(p_i) - p_i p_i') J_i`, in evaluation mode and exact: by Woodbury's
@@ -35,7 +36,7 @@ pub fn gauss_newton_solve(net: &Net, data: &Dataset, v: &Tensor, damping: f64, r
         let u = u.f_to_kind(Kind::Float).and_then(|u| u.f_view([n, classes - 1, 1])).at(at)?;
         let weights = directions.f_transpose(1, 2).and_then(|d| d.f_bmm(&u)).and_then(|w| w.f_squeeze_dim(2)).at(at)?;
         let pulled = kernel::pull_back(net, &x, &weights)?;
-        v.f_sub(&pulled).and_then(|difference| difference.f_div_scalar(damping)).at(at)
+        v.f_sub(&pulled).and_then(|difference| difference.over(damping)).at(at)
     })
 }
 

@@ -5,6 +5,7 @@ use super::kernel;
 use crate::data::Dataset;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, Run};
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// Moves of the linearised network's weights, as vectors over all trainable parameters.
@@ -47,6 +48,21 @@ pub fn moves(net: &Net, retain: &Dataset, forget: &Dataset, weight_decay: f64, r
         };
         Ok(Moves { retain: moved(retain.len() as i64)?, complete: moved(n)? })
     })
+}
+
+/// What the forget samples change, the trapezium rule's factor of it, and the cosine of its angle with `error`.
+///
+/// # Errors
+/// Vectors of different lengths.
+pub fn step(complete: &Tensor, retain: &Tensor, error: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    let at = "ntk_step";
+    let delta = retain.f_sub(complete).on(at, &[retain, complete])?;
+    let product = delta.f_dot(error).on(at, &[&delta, error])?;
+    // |delta| + 2 |error| |cos|, over |delta|
+    let scale = product.f_abs().and_then(|size| size.times(2.0)?.f_div(&delta.f_dot(&delta)?)?.plus(1.0)).at(at)?;
+    let lengths = delta.f_norm().and_then(|one| one.f_mul(&error.f_norm()?)).at(at)?;
+    let cosine = product.f_div(&lengths).at(at)?;
+    Ok((delta, scale, cosine))
 }
 
 /// What scripts see.
@@ -92,6 +108,32 @@ pub mod script {
         let moves = super::moves(&net, &retain, &forget, weight_decay, &Run::of(&context))?;
         let pairs = [("complete", moves.complete), ("retain", moves.retain)];
         Ok(pairs.into_iter().map(|(key, moved)| (key.into(), Dynamic::from(Tensor::from(moved)))).collect())
+    }
+
+    /// The step of NTK scrubbing from the moves of `ntk_moves`: a map of `delta`, what the forget samples change, `scale`, the
+    /// factor of it that the trapezium rule of the paper gives, and `cosine`, that of the angle between `delta` and `error`.
+    ///
+    /// `error` is how far the true weights are from where linearised training on the retained samples takes the first ones:
+    /// `present - first - moves.retain`.
+    ///
+    /// # Signature
+    /// ntk_step(moves: map, error: Tensor[p]) -> #{ delta: Tensor[p], scale: Tensor[], cosine: Tensor[] }
+    ///
+    /// # Example
+    /// ```rhai
+    /// let moves = #{ complete: tensor([1.0, 0.0]), retain: tensor([0.0, 0.0]) };
+    /// let step = ntk_step(moves, tensor([1.0, 0.0]));
+    /// assert(step.delta == tensor([-1.0, 0.0]) && step.cosine.item() == -1.0 && step.scale.item() == 3.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ntk_step(moves: Map, error: Tensor) -> Script<Map> {
+        let part = |key: &str| moves.get(key).and_then(|moved| moved.clone().try_cast::<Tensor>());
+        let (Some(complete), Some(retain)) = (part("complete"), part("retain")) else {
+            return Err(crate::runtime::Error::new("ntk_step", "needs the map that ntk_moves gives").into());
+        };
+        let (delta, scale, cosine) = super::step(&complete, &retain, &error)?;
+        let pairs = [("delta", delta), ("scale", scale), ("cosine", cosine)];
+        Ok(pairs.into_iter().map(|(key, part)| (key.into(), Dynamic::from(Tensor::from(part)))).collect())
     }
 
     #[rhai_fn(name = "ntk_moves", return_raw)]

@@ -7,6 +7,8 @@ use crate::nn::tangent::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
 use crate::tensor::autograd::run_backward;
+use crate::tensor::checks::comparable;
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// How importances are measured.
@@ -72,7 +74,7 @@ fn objective(logits: &Tensor, labels: &Tensor, label_free: bool) -> Result<Tenso
 
 /// The gradient of each sample's own objective with respect to its logits, `[n, classes]`.
 fn logit_gradients(logits: &Tensor, labels: &Tensor, label_free: bool) -> Result<Tensor> {
-    if label_free { logits.f_mul_scalar(2.0).at("importance") } else { loss::logit_gradient(logits, labels) }
+    if label_free { logits.times(2.0).at("importance") } else { loss::logit_gradient(logits, labels) }
 }
 
 /// Running sums of what gradients amount to.
@@ -118,7 +120,7 @@ impl Sums {
 
     fn mean(self) -> Result<Named> {
         let count = self.count.max(1) as f64;
-        let scaled = self.sums.into_iter().map(|sum| sum.f_div_scalar(count).at("importance"));
+        let scaled = self.sums.into_iter().map(|sum| sum.over(count).at("importance"));
         self.names.into_iter().zip(scaled).map(|(name, sum)| Ok((name, sum?))).collect()
     }
 }
@@ -157,9 +159,11 @@ pub fn dampened(parameter: &Tensor, full: &Tensor, forget: &Tensor, o: Dampening
         let (p, a, b) = (parameter.size(), full.size(), forget.size());
         return Err(Error::new(at, format!("importances must have the parameter's shape {p:?}, got {a:?} and {b:?}")));
     }
-    let selected = forget.f_gt_tensor(&full.f_mul_scalar(o.selection).at(at)?).at(at)?;
-    let factor = full.f_mul_scalar(o.dampening).at(at)?.f_div(forget).at(at)?;
-    let factor = factor.f_pow_tensor_scalar(o.exponent).at(at)?.f_clamp_max(o.cap).at(at)?;
+    comparable(at, "importances of all data", full, true)?;
+    comparable(at, "importances of the forget data", forget, true)?;
+    let selected = forget.f_gt_tensor(&full.times(o.selection).at(at)?).at(at)?;
+    let factor = full.times(o.dampening).at(at)?.f_div(forget).at(at)?;
+    let factor = factor.raised(o.exponent).at(at)?.at_most(o.cap).at(at)?;
     let scaled = parameter.f_mul(&factor).at(at)?.f_where_self(&selected, parameter).at(at)?;
     Ok((scaled, selected.f_sum(Kind::Int64).at(at)?))
 }

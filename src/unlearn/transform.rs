@@ -2,6 +2,7 @@
 
 use crate::runtime::options::{as_number, describe};
 use crate::runtime::{At, Error, Result};
+use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 
 /// Weight of ties and of larger losses in the soft ranks: sigmoid(0).
@@ -32,27 +33,27 @@ pub fn losses(operation: &str, logits: &Tensor, labels: &Tensor) -> Result<Tenso
 
 /// `ln(1 + loss + 1e-8)`: the scale on which losses are ranked.
 pub fn log_losses(losses: &Tensor) -> Result<Tensor> {
-    losses.f_add_scalar(1.0 + EPSILON).at("quantile_transform")?.f_log().at("quantile_transform")
+    losses.plus(1.0 + EPSILON).at("quantile_transform")?.f_log().at("quantile_transform")
 }
 
 /// The soft cumulative distribution of `values` among `others`: `mean_j sigmoid(k * max(v_i - o_j, 0))`.
 fn soft_cdf(values: &Tensor, others: &Tensor, k: f64) -> Result<Tensor> {
     let at = "quantile_transform";
     let difference = values.f_unsqueeze(1).at(at)?.f_sub(&others.f_unsqueeze(0).at(at)?).at(at)?;
-    let soft = difference.f_relu().at(at)?.f_mul_scalar(k).at(at)?.f_sigmoid().at(at)?;
+    let soft = difference.f_relu().at(at)?.times(k).at(at)?.f_sigmoid().at(at)?;
     soft.f_mean_dim(&[1_i64][..], false, Kind::Float).at(at)
 }
 
 /// The standard normal quantile of probabilities.
 fn normal_quantile(p: &Tensor) -> Result<Tensor> {
     let at = "quantile_transform";
-    let centred = p.f_mul_scalar(2.0).at(at)?.f_sub_scalar(1.0).at(at)?;
-    centred.f_erfinv().at(at)?.f_mul_scalar(std::f64::consts::SQRT_2).at(at)
+    let centred = p.times(2.0).at(at)?.minus(1.0).at(at)?;
+    centred.f_erfinv().at(at)?.times(std::f64::consts::SQRT_2).at(at)
 }
 
 /// Soft ranks of `values` among `others` as normal quantiles, clamped to `±clamp`.
 fn gaussianised(values: &Tensor, others: &Tensor, k: f64, clamp: f64) -> Result<Tensor> {
-    normal_quantile(&soft_cdf(values, others, k)?)?.f_clamp(-clamp, clamp).at("quantile_transform")
+    normal_quantile(&soft_cdf(values, others, k)?)?.within(clamp).at("quantile_transform")
 }
 
 /// Ranks losses softly within their own set and maps the ranks to normal quantiles, `[n] -> [n]` (5.2 of the method).
@@ -60,10 +61,7 @@ fn gaussianised(values: &Tensor, others: &Tensor, k: f64, clamp: f64) -> Result<
 /// # Errors
 /// Anything but a vector with at least one loss.
 pub fn quantile_transform(losses: &Tensor, k: f64, clamp: f64) -> Result<Tensor> {
-    if losses.dim() != 1 || losses.numel() == 0 {
-        let message = format!("needs a vector of losses with at least one element, got shape {:?}", losses.size());
-        return Err(Error::new("quantile_transform", message));
-    }
+    vector("quantile_transform", losses)?;
     let x = log_losses(losses)?;
     gaussianised(&x, &x, k, clamp)
 }
@@ -82,9 +80,9 @@ pub fn anchored_transform(losses: &Tensor, anchor: &Tensor, k: f64, clamp: f64) 
     let at = "quantile_transform";
     let (x, a) = (log_losses(losses)?, log_losses(anchor)?);
     let difference = x.f_unsqueeze(1).at(at)?.f_sub(&a.f_unsqueeze(0).at(at)?).at(at)?;
-    let soft = difference.f_mul_scalar(k).at(at)?.f_sigmoid().at(at)?;
+    let soft = difference.times(k).at(at)?.f_sigmoid().at(at)?;
     let cdf = soft.f_mean_dim(&[1_i64][..], false, Kind::Float).at(at)?;
-    normal_quantile(&cdf)?.f_clamp(-clamp, clamp).at(at)
+    normal_quantile(&cdf)?.within(clamp).at(at)
 }
 
 /// Cross-entropy of every sample, transformed by [`quantile_transform`].
@@ -95,12 +93,41 @@ pub fn quantile_loss(logits: &Tensor, labels: &Tensor, k: f64, clamp: f64) -> Re
     quantile_transform(&losses("quantile_loss", logits, labels)?, k, clamp)
 }
 
+/// The scale on which losses are ranked, and their soft ranks: what [`quantile_transform`] maps to normal quantiles.
+///
+/// # Errors
+/// Anything but a vector with at least one loss.
+pub fn quantile_ranks(losses: &Tensor, k: f64) -> Result<(Tensor, Tensor)> {
+    vector("quantile_ranks", losses)?;
+    let x = log_losses(losses)?;
+    let ranks = soft_cdf(&x, &x, k)?;
+    Ok((x, ranks))
+}
+
+/// Refuses anything but a vector with at least one loss.
+fn vector(operation: &str, losses: &Tensor) -> Result<()> {
+    if losses.dim() == 1 && losses.numel() > 0 {
+        return Ok(());
+    }
+    let message = format!("needs a vector of losses with at least one element, got shape {:?}", losses.size());
+    Err(Error::new(operation, message))
+}
+
 /// The mean of the Gaussian kernel over all pairs of two vectors.
 fn mean_kernel(x: &Tensor, y: &Tensor, sigma: f64) -> Result<Tensor> {
     // (a - b)^2 directly: a distance squared again would have no gradient where the samples meet.
     let difference = x.f_unsqueeze(1).at("mmd")?.f_sub(&y.f_unsqueeze(0).at("mmd")?).at("mmd")?;
-    let exponent = difference.f_square().at("mmd")?.f_mul_scalar(-0.5 / (sigma * sigma)).at("mmd")?;
+    let exponent = difference.f_square().at("mmd")?.times(-0.5 / (sigma * sigma)).at("mmd")?;
     exponent.f_exp().at("mmd")?.f_mean(exponent.kind()).at("mmd")
+}
+
+/// Refuses anything but two vectors with at least one element.
+fn samples(operation: &str, x: &Tensor, y: &Tensor) -> Result<()> {
+    if x.dim() == 1 && y.dim() == 1 && x.numel() > 0 && y.numel() > 0 {
+        return Ok(());
+    }
+    let message = format!("needs two vectors with at least one element, got {:?} and {:?}", x.size(), y.size());
+    Err(Error::new(operation, message).hint("compare vectors of losses or scores, e.g. quantile_loss(..)"))
 }
 
 /// Squared maximum mean discrepancy of two samples of numbers, diagonals included.
@@ -108,14 +135,11 @@ fn mean_kernel(x: &Tensor, y: &Tensor, sigma: f64) -> Result<Tensor> {
 /// # Errors
 /// Anything but two vectors with at least one element, or a width that is not above 0.
 pub fn mmd(x: &Tensor, y: &Tensor, sigma: f64) -> Result<Tensor> {
-    if x.dim() != 1 || y.dim() != 1 || x.numel() == 0 || y.numel() == 0 {
-        let message = format!("needs two vectors with at least one element, got {:?} and {:?}", x.size(), y.size());
-        return Err(Error::new("mmd", message).hint("compare vectors of losses or scores, e.g. quantile_loss(..)"));
-    }
+    samples("mmd", x, y)?;
     if sigma <= 0.0 {
         return Err(Error::new("mmd", format!("`sigma` must be above 0, got {sigma}")).word("sigma"));
     }
-    let cross = mean_kernel(x, y, sigma)?.f_mul_scalar(2.0).at("mmd")?;
+    let cross = mean_kernel(x, y, sigma)?.times(2.0).at("mmd")?;
     let own = mean_kernel(x, x, sigma)?.f_add(&mean_kernel(y, y, sigma)?).at("mmd")?;
     own.f_sub(&cross).at("mmd")
 }
@@ -189,6 +213,55 @@ pub mod script {
         let k = super::above_zero("quantile_transform", "k", &k)?;
         let clamp = super::above_zero("quantile_transform", "clamp", &clamp)?;
         Ok(super::quantile_transform(&losses, k, clamp)?.into())
+    }
+
+    /// The soft ranks of losses within their own set, before `quantile_transform` maps them to normal quantiles: a map of
+    /// `log`, `ln(1 + loss)`, and `ranks`, `mean_j sigmoid(k * max(log_i - log_j, 0))`, from 0.5 to below 1.
+    ///
+    /// # Signature
+    /// quantile_ranks(losses: Tensor[n], k: float) -> #{ log: Tensor[n], ranks: Tensor[n] }
+    ///
+    /// # Example
+    /// ```rhai
+    /// let found = quantile_ranks(tensor([0.0, 1.0]), 2.0);
+    /// assert_close(found.log, [0.0, log(2.0)], 1e-6);
+    /// assert(found.ranks[0].item() == 0.5 && found.ranks[1].item() > 0.5);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn quantile_ranks(losses: Tensor, k: Dynamic) -> Script<Map> {
+        let k = super::above_zero("quantile_ranks", "k", &k)?;
+        let (log, ranks) = super::quantile_ranks(&losses, k)?;
+        let pairs = [("log", log), ("ranks", ranks)];
+        Ok(pairs.into_iter().map(|(key, tensor)| (key.into(), Dynamic::from(Tensor::from(tensor)))).collect())
+    }
+
+    /// The mean of the Gaussian kernel `exp(-(a - b)^2 / (2 sigma^2))` over all pairs of two samples of numbers: what `mmd` is
+    /// made of. `[n]`, `[m]` -> scalar.
+    ///
+    /// # Signature
+    /// mean_kernel(x: Tensor[n], y: Tensor[m], #{ sigma: float = 1.0 }) -> Tensor[]
+    ///
+    /// # Options
+    /// - `sigma` (float, 1.0): width of the kernel
+    ///
+    /// # Example
+    /// ```rhai
+    /// let x = tensor([0.0, 1.0]);
+    /// let y = tensor([2.0]);
+    /// assert_close(mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y), mmd(x, y));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn mean_kernel(x: Tensor, y: Tensor) -> Script<Tensor> {
+        mean_kernel_with(x, y, Map::new())
+    }
+
+    #[rhai_fn(name = "mean_kernel", return_raw)]
+    pub fn mean_kernel_with(x: Tensor, y: Tensor, options: Map) -> Script<Tensor> {
+        let mut o = Options::new("mean_kernel", options);
+        let sigma = o.positive("sigma", 1.0)?;
+        o.finish()?;
+        super::samples("mean_kernel", &x, &y)?;
+        Ok(super::mean_kernel(&x, &y, sigma)?.into())
     }
 
     /// Squared maximum mean discrepancy of two samples of numbers, with a Gaussian kernel: `[n]`, `[m]` -> scalar.

@@ -42,6 +42,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env("LETHE_CACHE", self.path("cache"))
             .env("LETHE_CONFIG", self.path("config"))
+            .env("LETHE_STATE", self.path("state"))
             .env("NO_COLOR", "1")
             .args(arguments);
         command

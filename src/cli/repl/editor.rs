@@ -4,7 +4,7 @@ use super::complete::Completer;
 use super::{history, words};
 use crate::cli::start;
 use crate::host::session::{Session, incomplete};
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, output};
 use rhai::Engine;
 use rustyline::completion::Pair;
 use rustyline::error::ReadlineError;
@@ -62,7 +62,7 @@ impl Editor {
         if let Some(file) = history.as_ref().filter(|file| file.exists())
             && let Err(problem) = inner.load_history(file)
         {
-            eprintln!("warning: no history: {}: {problem}", file.display());
+            output::tell(&format!("warning: no history: {}: {problem}", file.display()));
         }
         Ok(Self { inner, history, empty, warned: false })
     }
@@ -86,7 +86,7 @@ impl Editor {
                     return Line::End;
                 }
                 if empty {
-                    eprintln!("Ctrl-C again or Ctrl-D to leave");
+                    output::tell("Ctrl-C again or Ctrl-D to leave");
                 }
                 Line::Nothing
             }

@@ -1,7 +1,7 @@
 //! Signals of a session: one stops the running input, a second one, or one that finds nothing running, ends the process.
 
 use crate::cli::Ending;
-use crate::runtime::interrupt;
+use crate::runtime::{interrupt, output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,7 +31,7 @@ pub fn listen() -> Waiting {
         interrupt::raise();
     });
     if let Err(problem) = listening {
-        eprintln!("warning: Ctrl-C will end the session at once: {problem}");
+        output::tell(&format!("warning: Ctrl-C will end the session at once: {problem}"));
     }
     Waiting(waiting)
 }

@@ -1,13 +1,17 @@
-//! Folders of pictures, one folder a class: `root/class/*.png|jpg`. Classes are numbered in the order of their folders' names,
-//! pictures stand in the order of their files' names.
+//! Folders of pictures, one folder a class: `root/class/*.png`. Classes are numbered in the order of the bytes of their names,
+//! the pictures of a class stand in the order of the bytes of their paths below its folder.
 
-use super::picture::{self, Target};
+use super::listing::{self, ClassFolder, LeftOut};
+use super::picture::{self, Rest, Target};
 use super::{Decoded, LARGEST, parallel};
-use crate::runtime::{Error, Result, Run, interrupt};
+use crate::data::digests::{self, Digest};
+use crate::runtime::budget::{Budget, LARGEST_MEMBER};
+use crate::runtime::{Error, Result, Run, interrupt, options};
 use crate::tensor::files::reason;
-use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::sync::Mutex;
 
 /// More classes than a label has numbers for.
 const MOST_CLASSES: usize = 1 << 16;
@@ -15,85 +19,109 @@ const MOST_CLASSES: usize = 1 << 16;
 /// Pictures decoded between two looks at the clock and at Ctrl-C.
 const STEP: usize = 4096;
 
-/// More bytes than a picture's file has.
-const LARGEST_FILE: u64 = 1 << 28;
+/// What folders of parts are called.
+const PARTS: [&str; 5] = ["train", "test", "validation", "valid", "val"];
+
+/// The classes that a folder may have.
+#[derive(Debug, Clone, Copy)]
+pub enum Classes<'a> {
+    /// Those of its folders.
+    Own,
+    /// Some of these.
+    Among(&'a [String]),
+    /// Each of these.
+    Each(&'a [String]),
+}
 
 /// What lies below a folder of classes.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    /// The names of the classes, ascending.
+    /// The folder.
+    pub root: PathBuf,
+    /// The names of the classes, in the order of their numbers.
     pub classes: Vec<String>,
     /// Every picture with its class.
     pub files: Vec<(PathBuf, u16)>,
+    /// What is no sample.
+    pub left_out: LeftOut,
+    /// What else a person should know.
+    notes: Vec<String>,
 }
 
-/// Whether a file name is that of a picture.
-pub fn is_picture(name: &Path) -> bool {
-    let extension = name.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let hidden = name.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// The entries of a folder, ascending.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let fail = |error: std::io::Error| Error::file("dataset", folder, reason(&error));
-    let mut found = vec![];
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        found.push(entry.map_err(fail)?.path());
-    }
-    found.sort_unstable();
-    Ok(found)
-}
+/// Warnings about folders that this run has told; a run slot.
+#[derive(Default)]
+struct Told(RefCell<HashSet<String>>);
 
 impl Tree {
-    /// Lists the classes and pictures of a folder; with `classes` given, exactly these classes have to be there.
+    /// Lists the classes and pictures of a folder.
     ///
     /// # Errors
-    /// Folders that cannot be read, without pictures, or with other classes.
-    pub fn of(root: &Path, classes: Option<&[String]>) -> Result<Self> {
+    /// Folders that cannot be read, without pictures, with other classes than those given; a class without pictures, which
+    /// would take a number; folders of parts, or of data sets, that would be taken for classes.
+    pub fn of(root: &Path, classes: Classes<'_>) -> Result<Self> {
         let fail = |problem: String| Error::file("dataset", root, problem);
-        let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let folders: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir() && !hidden(path)).collect();
-        let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let own: Vec<String> = folders.iter().map(name).collect();
-        if own.is_empty() {
-            return Err(fail("has no folders: one folder of PNG or JPEG files a class is expected".into()));
+        let (folders, mut left_out) = listing::class_folders(root)?;
+        if folders.is_empty() {
+            let pictures = left_out.describe().map_or(String::new(), |text| format!(" ({text})"));
+            return Err(fail(format!("has no folders: one folder of pictures a class is expected{pictures}")));
         }
-        if own.len() > MOST_CLASSES {
-            return Err(fail(format!("{} classes are more than {MOST_CLASSES}", own.len())));
+        if folders.len() > MOST_CLASSES {
+            return Err(fail(format!("{} classes are more than {MOST_CLASSES}", folders.len())));
         }
-        let known = classes.unwrap_or(&own);
-        let mut tree = Self { classes: known.to_vec(), files: vec![] };
-        if let Some(missing) = known.iter().find(|class| !own.contains(class)) {
-            return Err(fail(format!("has no folder for the class {missing:?}")));
+        if folders.iter().all(|folder| folder.pictures.is_empty()) {
+            let others = left_out.describe().map_or(String::new(), |text| format!(" ({text})"));
+            return Err(fail(format!("has no pictures in its folders{others}")));
         }
-        for (folder, class) in folders.iter().zip(&own) {
-            let number = known.iter().position(|known| known == class);
-            let number = number.ok_or_else(|| {
-                let message = format!("its folder {class:?} is none of the classes");
-                fail(message).note(format!("classes: {}", known.join(", ")))
-            })?;
-            let pictures = entries(folder)?.into_iter().filter(|file| is_picture(file));
-            tree.files.extend(pictures.map(|file| (file, number as u16)));
+        let mut notes = vec![];
+        let known = match classes {
+            Classes::Own => own(root, &folders)?,
+            Classes::Among(known) | Classes::Each(known) => known.to_vec(),
+        };
+        let mut files = vec![];
+        for folder in &folders {
+            match known.iter().position(|known| *known == folder.name) {
+                Some(number) => files.extend(folder.pictures.iter().map(|file| (file.clone(), number as u16))),
+                None if folder.pictures.is_empty() => left_out.empty.push(folder.name.clone()),
+                None => return Err(foreign(root, folder, &known)),
+            }
         }
         // With classes given, their order decides, not that of the folders.
-        tree.files.sort_by_key(|(_, class)| *class);
-        if tree.files.is_empty() { Err(fail("has no PNG or JPEG files in its folders".into())) } else { Ok(tree) }
+        files.sort_by_key(|(_, class)| *class);
+        let mut there = vec![false; known.len()];
+        files.iter().for_each(|(_, class)| there.iter_mut().skip(usize::from(*class)).take(1).for_each(|t| *t = true));
+        let lacking: Vec<&str> =
+            known.iter().zip(&there).filter(|(_, there)| !**there).map(|(n, _)| n.as_str()).collect();
+        match (classes, lacking.as_slice()) {
+            (_, []) => {}
+            (Classes::Among(_), names) => {
+                notes.push(format!("no pictures of {} of {} classes: {}", names.len(), known.len(), names.join(", ")));
+            }
+            (_, [name, ..]) => {
+                let empty = folders.iter().any(|folder| folder.name == *name);
+                let what = if empty { "pictures of" } else { "folder for" };
+                return Err(fail(format!("has no {what} the class {name:?}")));
+            }
+        }
+        notes.extend(folders.iter().find_map(mixed));
+        Ok(Self { root: root.to_path_buf(), classes: known, files, left_out, notes })
     }
 
-    /// A hash of the pictures' names, sizes and times: another content without another hash takes intent.
+    /// Warns of what is left out and whatever else a person should know about the folder; once a run.
+    pub fn tell(&self, run: &Run) {
+        let all: Vec<String> = self.left_out.describe().into_iter().chain(self.notes.iter().cloned()).collect();
+        let warning = format!("{}: {}", self.root.display(), all.join("; "));
+        if !all.is_empty() && run.slot::<Told>().0.borrow_mut().insert(warning.clone()) {
+            run.progress().warn(&warning);
+        }
+    }
+
+    /// The content of every picture, as a hash.
     ///
     /// # Errors
-    /// Files that vanish.
-    pub fn fingerprint(&self) -> Result<String> {
-        let mut hasher = Sha256::new();
-        for (file, class) in &self.files {
-            let about = file.metadata().map_err(|error| Error::file("dataset", file, reason(&error)))?;
-            let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            hasher.update(file.file_name().unwrap_or_default().as_encoded_bytes());
-            hasher.update(format!("/{class}/{}/{}\n", about.len(), time.as_nanos()));
-        }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    /// Files that cannot be read.
+    pub fn digests(&self, name: &str, run: &Run) -> Result<Vec<Digest>> {
+        let files: Vec<&Path> = self.files.iter().map(|(file, _)| file.as_path()).collect();
+        digests::of(&self.root, &files, name, run)
     }
 
     /// Rows and columns of the first picture.
@@ -115,22 +143,125 @@ impl Tree {
         let bytes = bytes.ok_or_else(|| {
             Error::new("dataset", format!("{} pictures of {row} bytes are more than 4 GiB", self.files.len()))
         })?;
+        // Small files may be resized to large pictures: what all take is limited by what all have.
+        let sizes = self.files.iter().filter_map(|(file, _)| file.metadata().ok()).map(|about| about.len());
+        let problem = Budget::of(sizes.sum()).take(bytes);
+        problem.map_err(|problem| Error::new("dataset", format!("{name}: {problem}")))?;
         let mut images = vec![0; bytes as usize];
         let mut task = run.progress().start(&format!("decoding {name}"), self.files.len());
-        for (files, part) in self.files.chunks(STEP).zip(images.chunks_mut(row * STEP)) {
+        let rests = Mutex::new(vec![]);
+        for (step, (files, part)) in self.files.chunks(STEP).zip(images.chunks_mut(row * STEP)).enumerate() {
             interrupt::check()?;
             let work = |number: usize, out: &mut [u8]| {
                 let Some((file, _)) = files.get(number) else { return Ok(()) };
                 let decoded = read(file).and_then(|bytes| target.decode(&bytes, out));
-                decoded.map_err(|problem| format!("{}: {problem}", file.display()))
+                let rest = decoded.map_err(|problem| format!("{}: {problem}", file.display()))?;
+                if let (Some(rest), Ok(mut rests)) = (rest, rests.lock()) {
+                    rests.push((step * STEP + number, rest));
+                }
+                Ok(())
             };
             parallel::rows(part, row, run.settings().threads, work)
                 .map_err(|problem| Error::new("dataset", problem))?;
             task.by(files.len());
         }
+        drop(task);
+        self.warn_of_rests(rests.into_inner().unwrap_or_default(), run);
         let labels = self.files.iter().map(|(_, class)| *class).collect();
         Ok(Decoded { shape: [target.channels, target.height, target.width], images, labels, order: vec![] })
     }
+
+    /// Tells how many pictures have more in them than was taken, and which is the first.
+    fn warn_of_rests(&self, mut rests: Vec<(usize, Rest)>, run: &Run) {
+        rests.sort_unstable_by_key(|(number, _)| *number);
+        let (frames, behind): (Vec<_>, Vec<_>) = rests.into_iter().partition(|(_, rest)| *rest == Rest::Frames);
+        for (those, what) in [
+            (frames, "several frames or pages, of which the first is taken"),
+            (behind, "bytes behind the end of the picture, which are left out"),
+        ] {
+            if let Some((file, _)) = those.first().and_then(|(number, _)| self.files.get(*number)) {
+                let (count, root) = (those.len(), self.root.display());
+                let pictures = if count == 1 { "picture has" } else { "pictures have" };
+                run.progress().warn(&format!("{root}: {count} {pictures} {what} (first: {})", file.display()));
+            }
+        }
+    }
+}
+
+/// The classes that folders stand for themselves.
+fn own(root: &Path, folders: &[ClassFolder]) -> Result<Vec<String>> {
+    let fail = |problem: String| Error::file("dataset", root, problem);
+    let names: Vec<String> = folders.iter().map(|folder| folder.name.clone()).collect();
+    let filled: Vec<&ClassFolder> = folders.iter().filter(|folder| !folder.pictures.is_empty()).collect();
+    let nested = |folder: &&ClassFolder| !folder.shallow && !folder.deeper.is_empty();
+    if names.iter().all(|name| PARTS.contains(&name.as_str())) && filled.iter().any(nested) {
+        let message = format!("its folders are parts, not classes: {}", names.join(", "));
+        return Err(
+            fail(message).hint("load_data(folder) reads all parts, load_dataset(folder + \"/train\") one of them")
+        );
+    }
+    if let ([only], [folder]) = (filled.as_slice(), folders)
+        && nested(only)
+        && only.deeper.len() > 1
+    {
+        let (name, within) = (&folder.name, only.deeper.join(", "));
+        let message = format!("its only folder {name:?} would be the only class, but its pictures lie in {within}");
+        return Err(fail(message).hint(format!("load the folder below: {}", root.join(name).display())));
+    }
+    if let Some((number, empty)) = folders.iter().enumerate().find(|(_, folder)| folder.pictures.is_empty()) {
+        let message = format!(
+            "its folder {:?} has no pictures, but would be class {number} of {} and shift the numbers behind it",
+            empty.name,
+            folders.len()
+        );
+        return Err(fail(message).hint("remove the folder, or put the pictures of its class there"));
+    }
+    if let Some(twice) = folders.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let message = format!("two folders have the name {:?} once it is read as text", twice[0].name);
+        return Err(fail(message).hint("names of classes have to be UTF-8: rename one of them"));
+    }
+    Ok(names)
+}
+
+/// The error for a folder that is none of the classes.
+fn foreign(root: &Path, folder: &ClassFolder, known: &[String]) -> Error {
+    let error = Error::file("dataset", root, format!("its folder {:?} is none of the classes", folder.name))
+        .note(format!("classes: {}", known.join(", ")));
+    let twin = known.iter().find(|known| looks_like(known, &folder.name));
+    let near = options::nearest(&folder.name, known.iter().map(String::as_str));
+    match (twin, near) {
+        (Some(twin), _) => error.hint(format!(
+            "it looks like the class {twin:?}, but its accents are other characters ({} instead of {}): rename it",
+            escaped(&folder.name),
+            escaped(twin)
+        )),
+        (None, Some(near)) => error.hint(format!("did you mean {near:?}?")),
+        (None, None) => error.hint("every class has to be one of the training part"),
+    }
+}
+
+/// A name with what is not ASCII as escapes.
+fn escaped(name: &str) -> String {
+    let one = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
+    name.chars().map(one).collect()
+}
+
+/// Whether two different names may be the same text, one with accented letters and one with letters and accents.
+fn looks_like(a: &str, b: &str) -> bool {
+    let letters = |text: &str| text.chars().filter(|c| !('\u{300}'..='\u{36F}').contains(c)).collect::<Vec<char>>();
+    let (a, b) = (letters(a), letters(b));
+    let same =
+        |(a, b): (&char, &char)| a == b || (a.is_ascii() != b.is_ascii() && a.is_alphabetic() && b.is_alphabetic());
+    a.len() == b.len() && a.iter().zip(&b).all(same)
+}
+
+/// A class folder whose pictures lie in several folders within it, which may have been meant as classes.
+fn mixed(folder: &ClassFolder) -> Option<String> {
+    let ClassFolder { name, deeper, .. } = folder;
+    let within: Vec<&str> = deeper.iter().take(3).map(String::as_str).collect();
+    let more = if deeper.len() > 3 { ", .." } else { "" };
+    (deeper.len() > 1)
+        .then(|| format!("pictures in {name}/ ({}{more}) are all of the class {name:?}", within.join(", ")))
 }
 
 /// The bytes of a picture's file. What is no plain file (a pipe, say) might never end.
@@ -138,7 +269,7 @@ fn read(file: &Path) -> std::result::Result<Vec<u8>, String> {
     let about = file.metadata().map_err(|error| reason(&error))?;
     match about.len() {
         _ if !about.is_file() => Err("this is no file".into()),
-        length if length > LARGEST_FILE => Err(format!("{length} bytes are more than {LARGEST_FILE}")),
+        length if length > LARGEST_MEMBER => Err(format!("{length} bytes are more than {LARGEST_MEMBER}")),
         _ => std::fs::read(file).map_err(|error| reason(&error)),
     }
 }

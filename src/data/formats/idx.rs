@@ -3,6 +3,7 @@
 //! Big-endian: two zero bytes, the type (8: u8), the number of dimensions, one u32 a dimension, then the elements.
 
 use super::{Decoded, LARGEST_ARRAY};
+use crate::runtime::budget::Budget;
 use crate::runtime::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -30,9 +31,9 @@ pub fn read(path: &Path, rank: usize) -> Result<Idx> {
     let mut source = BufReader::new(file);
     let zipped = std::io::BufRead::fill_buf(&mut source).map_err(|e| fail(e.to_string()))?.starts_with(&[0x1F, 0x8B]);
     if zipped {
-        parse(flate2::bufread::MultiGzDecoder::new(source), rank, None)
+        parse(flate2::bufread::MultiGzDecoder::new(source), rank, None, &Budget::of(length))
     } else {
-        parse(source, rank, Some(length))
+        parse(source, rank, Some(length), &Budget::of(length))
     }
     .map_err(fail)
 }
@@ -60,7 +61,7 @@ pub fn pair(image_file: &Path, label_file: &Path, classes: u8) -> Result<Decoded
 }
 
 /// Reads header and elements; `length` is the size of the whole file where it is known beforehand.
-fn parse(mut source: impl Read, rank: usize, length: Option<u64>) -> std::result::Result<Idx, String> {
+fn parse(mut source: impl Read, rank: usize, length: Option<u64>, budget: &Budget) -> std::result::Result<Idx, String> {
     let mut magic = [0_u8; 4];
     fill(&mut source, &mut magic, "header")?;
     if magic[..3] != [0, 0, 8] {
@@ -82,6 +83,7 @@ fn parse(mut source: impl Read, rank: usize, length: Option<u64>) -> std::result
             .ok_or("the header asks for more than 1 GiB")?;
         dims.push(size as usize);
     }
+    budget.allows(elements)?;
     let header = 4 + 4 * rank as u64;
     if let Some(length) = length.filter(|length| *length != header + elements) {
         return Err(format!("the file has {length} bytes, its header {dims:?} calls for {}", header + elements));

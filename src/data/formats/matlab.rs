@@ -4,6 +4,7 @@
 //! tag itself. Type 15 is one zlib stream that inflates to an element of type 14, a matrix: flags, dimensions, name, values.
 
 use super::{LARGEST_ARRAY, append, unreadable};
+use crate::runtime::budget::Budget;
 use crate::runtime::{Error, Result, interrupt};
 use flate2::bufread::ZlibDecoder;
 use std::fs::File;
@@ -42,7 +43,8 @@ type Outcome<T> = std::result::Result<T, String>;
 pub fn read(path: &Path, names: &[&str]) -> Result<Vec<Variable>> {
     let fail = |problem: String| Error::file("dataset", path, problem);
     let file = File::open(path).map_err(|error| fail(unreadable(&error)))?;
-    let mut found = parse(BufReader::with_capacity(1 << 16, file), names).map_err(fail)?;
+    let mut budget = Budget::of(file.metadata().map_err(|error| fail(unreadable(&error)))?.len());
+    let mut found = parse(BufReader::with_capacity(1 << 16, file), names, &mut budget).map_err(fail)?;
     interrupt::check()?;
     let mut variables = vec![];
     for name in names {
@@ -53,7 +55,7 @@ pub fn read(path: &Path, names: &[&str]) -> Result<Vec<Variable>> {
     Ok(variables)
 }
 
-fn parse(mut source: impl BufRead, names: &[&str]) -> Outcome<Vec<Variable>> {
+fn parse(mut source: impl BufRead, names: &[&str], budget: &mut Budget) -> Outcome<Vec<Variable>> {
     check_header(&mut source)?;
     let mut found = vec![];
     while !source.fill_buf().map_err(|error| unreadable(&error))?.is_empty() {
@@ -66,11 +68,11 @@ fn parse(mut source: impl BufRead, names: &[&str]) -> Outcome<Vec<Variable>> {
                 if kind != 14 {
                     return Err(format!("a compressed element of type {kind} where a matrix should be"));
                 }
-                add(&mut found, matrix(&mut inflated, names)?)?;
+                add(&mut found, matrix(&mut inflated, names, budget)?)?;
                 // The checksum stands at the end of the stream.
                 std::io::copy(&mut inflated, &mut std::io::sink()).map_err(|error| unreadable(&error))?;
             }
-            14 => add(&mut found, matrix(&mut element, names)?)?,
+            14 => add(&mut found, matrix(&mut element, names, budget)?)?,
             1..=18 => {}
             _ => return Err(format!("an element of the unknown type {kind}: the file is damaged")),
         }
@@ -146,7 +148,7 @@ fn skip_padding(source: &mut impl Read, count: u32) -> Outcome<()> {
 }
 
 /// The content of a matrix element, when its name is wanted.
-fn matrix(source: &mut impl Read, names: &[&str]) -> Outcome<Option<Variable>> {
+fn matrix(source: &mut impl Read, names: &[&str], budget: &mut Budget) -> Outcome<Option<Variable>> {
     let (kind, flags) = element(source, 8)?;
     let (6, [class, bits, ..]) = (kind, flags.as_slice()) else { return Err("a matrix without array flags".into()) };
     let (class, complex) = (*class, bits & 0x08 != 0);
@@ -170,6 +172,7 @@ fn matrix(source: &mut impl Read, names: &[&str]) -> Outcome<Option<Variable>> {
     let count = dims.iter().try_fold(1_u64, |all, size| all.checked_mul(*size as u64));
     let count = count.filter(|count| *count <= LARGEST_ARRAY);
     let count = count.ok_or_else(|| format!("variable `{name}` of {dims:?} would have more than 1 GiB"))?;
+    budget.take(count)?;
     let (kind, data) = element(source, LARGEST_ARRAY)?;
     let values = values(kind, data, count).map_err(|problem| format!("variable `{name}` {dims:?}: {problem}"))?;
     Ok(Some(Variable { name, dims, values }))
@@ -224,12 +227,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parsed(bytes: &[u8], names: &[&str]) -> Outcome<Vec<Variable>> {
+        parse(bytes, names, &mut Budget::of(bytes.len() as u64))
+    }
+
     fn file(name: &str) -> Vec<u8> {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sets/matlab").join(name)).unwrap()
     }
 
     fn variables(name: &str) -> Vec<Variable> {
-        parse(file(name).as_slice(), &["X", "y", "z"]).unwrap()
+        parsed(file(name).as_slice(), &["X", "y", "z"]).unwrap()
     }
 
     #[test]
@@ -237,7 +244,7 @@ mod tests {
         for name in ["types-compressed.mat", "types-plain.mat"] {
             let bytes = file(name);
             let types = ["i8", "u16", "i16", "i32", "u32", "i64", "u64", "f32", "f64"];
-            for variable in parse(bytes.as_slice(), &types).unwrap() {
+            for variable in parsed(bytes.as_slice(), &types).unwrap() {
                 let expected = if variable.name.starts_with('u') { [0, 7, 100, 3] } else { [0, -7, 100, 3] };
                 // Narrow values may be stored as bytes, whatever the type of the array.
                 let values = match variable.values {
@@ -246,7 +253,7 @@ mod tests {
                 };
                 assert_eq!((variable.dims, values), (vec![2, 2], expected.to_vec()), "{name} {}", variable.name);
             }
-            assert_eq!(parse(bytes.as_slice(), &types).unwrap().len(), types.len(), "{name}");
+            assert_eq!(parsed(bytes.as_slice(), &types).unwrap().len(), types.len(), "{name}");
         }
     }
 
@@ -260,21 +267,21 @@ mod tests {
 
     #[test]
     fn what_is_no_array_of_whole_numbers_is_refused() {
-        let message = |names: &[&str]| parse(file("others.mat").as_slice(), names).unwrap_err();
+        let message = |names: &[&str]| parsed(file("others.mat").as_slice(), names).unwrap_err();
         assert!(message(&["complex"]).contains("no array of real numbers"));
         assert!(message(&["cell"]).contains("no array of real numbers (class 1)"));
         assert!(message(&["half"]).contains("0.5 is no whole number"));
-        assert!(parse([0; 128].as_slice(), &["X"]).unwrap_err().contains("not a MATLAB level-5"));
+        assert!(parsed([0; 128].as_slice(), &["X"]).unwrap_err().contains("not a MATLAB level-5"));
         let mut newer = [0; 128];
         newer[..19].copy_from_slice(b"MATLAB 7.3 MAT-file");
-        assert!(parse(newer.as_slice(), &["X"]).unwrap_err().contains("version 7.3"));
+        assert!(parsed(newer.as_slice(), &["X"]).unwrap_err().contains("version 7.3"));
     }
 
     #[test]
     fn a_variable_that_is_there_twice_is_refused() {
         let bytes = file("small.mat");
         let twice = [&bytes[..], &bytes[128..]].concat();
-        assert!(parse(twice.as_slice(), &["X", "y"]).unwrap_err().contains("is there twice"));
+        assert!(parsed(twice.as_slice(), &["X", "y"]).unwrap_err().contains("is there twice"));
     }
 
     #[test]
@@ -282,7 +289,7 @@ mod tests {
         let bytes = file("small.mat");
         for length in 0..bytes.len() {
             // Between two variables, the file is merely shorter: what is missing is then said by name.
-            if let Ok(found) = parse(&bytes[..length], &["X", "y"]) {
+            if let Ok(found) = parsed(&bytes[..length], &["X", "y"]) {
                 assert!(found.len() < 2, "{length} bytes were accepted");
             }
         }
@@ -300,7 +307,7 @@ mod tests {
         let mut bytes = vec![b' '; 124];
         bytes.extend([0, 1, b'I', b'M']);
         bytes.extend([14, 4 * matrix.len() as u32].iter().chain(&matrix).flat_map(|word| word.to_le_bytes()));
-        assert!(parse(bytes.as_slice(), &["X"]).unwrap_err().contains("more than 1 GiB"));
+        assert!(parsed(bytes.as_slice(), &["X"]).unwrap_err().contains("more than 1 GiB"));
         bytes.truncate(bytes.len() - 8 - 4 * 8);
     }
 
@@ -313,7 +320,7 @@ mod tests {
             let mut bytes = sound[usize::from(plain)].clone();
             let place = place % bytes.len();
             bytes[place] = value;
-            let _ = parse(bytes.as_slice(), &["X", "y", "f64", "i16"]);
+            let _ = parsed(bytes.as_slice(), &["X", "y", "f64", "i16"]);
         }
     }
 }

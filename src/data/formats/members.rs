@@ -1,17 +1,12 @@
 //! Named members of a data set's archive (tar, gzipped or not) or of the folder it was unpacked to.
 
 use super::unreadable;
+use crate::runtime::budget::{Budget, LARGEST_MEMBER, LONGEST_ARCHIVE};
 use crate::runtime::{Error, Result, interrupt};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-
-/// More than any archive here inflates to: a few kilobytes must not keep a reader busy for hours.
-const LONGEST: u64 = 1 << 33;
-
-/// More than any member here has.
-const LARGEST_MEMBER: u64 = 1 << 28;
 
 /// More than the names and times of a member take, where they stand in an entry of their own.
 const LONGEST_NAME: u64 = 1 << 16;
@@ -32,6 +27,7 @@ pub fn each(path: &Path, names: &[&str], mut take: impl FnMut(usize, Vec<u8>) ->
         return Ok(());
     }
     let mut seen = vec![false; names.len()];
+    let mut budget = Budget::of(std::fs::metadata(path).map_or(0, |about| about.len()));
     walk(path, |member, reader| {
         let Some(place) = member.file_name().and_then(|own| names.iter().position(|name| own == *name)) else {
             return Ok(());
@@ -40,7 +36,7 @@ pub fn each(path: &Path, names: &[&str], mut take: impl FnMut(usize, Vec<u8>) ->
             Some(flag) if !*flag => *flag = true,
             _ => return Err(Error::file("dataset", path, format!("member {} is there twice", member.display()))),
         }
-        let bytes = limited(reader);
+        let bytes = limited(reader).and_then(|bytes| budget.take(bytes.len() as u64).map(|()| bytes));
         take(place, bytes.map_err(|problem| Error::file("dataset", path, format!("{}: {problem}", member.display())))?)
     })?;
     match names.iter().zip(&seen).find(|(_, seen)| !**seen) {
@@ -147,5 +143,5 @@ fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
     } else {
         Box::new(source)
     };
-    Ok(Box::new(inflated.take(LONGEST)))
+    Ok(Box::new(inflated.take(LONGEST_ARCHIVE)))
 }

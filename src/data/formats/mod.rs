@@ -7,6 +7,10 @@ pub mod cinic;
 pub mod class_folders;
 pub mod digits;
 pub mod idx;
+pub mod jpeg;
+#[cfg(test)]
+mod kinds_tests;
+pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
@@ -14,16 +18,12 @@ pub mod picture;
 pub mod svhn;
 #[cfg(test)]
 mod tests;
+pub mod whole;
 
+pub use crate::runtime::budget::{LARGEST, LARGEST_ARRAY};
 use crate::runtime::{Error, Result};
 use std::io::Read;
 use std::path::Path;
-
-/// More bytes of images than any data set here has: what a damaged header would ask for is refused before memory is.
-pub const LARGEST: u64 = 1 << 32;
-
-/// More bytes than one array in a packed file has: a few megabytes of an archive must not inflate to all of the memory.
-pub const LARGEST_ARRAY: u64 = 1 << 30;
 
 /// Images of one part of a data set, u8 in the order [n, channels, height, width], and their class numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

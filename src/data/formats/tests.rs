@@ -200,7 +200,7 @@ fn what_is_no_file_among_the_pictures_is_named_and_not_waited_for() {
     std::fs::copy(set("pictures/rgb.png"), class.join("a.png")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(class.join("b.png")).status().unwrap().success());
     let target = Target { channels: 3, height: 12, width: 12, resize: false };
-    let tree = class_folders::Tree::of(folder.path(), None).unwrap();
+    let tree = class_folders::Tree::of(folder.path(), class_folders::Classes::Own).unwrap();
     let error = tree.decode(target, "own", &Run::new(Settings::default())).unwrap_err().to_string();
     assert!(error.contains("b.png: this is no file"), "{error}");
 }
@@ -311,7 +311,7 @@ fn pictures_that_are_damaged_too_large_or_of_another_size_are_refused() {
     let sound = std::fs::read(set("pictures/rgb.png")).unwrap();
     let target = Target { channels: 3, height: 12, width: 12, resize: false };
     let mut out = vec![0; target.len()];
-    for length in 0..sound.len() - 12 {
+    for length in 0..sound.len() {
         assert!(target.decode(&sound[..length], &mut out).is_err(), "{length} bytes were accepted");
     }
     for place in 0..sound.len() {
@@ -321,7 +321,7 @@ fn pictures_that_are_damaged_too_large_or_of_another_size_are_refused() {
     }
     let other = Target { height: 13, ..target };
     assert_eq!(other.decode(&sound, &mut vec![0; other.len()]).unwrap_err(), "12 x 12 pixels, expected 13 x 12");
-    assert_eq!(target.decode(b"GIF89a", &mut out).unwrap_err(), "neither PNG nor JPEG");
+    assert!(target.decode(b"hello", &mut out).unwrap_err().starts_with("no picture by its content"));
     // A header that promises 50,000 x 50,000 pixels, with a right checksum.
     let mut huge = sound.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0xC3, 0x50, 0, 0, 0xC3, 0x50]);

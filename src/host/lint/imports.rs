@@ -3,13 +3,16 @@
 use super::known::{Arities, Known, arguments};
 use super::names::{self, Names};
 use super::notation;
+use super::properties;
 use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::catalog::Catalog;
 use crate::host::diagnostics::{Diagnostic, Severity, Sources};
-use crate::host::{Host, explain, resolver};
+use crate::host::{Host, explain};
+use crate::runtime::imports;
+use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseErrorType, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, Stmt};
 use std::collections::{HashMap, HashSet};
 
 /// A finding before it is put into words with the catalog's help.
@@ -111,6 +114,8 @@ pub struct Importer<'h> {
     pub findings: Vec<Raw>,
     /// Names of map entries anywhere: what `x.name(..)` may call besides functions.
     pub keys: HashSet<String>,
+    /// Names of map entries that scripts make.
+    written: HashSet<String>,
     modules: HashMap<String, Exports>,
     reading: Vec<String>,
 }
@@ -124,6 +129,7 @@ impl<'h> Importer<'h> {
             names: vec![],
             findings: vec![],
             keys: HashSet::new(),
+            written: HashSet::new(),
             modules: HashMap::new(),
             reading: vec![],
         }
@@ -139,17 +145,22 @@ impl<'h> Importer<'h> {
         let file = self.names.len();
         self.names.push(name.to_string());
         self.host.run.slot::<SourceMap>().insert(name, text);
+        let faults = faults(&self.host.engine, text);
+        let lost = faults.iter().any(is_open);
+        faults.into_iter().for_each(|fault| self.syntax(file, fault));
         let ast = match self.host.engine.compile(text) {
             Ok(ast) => ast,
             Err(problem) => {
-                let (message, hint) = explain::syntax(&problem.0);
-                let raw = Raw::error(file, problem.1, message).hint(hint);
-                self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
+                // Behind what is not closed, nothing else is to be said.
+                if !lost {
+                    self.syntax(file, problem);
+                }
                 return Exports::default();
             }
         };
         self.reading.push(name.to_string());
         collect_keys(&ast, &mut self.keys);
+        properties::written(&ast, &mut self.written);
         let aliases = self.imports(file, name, &ast);
         self.divisions(file, text);
         self.functions(file, text, &ast);
@@ -157,8 +168,16 @@ impl<'h> Importer<'h> {
         let findings =
             names::check(&Names { known: &self.known, keys: &self.keys, aliases: &aliases, ast: &ast, file });
         self.findings.extend(findings);
+        self.findings.extend(properties::check(&ast, &self.known, &self.host.engine, &self.written, file));
         self.reading.pop();
         exports(&ast)
+    }
+
+    /// Notes what the parser, or the notation, objects to.
+    fn syntax(&mut self, file: usize, problem: ParseError) {
+        let (message, hint) = explain::syntax(&problem.0);
+        let raw = Raw::error(file, problem.1, message).hint(hint);
+        self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
     }
 
     /// Follows the imports of a script.
@@ -184,11 +203,11 @@ impl<'h> Importer<'h> {
 
     /// What `import "path"` in the script `from` gives.
     fn module(&mut self, file: usize, from: &str, path: &str, position: Position) -> Option<Exports> {
-        if let Some(space) = resolver::native(path) {
+        if let Some(space) = imports::native(path) {
             let functions = self.known.spaces.get(space).cloned().unwrap_or_default();
             return Some(Exports { functions, variables: HashSet::new() });
         }
-        let (name, text) = match resolver::find(Some(from), path) {
+        let (name, text) = match imports::find(Some(from), path) {
             Ok(found) => found,
             Err(message) => {
                 self.findings.push(Raw::error(file, position, message));

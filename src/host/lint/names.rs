@@ -3,6 +3,7 @@
 use super::imports::{Aliases, Exports, Raw};
 use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
+use crate::host::syntax::EVAL;
 use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
 use std::collections::HashSet;
 
@@ -41,9 +42,8 @@ pub fn check(names: &Names) -> Vec<Raw> {
 }
 
 fn calls_eval(node: Option<&ASTNode>) -> bool {
-    use rhai::{Expr, Stmt};
     match node {
-        Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _))) => call.name == "eval",
+        Some(ASTNode::Expr(rhai::Expr::Custom(custom, _))) => custom.tokens.first().is_some_and(|word| word == EVAL),
         _ => false,
     }
 }

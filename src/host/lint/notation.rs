@@ -1,17 +1,13 @@
 //! Findings in a script's text that its syntax tree no longer shows.
 
+use crate::runtime::notation::tokens;
 use rhai::{Engine, Position, Token};
 
 /// Divisions of two whole numbers that lose their fraction: place, dividend, divisor.
 pub fn lossy_divisions(engine: &Engine, text: &str) -> Vec<(Position, i64, i64)> {
-    let inputs = [text];
-    let (tokens, _) = engine.lex(&inputs);
     let mut found = vec![];
     let mut window: [(Token, Position); 3] = std::array::from_fn(|_| (Token::SemiColon, Position::NONE));
-    for (token, position) in tokens {
-        if matches!(token, Token::LexError(_) | Token::EOF) {
-            break;
-        }
+    for (token, position) in tokens(engine, text).list {
         if let ([(before, _), (Token::IntegerConstant(a), start), (Token::Divide, _)], Token::IntegerConstant(b)) =
             (&window, &token)
             && *b != 0

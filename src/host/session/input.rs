@@ -1,13 +1,15 @@
 //! Where inputs end: whether a text is unfinished, whether its value is wanted, how a piped text falls into inputs.
 
+use crate::runtime::notation::{self, tokens};
 use rhai::{Engine, LexError, ParseError, ParseErrorType, Position, Token};
 
 /// Whether a text is the beginning of an input rather than one that is wrong or done.
 pub fn incomplete(engine: &Engine, text: &str) -> bool {
-    let Err(ParseError(kind, position)) = engine.compile(text) else {
-        // The engine does not mind a comment that is still open.
-        return tokens(engine, text).1;
-    };
+    // The engine does not mind a comment that is still open.
+    if tokens(engine, text).open.is_some_and(|error| notation::is_open_comment(&error)) {
+        return true;
+    }
+    let Err(ParseError(kind, position)) = notation::compile(engine, text) else { return false };
     match *kind {
         // A doc comment waits for its function.
         ParseErrorType::UnexpectedEOF | ParseErrorType::WrongDocComment => true,
@@ -19,34 +21,7 @@ pub fn incomplete(engine: &Engine, text: &str) -> bool {
 
 /// Whether the value of an input is not wanted: it ends in a semicolon.
 pub fn silent(engine: &Engine, text: &str) -> bool {
-    tokens(engine, text).0.last() == Some(&Token::SemiColon)
-}
-
-/// The tokens of a text, and whether it ends inside a comment.
-fn tokens(engine: &Engine, text: &str) -> (Vec<Token>, bool) {
-    let inputs = [text];
-    let (mut stream, control) = engine.lex(&inputs);
-    let mut found = vec![];
-    // Open braces of the code inside a back-tick string. The parser tells the lexer where that code ends; so do we.
-    let mut depths: Vec<usize> = vec![];
-    for (token, _) in stream.by_ref() {
-        match &token {
-            Token::EOF => break,
-            Token::InterpolatedString(_) => depths.push(0),
-            Token::LeftBrace | Token::MapStart => depths.iter_mut().last().into_iter().for_each(|depth| *depth += 1),
-            Token::RightBrace => match depths.last_mut() {
-                Some(1) => {
-                    depths.pop();
-                    control.borrow_mut().is_within_text = true;
-                }
-                Some(depth) => *depth = depth.saturating_sub(1),
-                None => {}
-            },
-            _ => {}
-        }
-        found.push(token);
-    }
-    (found, stream.state.comment_level > 0)
+    tokens(engine, text).list.last().is_some_and(|(token, _)| *token == Token::SemiColon)
 }
 
 /// The letter at a position.

@@ -172,6 +172,33 @@ def pictures():
     np.savez_compressed(folder("pictures", "expected.npz"), **{k.replace("/", "_"): v for k, v in expected.items()})
 
 
+def kinds():
+    """One smooth picture in every kind of file that is read."""
+    r, c = np.mgrid[0:24, 0:40]
+    waves = [128 + 100 * np.sin(r / 5 + 0.3 * k) * np.cos(c / (6 + k)) for k in range(3)]
+    color = Image.fromarray(np.stack(waves, 2).round().astype(np.uint8))
+    grey, other = color.convert("L"), color.transpose(Image.FLIP_LEFT_RIGHT)
+    more = {"save_all": True, "append_images": [other]}
+    files = {
+        "baseline.jpg": (color, {}), "full.jpg": (color, {"subsampling": 0}), "half.jpg": (color, {"subsampling": 1}),
+        "progressive.jpg": (color, {"progressive": True}), "restarts.jpg": (color, {"restart_marker_blocks": 2}),
+        "both.jpg": (color, {"progressive": True, "restart_marker_rows": 1}), "grey.jpg": (grey, {}),
+        "grey-progressive.jpg": (grey, {"progressive": True}), "cmyk.jpg": (color.convert("CMYK"), {}),
+        "plain.bmp": (color, {}), "palette.bmp": (color.quantize(16), {}), "still.gif": (color.quantize(64), {}),
+        "moving.gif": (color.quantize(64), more), "moving.png": (color, more), "plain.tif": (color, {}),
+        "packed.tif": (color, {"compression": "tiff_lzw"}), "pages.tif": (color, more),
+        "lossy.webp": (color, {"quality": 90}), "lossless.webp": (color, {"lossless": True}),
+        "moving.webp": (color, {"lossless": True, **more}), "color.ppm": (color, {}), "grey.pgm": (grey, {}),
+        "bits.pbm": (grey.convert("1"), {}),
+    }
+    expected = {}
+    for name, (picture, options) in files.items():
+        picture.save(folder("pictures", "kinds", name), **options)
+        back = Image.open(folder("pictures", "kinds", name))
+        expected[name] = np.asarray(back.convert("RGB")).transpose(2, 0, 1)
+    np.savez_compressed(folder("pictures", "kinds", "expected.npz"), **expected)
+
+
 def arrays():
     x, y = images(0, 6, channels=1, side=4), np.array([0, 1, 2, 0, 1, 2])
     np.savez(folder("npz", "own.npz"), images=x, labels=y, classes=np.array(4), mean=np.array([0.5]), std=np.array([0.25]))
@@ -183,4 +210,5 @@ cifar()
 matlab()
 cinic()
 pictures()
+kinds()
 arrays()
