@@ -197,7 +197,7 @@ pub mod script {
     ///
     /// Those of `variant: "reference"` were published. The others come from short searches (`scripts/search_presets.rhai`):
     /// for digits at most 8 settings of each method on two splits, three for accelerated methods; for Fashion-MNIST 5 on
-    /// one split, for SCRUB 12 on two. A ranking by presets compares such searches as much as it compares methods.
+    /// one split, for SCRUB some 30 on two. A ranking by presets compares such searches as much as it compares methods.
     /// Retraining follows the original's recipe. Other data sets have no searched presets: methods take their defaults.
     #[rhai_fn(get = "preset", return_raw)]
     pub fn get_preset(context: NativeCallContext, task: &mut Task) -> Script<Map> {
