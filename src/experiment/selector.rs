@@ -288,7 +288,15 @@ impl Selector {
                 return Err(Error::new("highest", message));
             }
         };
-        Ok(highest_of(which, scores, pool)?.into_iter().take(wanted).collect())
+        let undefined = scores.iter().filter(|score| score.is_nan()).count();
+        let ranked = highest_of(which, scores, pool, wanted)?;
+        if undefined > 0 {
+            let n = ranked.len() + undefined;
+            s.run
+                .progress()
+                .warn(&format!("highest: {undefined} of {n} scores are NaN; their samples are not chosen from"));
+        }
+        Ok(ranked.into_iter().take(wanted).collect())
     }
 
     /// The request for what is chosen, without the positions that are gone. Whole classes are the request `classwise` or
@@ -313,21 +321,22 @@ impl Selector {
     }
 }
 
-/// The positions by falling score; ties go to the earlier sample.
-fn highest_of(which: &Which, scores: Vec<f64>, pool: Vec<usize>) -> Result<Vec<usize>> {
-    let undefined = scores.iter().filter(|score| score.is_nan()).count();
-    if undefined > 0 {
-        let (name, hint) = match which {
-            Which::Loss => ("highest_loss", "the network is broken, or its images hold NaN"),
-            _ => (
-                "highest",
-                "leave the samples out, highest(scores, n, samples(..)), or give them a score: scores.nan_to_num()",
-            ),
-        };
-        let message = format!("{undefined} of {} scores are NaN, which is neither high nor low", scores.len());
-        return Err(Error::new(name, message).hint(hint));
+/// The positions by falling score, without those whose score is NaN; ties go to the earlier sample.
+///
+/// # Errors
+/// Fewer scores than `wanted`; a loss that is NaN, which says that the network is broken.
+fn highest_of(which: &Which, scores: Vec<f64>, pool: Vec<usize>, wanted: usize) -> Result<Vec<usize>> {
+    let n = scores.len();
+    let mut ranked: Vec<(f64, usize)> = scores.into_iter().zip(pool).filter(|(score, _)| !score.is_nan()).collect();
+    let undefined = n - ranked.len();
+    if undefined > 0 && matches!(which, Which::Loss) {
+        return Err(Error::new("highest_loss", format!("the loss of {undefined} of {n} samples is NaN"))
+            .hint("the network is broken, or its images hold NaN"));
     }
-    let mut ranked: Vec<(f64, usize)> = scores.into_iter().zip(pool).collect();
+    if wanted > ranked.len() {
+        let message = format!("{wanted} samples asked for, and {undefined} of {n} scores are NaN");
+        return Err(Error::new("highest", message).hint("a score that is NaN is neither high nor low"));
+    }
     // 0 and -0 are a tie, too.
     ranked.sort_by(|(a, i), (b, j)| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal).then(i.cmp(j)));
     Ok(ranked.into_iter().map(|(_, position)| position).collect())
@@ -404,10 +413,14 @@ mod tests {
 
     #[test]
     fn scores_that_are_no_numbers_choose_nothing_and_ties_go_to_the_earlier() {
-        let by = |scores: &[f64]| highest_of(&Which::Random, scores.to_vec(), (0..scores.len()).collect());
-        assert_eq!(by(&[0.0, 2.0, -0.0, 2.0, f64::INFINITY]).unwrap(), [4, 1, 3, 0, 2]);
-        let message = by(&[0.0, f64::NAN, -f64::NAN]).unwrap_err().to_string();
-        assert_eq!(message, "highest: 2 of 3 scores are NaN, which is neither high nor low");
+        let by = |which: Which, scores: &[f64], wanted| {
+            highest_of(&which, scores.to_vec(), (0..scores.len()).collect(), wanted).map_err(|error| error.to_string())
+        };
+        assert_eq!(by(Which::Random, &[0.0, 2.0, -0.0, 2.0, f64::INFINITY], 5).unwrap(), [4, 1, 3, 0, 2]);
+        let gaps = [0.0, f64::NAN, -f64::NAN, 1.0];
+        assert_eq!(by(Which::Random, &gaps, 2).unwrap(), [3, 0]);
+        assert_eq!(by(Which::Random, &gaps, 3).unwrap_err(), "highest: 3 samples asked for, and 2 of 4 scores are NaN");
+        assert_eq!(by(Which::Loss, &gaps, 1).unwrap_err(), "highest_loss: the loss of 2 of 4 samples is NaN");
     }
 
     #[test]

@@ -165,8 +165,8 @@ pub mod script {
     }
 
     /// The training samples, of a choice where one is given, with the highest of `scores`, one for each training sample; such
-    /// as `memorisation` gives. Ties go to the earlier sample; infinite scores are the highest or the lowest, and NaN among
-    /// those to choose from is an error. In `requests`, of what is left.
+    /// as `memorisation` gives. Ties go to the earlier sample; infinite scores are the highest or the lowest. A sample whose
+    /// score is NaN is never chosen, a warning counts them, and too few others are an error. In `requests`, of what is left.
     ///
     /// # Signature
     /// highest(scores: Tensor[n], amount: int | float, of: Selector) -> Selector

@@ -88,9 +88,10 @@ pub fn syntax(kind: &ParseErrorType) -> (String, String) {
         P::BadInput(LexError::ImproperSymbol(symbol, text)) if symbol == POWER => {
             (said(text.clone()), "write -(a ** b) or (-a) ** b".into())
         }
-        P::BadInput(LexError::ImproperSymbol(symbol, text)) if symbol == COMMENT => {
-            (said(text.clone()), "end it with */; comments nest, so each /* inside needs a */ of its own".into())
-        }
+        P::BadInput(LexError::ImproperSymbol(symbol, text)) if symbol == COMMENT => (
+            said(text.clone()),
+            "end it with */; comments nest, so each /* inside needs a */ of its own, and an empty one is /* */".into(),
+        ),
         P::MissingToken(token, _) if token == ";" => {
             (said(kind.to_string()), "is the statement before complete?".into())
         }

@@ -325,7 +325,9 @@ mod tests {
         assert_eq!(places("1;\n /* a /* b */\n2"), [(2, 2)]);
         assert_eq!(places("1; /** doc\n2"), [(1, 4)]);
         assert_eq!(places("let a = 1;\n x(`a ${a} b"), [(2, 4)]);
-        assert!(places("/* a /* b */ */ 1 /**/").is_empty());
+        assert!(places("/* a /* b */ */ 1 /* */").is_empty());
+        // To Rhai this begins a comment on a function.
+        assert_eq!(places("1; /**/ 2"), [(1, 4)]);
         let engine = Engine::new();
         assert!(engine.compile("1; /* 2").is_ok() && compile(&engine, "1; /* 2").is_err());
     }

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 const MANUAL: &str = include_str!("../../../stdlib/REFERENCE.md");
 
 /// Keys that the manual does not mention.
-const UNTOLD: &str = "age_seconds attacked commit condensation_time config detail devices dirty earlier_acc forget_acc forget_loss \
-                      git hint kmeans_time libraries message operation per_decade peak_memory prep quit retain_loss \
+const UNTOLD: &str = "age_seconds attacked captured closures commit condensation_time config detail devices dirty earlier_acc forget_acc forget_loss \
+                      git hint kmeans_time libraries message native operation per_decade peak_memory prep quit retain_loss \
                       sampling_time signature summary test_acc test_activation_distance test_completeness test_js test_js_legacy \
                       test_loss threads training_seconds unlearning_time unseen_mia_auc versions word";
 
@@ -281,6 +281,9 @@ mod tests {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
+                    continue;
+                }
+                if path.extension().is_none_or(|extension| extension != "rs") {
                     continue;
                 }
                 let text = std::fs::read_to_string(&path).unwrap();
