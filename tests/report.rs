@@ -103,7 +103,7 @@ fn metrics_that_did_not_exist_are_read_off_the_predictions() {
 fn figures_can_be_chosen_and_everything_saved() {
     let place = finished();
     let ended = report(&place, &["out", "--columns", "forget_accuracy,js,relearn_steps", "--format", "markdown"]);
-    assert!(ended.stdout.contains("| method | retain | FA % | JS | relearn_steps |"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("| method | retain | FA % | JS ↓ | relearn_steps |"), "{}", ended.stdout);
     assert!(ended.stdout.contains("the floor"), "{}", ended.stdout);
     let ended = report(&place, &["out", "--columns", "jss"]);
     assert_eq!(ended.code, 2);

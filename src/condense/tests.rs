@@ -138,8 +138,8 @@ fn reductions_without_a_free_cluster_keep_the_retain_set_and_say_so() {
 fn more_clusters_than_samples_are_capped_with_a_warning() {
     let run = run();
     let train = digits(&run).train.take(60);
-    let got = reduced(&train, &[0], &ReduceOptions { per_class: PerClass::Count(50), ..narrow() }, &run);
-    assert!(got.warnings.iter().any(|w| w.contains("fewer than 50 clusters")), "{:?}", got.warnings);
+    let got = reduced(&train, &[0], &ReduceOptions { per_class: PerClass::Count(11), ..narrow() }, &run);
+    assert!(got.warnings.iter().any(|w| w.contains("fewer than 11 clusters")), "{:?}", got.warnings);
     assert!(got.warnings.iter().any(|w| w.contains("cannot pay off")), "{:?}", got.warnings);
 }
 

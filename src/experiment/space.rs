@@ -313,6 +313,6 @@ mod tests {
         .unwrap();
         assert_eq!(space.spread(1)["a"].as_float().unwrap(), 0.255);
         assert_eq!(space.spread(1)["b"].as_int().unwrap(), 1);
-        assert_eq!(space.spread(2)["a"].as_float().unwrap(), 0.01);
+        assert_eq!(space.spread(2)["a"].as_float().unwrap(), 0.00976);
     }
 }

@@ -94,12 +94,13 @@ fn duplicates(groups: &[(String, Vec<Found>)]) -> Vec<String> {
         let mut folders: Vec<&str> = group.iter().map(|found| found.folder.as_str()).collect();
         folders.sort_unstable();
         folders.dedup();
-        let Some(first) = group.first() else { continue };
+        let complete = || group.iter().filter(|found| is_complete(&found.row));
+        let Some(first) = complete().next().or(group.first()) else { continue };
         let (names, differing) = shared.entry(folders.join(" and ")).or_default();
         names.push(told(&first.row));
         let figures =
             |found: &&Found| found.row.get("metrics").is_some_and(|metrics| Some(metrics) != first.row.get("metrics"));
-        *differing += usize::from(group.iter().filter(|found| is_complete(&found.row)).any(|found| figures(&found)));
+        *differing += usize::from(complete().any(|found| figures(&found)));
     }
     let sentence = |(folders, (mut names, differing)): (String, (Vec<String>, usize))| {
         names.sort_unstable();

@@ -3,6 +3,9 @@
 /// Larger values are not drawn.
 const LARGEST: f64 = 1e300;
 
+/// Smaller values are drawn as 0: steps between them would not be numbers of full precision.
+const SMALLEST: f64 = 1e-300;
+
 /// A mapping of data to a length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
@@ -26,7 +29,7 @@ impl Scale {
     /// covers the positive values.
     pub fn cover(values: impl Iterator<Item = f64>, log: bool) -> Self {
         let values = values.filter(|x| Self::holds(*x) && (!log || *x > 0.0));
-        let values: Vec<f64> = values.collect();
+        let values: Vec<f64> = values.map(|x| if log || x.abs() >= SMALLEST { x } else { 0.0 }).collect();
         let whole = !log && !values.is_empty() && values.iter().all(|x| x.fract() == 0.0);
         let (low, high) = values.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
         if low > high {

@@ -119,7 +119,7 @@ mod tests {
     fn numbers_beyond_the_dtype_are_errors_and_no_panics() {
         let mut x = Tensor::from_slice(&[1.0_f32]);
         for number in [1e39, -1e308] {
-            let all = [x.plus(number), x.minus(number), x.times(number), x.over(number), x.raised(number)];
+            let all = [x.plus(number), x.minus(number), x.times(number), x.over(number)];
             assert!(all.into_iter().all(|result| result.is_err()), "{number}");
             assert!([x.at_most(number), x.within(number.abs())].into_iter().all(|result| result.is_err()));
             assert!(x.plus_(number).is_err() && x.times_(number).is_err() && x.over_(number).is_err());

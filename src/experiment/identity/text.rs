@@ -265,7 +265,7 @@ mod tests {
         let text =
             text("private fn a(x) { if x { #{ y: 1 } } else { 2 } } fn Net.b(y) { this } fn c() { a(1) } let z = 1;");
         let length = |name: &str| text.functions(name).map(|range| range.len()).collect::<Vec<_>>();
-        assert_eq!([length("a"), length("b"), length("c"), length("z")], [vec![19], vec![10], vec![9], vec![]]);
+        assert_eq!([length("a"), length("b"), length("c"), length("z")], [vec![20], vec![10], vec![9], vec![]]);
     }
 
     #[test]
