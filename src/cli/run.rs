@@ -57,6 +57,7 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
         let declared = Declared::of(&host.engine, &script.name, &ast);
         let refused = declared.refuse_unknown(given).and_then(|()| declared.refuse_wrong(given));
         refused.map_err(|error| start::complain(&error))?;
+        host.run.slot::<Arguments>().expect(&declared);
     }
     Ok(ast)
 }

@@ -12,6 +12,8 @@ pub struct Arguments {
     values: RefCell<Map<String, Value>>,
     /// Whether a value given was none of the default's type.
     refused: Cell<bool>,
+    /// The names of arguments that the script's text asks for.
+    declared: RefCell<Vec<String>>,
 }
 
 /// The arguments a script declares, as far as its text tells.
@@ -49,13 +51,20 @@ impl Arguments {
         self.refused.get()
     }
 
-    /// An error for a `--set` that the run, now ended, never asked for.
+    /// Takes note of the arguments that the script's text names, which a run may not come to ask for: its results may be those
+    /// of an earlier one.
+    pub fn expect(&self, declared: &Declared) {
+        self.declared.replace(declared.names().into_iter().map(String::from).collect());
+    }
+
+    /// An error for a `--set` that the run, now ended, never asked for and the script's text does not name.
     ///
     /// # Errors
     /// When there is one.
     pub fn refuse_unused(&self, run: &Run) -> Result<()> {
-        let used = self.values.borrow();
-        refuse_unknown(&run.settings().arguments, &used.keys().map(String::as_str).collect::<Vec<_>>())
+        let (used, declared) = (self.values.borrow(), self.declared.borrow());
+        let known: Vec<&str> = used.keys().chain(declared.iter()).map(String::as_str).collect();
+        refuse_unknown(&run.settings().arguments, &known)
     }
 }
 

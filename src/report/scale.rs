@@ -38,7 +38,8 @@ impl Scale {
         }
         if log {
             let air = (0.1 * (high.ln() - low.ln())).max(1.25_f64.ln()).exp();
-            return Self { low: (low / air).max(f64::MIN_POSITIVE), high: high * air, log, whole };
+            let (low, high) = ((low / air).max(f64::MIN_POSITIVE), (high * air).min(f64::MAX));
+            return Self { low, high, log, whole };
         }
         // Equal values: a fiftieth of them to either side, of whole ones at least 1.
         let about = 0.2 * if low == 0.0 { 1.0 } else { low.abs() };
