@@ -476,7 +476,7 @@ mod tests {
         let never = relearn(&net, &data, &o).unwrap();
         assert!(!never.reached() && never.steps() == 7.0);
         assert_eq!(never.curve().iter().map(|p| p.step).collect::<Vec<_>>(), [0, 3, 6, 7]);
-        let o = RelearnOptions { lr: 1e300, steps_at_most: 50, every: Some(1), ..options(Goal::Loss(1e-9)) };
+        let o = RelearnOptions { lr: 1e38, steps_at_most: 50, every: Some(1), ..options(Goal::Loss(1e-9)) };
         let diverged = relearn(&net, &data, &o).unwrap();
         assert!(!diverged.reached() && diverged.steps() == 50.0);
         assert!(diverged.repeats[0].curve.len() < 5, "NaN ends it at once");

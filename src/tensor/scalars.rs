@@ -76,7 +76,7 @@ fn fit(tensor: &Tensor, number: impl Into<Number>) -> Result<Number, TchError> {
     if matches!(number, Number::Float(_)) && !is_float(kind) {
         return Ok(number);
     }
-    number.fit("", kind).map_err(|error| TchError::Convert(error.to_string()))
+    number.fit("", kind).map_err(|error| TchError::Torch(error.to_string()))
 }
 
 impl WithNumber for Tensor {
