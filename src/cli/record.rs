@@ -4,7 +4,8 @@ use super::script::Script;
 use crate::host::Host;
 use crate::host::arguments::Arguments;
 use crate::report::commit::Commit;
-use crate::report::{folder, recorder};
+use crate::report::recorder;
+use crate::runtime::moment::now;
 use crate::runtime::run::device_name;
 use crate::runtime::sources::{self, SourceMap};
 use crate::runtime::versions;
@@ -42,7 +43,7 @@ fn settings_of(host: &Host, script: &Script) -> impl Fn() -> Value + 'static {
     let settings = host.run.settings().clone();
     let (arguments, sources) = (host.run.slot::<Arguments>(), host.run.slot::<SourceMap>());
     let name = script.name.clone();
-    let started = folder::now();
+    let started = now();
     // As it was when the script was read; by the first row it may be another one.
     let commit = Commit::of(&script.folder());
     move || {

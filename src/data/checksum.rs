@@ -5,25 +5,17 @@ use super::formats::cinic;
 use super::formats::class_folders::Tree;
 use super::installed::Found;
 use super::known::Reader;
+use crate::runtime::hex::hex;
 use crate::runtime::{Error, Result, Run, interrupt};
 use crate::tensor::files::reason;
 use md5::{Digest, Md5};
 use sha2::Sha256;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
-
-/// Hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// Feeds everything that comes to a hash.
 ///

@@ -5,11 +5,9 @@
 //! labels (u16, little-endian). It is replaced as a whole or not at all, so that processes can share it; one that is damaged
 //! is decoded anew.
 
-use super::checksum::hex;
-use super::decoded_shelf::Decodes;
 use super::folders;
 use super::formats::Decoded;
-use super::shelf::Shelf;
+use crate::runtime::hex::hex;
 use crate::runtime::{At, Error, Result, Run, allocator};
 use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest, Sha256};
@@ -28,6 +26,9 @@ const BLOCK: usize = 1 << 20;
 
 /// Hex digits of the checksum in a file's name.
 pub(super) const DIGITS: usize = 20;
+
+/// The folder of the cache that they are in.
+pub(super) const FOLDER: &str = "decoded";
 
 /// What is decoded.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +94,7 @@ pub fn parts(
     checksum: impl Fn() -> Result<String>,
     make: impl FnOnce() -> Result<Vec<Decoded>>,
 ) -> Result<Vec<Images>> {
-    let (folder, source) = (folders::cache().join(Decodes.folder()), checksum()?);
+    let (folder, source) = (folders::cache().join(FOLDER), checksum()?);
     let headers: Vec<Header> = subject.parts.iter().map(|part| Header::empty(subject, part, &source)).collect();
     let places: Vec<PathBuf> = headers.iter().map(|header| folder.join(header.file())).collect();
     let mut found = vec![];

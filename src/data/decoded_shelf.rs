@@ -1,6 +1,6 @@
 //! Decoded data sets as `lethe cache` sees them, those of earlier versions among them.
 
-use super::decoded::{self, DIGITS, MAGIC};
+use super::decoded::{self, DIGITS, FOLDER, MAGIC};
 use super::shelf::{About, Shelf, Soundness};
 use crate::runtime::{Error, Result};
 use crate::tensor::files::reason;
@@ -48,7 +48,7 @@ fn name(path: &Path) -> String {
 
 impl Shelf for Decodes {
     fn folder(&self) -> &'static str {
-        "decoded"
+        FOLDER
     }
 
     fn kinds(&self) -> &'static [&'static str] {

@@ -5,9 +5,9 @@
 //! times back do not reach. A file that changed within the last two seconds is read in any case, for it may change again
 //! without another time.
 
-use super::checksum::hex;
 use super::folders;
 use super::formats::parallel;
+use crate::runtime::hex::hex_of;
 use crate::runtime::{Error, Result, Run, interrupt};
 use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest as _, Sha256};
@@ -218,7 +218,7 @@ fn bound(folder: &Path, own: &Path) {
 /// Where the files below a folder are remembered: each host has numbers of its own for devices and files.
 fn place(root: &Path) -> PathBuf {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-    let hash = |bytes: &[u8]| hex(Sha256::digest(bytes).get(..8).unwrap_or_default());
+    let hash = |bytes: &[u8]| hex_of(Sha256::digest(bytes), 8);
     folders::state().join("digests").join(hash(&host())).join(hash(root.as_os_str().as_encoded_bytes()))
 }
 
@@ -240,6 +240,7 @@ fn host() -> Vec<u8> {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use crate::runtime::hex::hex;
     use crate::runtime::run::Settings;
     use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,8 @@
 //! Getting one file from a server: what has come is kept and continued, nothing unchecked takes the file's place.
 
-use super::checksum::{self, hex};
+use super::checksum;
 use super::known::File as Published;
+use crate::runtime::hex::hex;
 use crate::runtime::progress::{Progress, Task};
 use crate::runtime::{Error, Result, interrupt};
 use crate::tensor::atomic;

@@ -1,10 +1,11 @@
 //! Fetching a data set: which files, from which servers, to where; and checking those that are here.
 
-use super::checksum::{hex, md5_of};
+use super::checksum::md5_of;
 use super::download::{self, Patience};
 use super::installed::{self, Found, State, megabytes};
 use super::known::{self, File, Known};
 use super::{checksum, folders, reading, sources};
+use crate::runtime::hex::hex;
 use crate::runtime::{Error, Result, Run};
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};

@@ -8,6 +8,7 @@ use super::formats::picture::Target;
 use super::own::constants;
 use super::parts::Data;
 use super::sources::{Character, divided, stored};
+use crate::runtime::hex::hex;
 use crate::runtime::{Error, Options, Result, Run, options};
 use rhai::{Array, Dynamic};
 use sha2::{Digest, Sha256};
@@ -71,7 +72,7 @@ fn named(part: Images, classes: &[String]) -> Images {
     let mut hasher = Sha256::new();
     hasher.update(&part.content);
     classes.iter().for_each(|class| hasher.update(format!("\n{}:{class}", class.len())));
-    Images { content: super::checksum::hex(&hasher.finalize()), ..part }
+    Images { content: hex(hasher.finalize()), ..part }
 }
 
 /// One side or both.

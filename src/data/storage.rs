@@ -1,10 +1,10 @@
 //! Images and labels that live on the device, shared by every `Dataset` that lists some of them.
 
 use crate::nn::Shape;
+use crate::runtime::hex::hex_of;
 use crate::runtime::{At, Error, Result};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
-use std::fmt::Write;
 use tch::{Device, Kind, Tensor};
 
 /// Up to this many bytes of normalised f32 images are kept beside their u8 originals (all of CIFAR-10's are 614 MB); above,
@@ -46,10 +46,7 @@ pub struct Storage {
 
 /// Sixteen hex digits of a hash.
 pub fn short_hash(hasher: Sha256) -> String {
-    hasher.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex_of(hasher.finalize(), 8)
 }
 
 /// The elements of an i64 tensor, on the host.

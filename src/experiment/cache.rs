@@ -6,6 +6,7 @@ use super::task::model_name;
 use crate::data::shelf::{About, Shelf, Soundness};
 use crate::data::{Data, folders};
 use crate::nn::{Net, state};
+use crate::runtime::hex::hex_of;
 use crate::runtime::{Result, Run, versions};
 use crate::tensor::files::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
@@ -100,8 +101,7 @@ impl Place {
 fn file_name(kind: &str, recipe: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(recipe);
-    let hash: String = hasher.finalize().iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
-    format!("{kind}-{hash}.safetensors")
+    format!("{kind}-{}.safetensors", hex_of(hasher.finalize(), DIGITS / 2))
 }
 
 /// The network kept at a place, built like `pattern`; `None` when there is none. A damaged or foreign file counts as none,

@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::data::request::{self, Split};
 use crate::nn::Net;
 use crate::report::export;
+use crate::runtime::hex::hex;
 use crate::runtime::{Error, Result, Run};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -45,8 +46,7 @@ struct Content {
 impl Content {
     fn hash(&self) -> Result<String> {
         let text = serde_json::to_string(self).map_err(|problem| Error::new("save_split", problem.to_string()))?;
-        let digest = Sha256::digest(text);
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(Sha256::digest(text)))
     }
 }
 

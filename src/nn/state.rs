@@ -1,6 +1,7 @@
 //! State dicts: taking up values by name with every shape checked, and the hash that names a set of weights.
 
 use super::net::Net;
+use crate::runtime::hex::hex_of;
 use crate::runtime::options::nearest;
 use crate::runtime::{At, Error, Result};
 use sha2::{Digest, Sha256};
@@ -66,7 +67,7 @@ pub fn hash(state: &[(String, Tensor)]) -> Result<String> {
         hasher.update(format!("{:?}", tensor.size()).as_bytes());
         hasher.update(bytes(tensor)?);
     }
-    Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex_of(hasher.finalize(), 8))
 }
 
 /// The elements of a tensor as bytes of the host.

@@ -1,6 +1,6 @@
 //! One owner a run folder: a lock that the system gives back when its process ends, however that happens.
 
-use super::folder::now;
+use crate::runtime::moment::now;
 use crate::runtime::{Error, Result};
 use crate::tensor::files::reason;
 use crate::tensor::place::{open_regular, sync_folder};

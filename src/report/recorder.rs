@@ -3,6 +3,7 @@
 use super::folder::{Claim, RunFolder};
 use super::rescue::Rescue;
 use super::succession::{self, Left, Missed};
+use crate::runtime::moment::now;
 use crate::runtime::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -115,14 +116,7 @@ impl State {
         self.rescue.add(row);
         error.note(self.rescue.describe())
     }
-}
 
-/// Whether a row came to an end.
-fn is_whole(row: &Value) -> bool {
-    matches!(row.get("status").and_then(Value::as_str), Some("ok" | "budget"))
-}
-
-impl State {
     /// Marks the earlier row in whose place a new one stands: it was ordered in the same way, but met something else. Should
     /// this run be interrupted, only one of them counts.
     fn replace_drifted(&mut self, row: &Value) -> Result<()> {
@@ -134,6 +128,11 @@ impl State {
         self.replaced.push(at);
         self.rewrite()
     }
+}
+
+/// Whether a row came to an end.
+fn is_whole(row: &Value) -> bool {
+    matches!(row.get("status").and_then(Value::as_str), Some("ok" | "budget"))
 }
 
 /// What an earlier part of this run left for an order.
@@ -173,7 +172,7 @@ impl Recorder {
         if state.plan.as_ref().is_some_and(|plan| plan.resume) {
             state.open()?;
         }
-        let State { rows, waiting, missed, folder, .. } = &mut *state;
+        let State { rows, waiting, missed, .. } = &mut *state;
         let found = waiting.iter().position(|at| reusable && rows.get(*at).is_some_and(|row| stands(row, key)));
         let Some(found) = found else {
             let waiting = waiting.iter().filter_map(|at| Some((*at, rows.get(*at)?)));
@@ -184,8 +183,8 @@ impl Recorder {
         let Some(row) = rows.get_mut(at) else { return Ok(Earlier::Nothing(vec![])) };
         let changed = succession::supersede(row, false);
         let row = row.clone();
-        if let Some(folder) = folder.as_mut().filter(|_| changed) {
-            folder.results().rewrite(rows)?;
+        if changed {
+            state.rewrite()?;
         }
         Ok(Earlier::Row(row))
     }
@@ -196,15 +195,15 @@ impl Recorder {
     /// When the results cannot be written.
     pub fn supersede_rest(&self) -> Result<Left> {
         let mut state = self.0.borrow_mut();
-        let State { rows, waiting, missed, folder, replaced, .. } = &mut *state;
+        let State { rows, waiting, missed, replaced, .. } = &mut *state;
         let fresh = |(at, row): &(&usize, &Value)| !succession::is_superseded(row) || replaced.contains(at);
         let own = waiting.iter().filter_map(|at| Some((at, rows.get(*at)?))).filter(fresh);
         let mut left = missed.instead_of(own.map(|(_, row)| row));
         left.before = waiting.len() - left.count;
         let mark = |at: &usize| rows.get_mut(*at).is_some_and(|row| succession::supersede(row, true));
         let changed = waiting.iter().map(mark).filter(|changed| *changed).count();
-        if let Some(folder) = folder.as_mut().filter(|_| changed > 0) {
-            folder.results().rewrite(rows)?;
+        if changed > 0 {
+            state.rewrite()?;
         }
         Ok(left)
     }
@@ -365,7 +364,7 @@ impl State {
         folder.write_sources(&(plan.sources)())?;
         folder.write_json("settings.json", &(plan.settings)())?;
         let (rows, missing) = (self.rows.len(), self.rescue.len());
-        let mut value = json!({ "status": status, "error": problem, "rows": rows, "ended": super::folder::now() });
+        let mut value = json!({ "status": status, "error": problem, "rows": rows, "ended": now() });
         if missing + self.unkept > 0 {
             value["missing"] = json!({ "rows": missing, "files": self.unkept });
         }

@@ -1,5 +1,6 @@
 //! Where rows go that their run folder does not take.
 
+use crate::runtime::moment::now;
 use crate::runtime::output;
 use crate::tensor::files::write_atomically;
 use serde_json::Value;
@@ -47,7 +48,7 @@ impl Rescue {
     /// Writes the rows where there is room: in the current folder, else that for temporary files, else on stderr.
     fn write(&mut self) {
         let text: String = self.rows.iter().map(|row| format!("{row}\n")).collect();
-        let name = format!("lethe-rescued-{}-{}.jsonl", super::folder::now(), std::process::id());
+        let name = format!("lethe-rescued-{}-{}.jsonl", now(), std::process::id());
         let places = [std::env::current_dir().ok(), Some(std::env::temp_dir())];
         let places = places.into_iter().flatten().map(|folder: PathBuf| folder.join(&name));
         let takes = |path: &PathBuf| write_atomically(path, |file| file.write_all(text.as_bytes())).is_ok();

@@ -8,6 +8,7 @@ use super::order::{Order, Subject};
 use super::presets;
 use super::task::Task;
 use crate::nn::Net;
+use crate::runtime::hex::hex;
 use crate::runtime::{Result, Run, versions};
 use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ pub struct Identity {
 pub fn key(parts: &Value) -> String {
     let mut text = String::new();
     write_sorted(parts, &mut text);
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(text))
 }
 
 /// Compact JSON with sorted fields.

@@ -1,5 +1,6 @@
 //! A script as its tokens, so that comments and the layout of lines decide nothing; where its functions and closures are.
 
+use crate::runtime::hex::hex_of;
 use crate::runtime::notation;
 use rhai::{Engine, Position, Token};
 use sha2::{Digest, Sha256};
@@ -38,7 +39,7 @@ pub struct Import {
 
 /// The first 16 bytes of the SHA-256 of a text, in hexadecimal digits.
 pub fn short(text: impl AsRef<[u8]>) -> String {
-    Sha256::digest(text.as_ref()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex_of(Sha256::digest(text.as_ref()), 16)
 }
 
 impl Text {

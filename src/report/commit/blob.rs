@@ -49,10 +49,7 @@ fn sha1(bytes: &[u8]) -> [u8; 20] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::runtime::hex::hex;
 
     #[test]
     fn hashes_are_those_of_the_standard() {
