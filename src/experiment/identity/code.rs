@@ -7,7 +7,7 @@ use crate::runtime::Run;
 use crate::runtime::imports::{Modules, find, native};
 use crate::runtime::sources::{SourceMap, embedded};
 use once_cell::unsync::OnceCell;
-use rhai::{Dynamic, Engine, FnPtr, FuncInfo, Position};
+use rhai::{Engine, FnPtr, FuncInfo, Position};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -291,17 +291,23 @@ impl<'n, 'c> Reach<'n, 'c> {
         }
     }
 
+    /// A constant that functions see as `global::NAME`.
     fn constant(&mut self, name: &str) {
-        if !self.constants.contains_key(name)
-            && let Some(value) = constants(self.naming).get(name)
-        {
-            self.constants.insert(name.into(), self.naming.within(name, value));
+        if self.constants.contains_key(name) {
+            return;
+        }
+        let constants = self.naming.context.store_data().global.constants;
+        // Not borrowed any longer than this: naming a value may read constants as well.
+        let value = constants.and_then(|constants| constants.borrow().get(name).cloned());
+        if let Some(value) = value {
+            self.constants.insert(name.into(), self.naming.within(name, &value));
         }
     }
 
     fn all_constants(&mut self) {
-        let names: Vec<String> = constants(self.naming).into_keys().collect();
-        names.iter().for_each(|name| self.constant(name));
+        let constants = self.naming.context.store_data().global.constants;
+        let names = constants.map(|constants| constants.borrow().keys().map(ToString::to_string).collect::<Vec<_>>());
+        names.into_iter().flatten().for_each(|name| self.constant(&name));
     }
 
     fn parts(self) -> Map<String, Value> {
@@ -323,13 +329,6 @@ impl<'n, 'c> Reach<'n, 'c> {
         }
         parts
     }
-}
-
-/// The constants that functions see as `global::NAME`.
-fn constants(naming: &Naming) -> BTreeMap<String, Dynamic> {
-    let Some(constants) = naming.context.store_data().global.constants else { return BTreeMap::new() };
-    let constants = constants.borrow();
-    constants.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
 }
 
 /// Adds a value under a name; under several where it is there already.
