@@ -1,6 +1,6 @@
 //! What rows are about, as the titles of leaderboards say it.
 
-use super::entry::Row;
+use super::row::Row;
 use serde_json::Value;
 
 /// More different things than this are counted instead of named.

@@ -1,8 +1,9 @@
 //! What the networks of a board's rows and the retrained ones of their splits say together, from stored predictions.
 
-use super::entry::{Figure, Row};
+use super::entry::Figure;
 use super::originals::Original;
 use super::predictions::PredictionStore;
+use super::row::Row;
 use crate::eval::Metrics;
 use crate::runtime::{Result, Run};
 use std::rc::Rc;

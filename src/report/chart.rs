@@ -1,77 +1,10 @@
 //! Charts as SVG: panels side by side, points with labels that keep out of each other's way, lines, one legend.
 
-use super::frame::{Frame, undrawn};
+use super::frame::{BAR_ROW, Frame, undrawn};
 use super::labels::text_width;
 use super::marks::{Fill, GREY, dashes, ink, marker};
-use super::scale::Scale;
-use std::collections::HashMap;
-use std::fmt::Write;
-
-/// A point with its label.
-#[derive(Debug, Clone)]
-pub struct Point {
-    /// Where it lies.
-    pub x: f64,
-    /// Where it lies.
-    pub y: f64,
-    /// Half the length of a vertical error bar; NaN for none.
-    pub error: f64,
-    /// A thin line runs from the point to this x; NaN for none.
-    pub tail: f64,
-    /// Its text; may be empty.
-    pub label: String,
-    /// Its look, see `marks`.
-    pub look: usize,
-    /// How its marker is filled.
-    pub fill: Fill,
-}
-
-/// A dashed line across the panel: a level, no data.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// Its height.
-    pub y: f64,
-    /// Its text, at one end.
-    pub label: String,
-    /// The look of what it belongs to; grey without one.
-    pub look: Option<usize>,
-}
-
-/// A line through points, in order; gaps where a value cannot be drawn.
-#[derive(Debug, Clone, Default)]
-pub struct Line {
-    /// The points.
-    pub points: Vec<(f64, f64)>,
-    /// The lower and the upper edge of a band about the line at each point; may be empty.
-    pub band: Vec<(f64, f64)>,
-    /// Its look, see `marks`.
-    pub look: usize,
-    /// A marker at every point.
-    pub marks: bool,
-    /// Drawn wide, so that it shows beneath an equal one.
-    pub wide: bool,
-}
-
-/// One pair of axes.
-#[derive(Debug, Clone)]
-pub struct Panel {
-    /// What it shows, above it.
-    pub title: String,
-    /// What its bars are, in small letters below the title; may be empty.
-    pub bars: String,
-    /// Below the horizontal axis.
-    pub x_label: String,
-    /// The horizontal axis.
-    pub x: Scale,
-    /// The vertical axis.
-    pub y: Scale,
-    /// The points.
-    pub points: Vec<Point>,
-    /// The dashed lines.
-    pub rules: Vec<Rule>,
-    /// The lines.
-    pub lines: Vec<Line>,
-}
+use super::panel::{Names, Panel};
+use super::svg::{FONT, SMALL, cut, stroke, text, wrapped};
 
 /// What stands before the text of a legend's entry.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,89 +49,14 @@ const TOP: f64 = 30.0;
 const BOTTOM: f64 = 48.0;
 /// Above panels without titles.
 const UNTITLED: f64 = 14.0;
-/// A line that says what bars are.
-pub(super) const BAR_ROW: f64 = 15.0;
-pub(super) const FONT: f64 = 12.0;
-pub(super) const SMALL: f64 = 11.0;
 const TITLE: f64 = 15.0;
 const INK: &str = "#333333";
-/// What keeps text readable where it crosses a line, drawn beneath it: programs that know no `paint-order` would cover the text.
-const HALO: &str = "stroke=\"white\" stroke-width=\"3\" stroke-linejoin=\"round\"";
 const LEGEND_ROW: f64 = 20.0;
 const NOTE_ROW: f64 = 16.0;
 /// Between two entries of the legend.
 const KEY_GAP: f64 = 22.0;
 /// No picture grows wider for the sake of a text; that is cut.
 const WIDEST: f64 = 1600.0;
-
-/// A place or a length in pixels.
-pub(super) fn number(x: f64) -> String {
-    format!("{x:.1}")
-}
-
-/// Text as XML has it; control characters have no form there.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().map(|c| if matches!(c, '\n' | '\t' | '\r') { ' ' } else { c }).filter(|c| !c.is_control()) {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// A piece of text; `extra` are further attributes.
-pub(super) fn text(out: &mut String, (x, y): (f64, f64), content: &str, extra: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {extra}>{}</text>", escape(content));
-}
-
-/// Text that stays readable on lines.
-pub(super) fn text_above(out: &mut String, at: (f64, f64), content: &str, extra: &str) {
-    text(out, at, content, &format!("{extra} {HALO}"));
-    text(out, at, content, extra);
-}
-
-pub(super) fn stroke(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
-}
-
-/// The text, cut where it would be wider than this.
-fn cut(text: &str, size: f64, width: f64) -> String {
-    if text_width(text, size) <= width {
-        return text.into();
-    }
-    let mut kept = String::new();
-    for c in text.chars() {
-        if text_width(&kept, size) > width - 2.0 * size {
-            break;
-        }
-        kept.push(c);
-    }
-    kept + "…"
-}
-
-/// The text in lines of at most this width, broken between words.
-pub(super) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
-    let mut lines: Vec<String> = vec![];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
-/// What a label reads in the picture: itself, or the number under which the legend has it.
-pub(super) type Names = HashMap<String, String>;
 
 impl Chart {
     /// The picture. Where labels find no room beside their points, numbers stand there, and the names in the legend.

@@ -2,11 +2,11 @@
 
 use super::Leaderboard;
 use super::about;
-use super::entry::Row;
 use super::gathering::gather;
 use super::originals::{self, Original};
 use super::predictions::PredictionStore;
 use super::results;
+use super::row::Row;
 use crate::eval::Metrics;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::runtime::{Error, Result, Run};

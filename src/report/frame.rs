@@ -1,11 +1,15 @@
 //! A panel on the sheet: its axes, lines, points and their labels; what of it cannot be drawn.
 
-use super::chart::{BAR_ROW, FONT, Line, Names, Panel, Point, SMALL, number, stroke, text, text_above, wrapped};
 use super::labels::{Area, Labels, text_width};
 use super::marks::{Fill, GREY, dashes, ink, marker};
+use super::panel::{Line, Names, Panel, Point};
 use super::scale::Scale;
+use super::svg::{FONT, SMALL, number, stroke, text, text_above, wrapped};
 use std::collections::HashSet;
 use std::fmt::Write;
+
+/// A line that says what bars are.
+pub(super) const BAR_ROW: f64 = 15.0;
 
 /// More labels than this are not drawn.
 const MOST_LABELS: usize = 300;

@@ -2,6 +2,7 @@
 
 use super::difference::parts;
 use super::kinship::identity;
+use super::row::is_complete;
 use super::succession::is_superseded;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -72,10 +73,6 @@ fn name_of(row: &Value, folder: &str, index: usize) -> String {
         (Some(key), Some(metrics)) if parts(row).is_none() => format!("{key} {metrics}"),
         _ => format!("{folder} {index}"),
     }
-}
-
-fn is_complete(row: &Value) -> bool {
-    !matches!(row.get("status").and_then(Value::as_str), Some("failed" | "interrupted"))
 }
 
 /// The row of a group that counts: a complete one before any other, then the one whose text comes first, so that the order

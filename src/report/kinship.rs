@@ -2,7 +2,7 @@
 
 use super::cells::bare;
 use super::difference::{leaves, parts, told};
-use super::entry::Row;
+use super::row::Row;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

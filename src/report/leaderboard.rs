@@ -2,10 +2,11 @@
 
 use super::about;
 use super::beside;
-use super::entry::{Derived, Entry, Figure, Row, break_even, group, reference, references};
+use super::entry::{Derived, Entry, Figure, break_even, group, reference, references};
 use super::kinship::is_again;
 use super::looks::Looks;
 use super::originals::{self, Original};
+use super::row::Row;
 use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};

@@ -1,6 +1,6 @@
 //! What series look like: colours, forms and dashes that tell two dozen of them apart, in black and white as well.
 
-use super::chart::{number, stroke};
+use super::svg::{number, stroke};
 use std::f64::consts::{PI, TAU};
 use std::fmt::Write;
 

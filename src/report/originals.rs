@@ -1,7 +1,7 @@
 //! The networks before unlearning: which one a row belongs to, and those that rows name, from their stored predictions.
 
-use super::entry::Row;
 use super::predictions::PredictionStore;
+use super::row::Row;
 use crate::eval::Metrics;
 use crate::eval::summaries::adaptive_unlearning_score;
 use crate::runtime::{Result, Run};

@@ -1,9 +1,11 @@
 //! The leaderboard's picture: accuracy and attack against seconds, and of requests for classes the accuracy on those.
 
-use super::chart::{Chart, Key, Panel, Point, Rule, Sign};
-use super::entry::{Entry, Row};
+use super::chart::{Chart, Key, Sign};
+use super::entry::Entry;
 use super::leaderboard::View;
 use super::marks::Fill;
+use super::panel::{Panel, Point, Rule};
+use super::row::Row;
 use super::scale::Scale;
 use super::spread::{Shown, words};
 

@@ -1,9 +1,10 @@
 //! `plot`: lines and points from a script, as SVG.
 
-use super::chart::{Chart, Key, Line, Panel, Point, Rule, Sign};
+use super::chart::{Chart, Key, Sign};
 use super::frame::FEW_LINES as MANY;
 use super::looks::Looks;
 use super::marks::Fill;
+use super::panel::{Line, Panel, Point, Rule};
 use super::scale::Scale;
 use crate::eval::scores::to_host;
 use crate::runtime::options::{as_number, describe};

@@ -1,7 +1,8 @@
 //! Entries over their splits and seeds: means with intervals, and differences from the entry they are measured against.
 
-use super::entry::{Entry, Row};
+use super::entry::Entry;
 use super::leaderboard::View;
+use super::row::Row;
 use crate::eval::statistics::{Interval, Sample, Verdict, described, margin};
 use crate::runtime::options::{as_number, describe, nearest};
 use crate::runtime::{Error, Options, Result};

@@ -40,7 +40,8 @@ pub fn title(metric: &str) -> String {
 #[rhai::export_module]
 pub mod script {
     use crate::eval::metrics::to_json;
-    use crate::report::entry::{Row, group};
+    use crate::report::entry::group;
+    use crate::report::row::Row;
     use crate::runtime::options::describe;
     use crate::runtime::{Error, Script};
     use rhai::{Array, Dynamic, Map};
