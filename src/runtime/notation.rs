@@ -210,7 +210,8 @@ fn begins_block(token: &Token) -> bool {
     )
 }
 
-fn ends_operand(token: &Token) -> bool {
+/// Whether an operand, or what looks like one, ends with this token; brackets aside.
+pub fn ends_operand(token: &Token) -> bool {
     use Token as T;
     matches!(
         token,

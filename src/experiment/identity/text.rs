@@ -1,7 +1,7 @@
 //! A script as its tokens, so that comments and the layout of lines decide nothing; where its functions and closures are.
 
 use crate::runtime::hex::hex_of;
-use crate::runtime::notation;
+use crate::runtime::notation::{self, ends_operand};
 use rhai::{Engine, Position, Token};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub struct Import {
 
 /// The first 16 bytes of the SHA-256 of a text, in hexadecimal digits.
 pub fn short(text: impl AsRef<[u8]>) -> String {
-    hex_of(Sha256::digest(text.as_ref()), 16)
+    hex_of(&Sha256::digest(text.as_ref()), 16)
 }
 
 impl Text {
@@ -177,24 +177,10 @@ fn functions(tokens: &[(Token, Position)]) -> Vec<(String, Range<usize>)> {
 /// The closure that starts at a token, if one does.
 fn closure(tokens: &[(Token, Position)], start: usize) -> Option<Range<usize>> {
     let token = |index: usize| tokens.get(index).map(|(token, _)| token);
-    let operand = match start.checked_sub(1).and_then(token) {
-        None => false,
-        Some(before) => {
-            word(before).is_some()
-                || matches!(
-                    before,
-                    Token::RightParen
-                        | Token::Unit
-                        | Token::RightBracket
-                        | Token::IntegerConstant(_)
-                        | Token::FloatConstant(_)
-                        | Token::StringConstant(_)
-                        | Token::CharConstant(_)
-                        | Token::True
-                        | Token::False
-                )
-        }
+    let ends = |token: &Token| {
+        ends_operand(token) || matches!(token, Token::RightParen | Token::RightBracket | Token::Custom(_))
     };
+    let operand = start.checked_sub(1).and_then(token).is_some_and(ends);
     if operand {
         return None;
     }
