@@ -218,7 +218,7 @@ fn bound(folder: &Path, own: &Path) {
 /// Where the files below a folder are remembered: each host has numbers of its own for devices and files.
 fn place(root: &Path) -> PathBuf {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-    let hash = |bytes: &[u8]| hex_of(Sha256::digest(bytes), 8);
+    let hash = |bytes: &[u8]| hex_of(&Sha256::digest(bytes), 8);
     folders::state().join("digests").join(hash(&host())).join(hash(root.as_os_str().as_encoded_bytes()))
 }
 

@@ -72,7 +72,7 @@ fn named(part: Images, classes: &[String]) -> Images {
     let mut hasher = Sha256::new();
     hasher.update(&part.content);
     classes.iter().for_each(|class| hasher.update(format!("\n{}:{class}", class.len())));
-    Images { content: hex(hasher.finalize()), ..part }
+    Images { content: hex(&hasher.finalize()), ..part }
 }
 
 /// One side or both.

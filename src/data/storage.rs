@@ -46,7 +46,7 @@ pub struct Storage {
 
 /// Sixteen hex digits of a hash.
 pub fn short_hash(hasher: Sha256) -> String {
-    hex_of(hasher.finalize(), 8)
+    hex_of(&hasher.finalize(), 8)
 }
 
 /// The elements of an i64 tensor, on the host.

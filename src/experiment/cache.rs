@@ -101,7 +101,7 @@ impl Place {
 fn file_name(kind: &str, recipe: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(recipe);
-    format!("{kind}-{}.safetensors", hex_of(hasher.finalize(), DIGITS / 2))
+    format!("{kind}-{}.safetensors", hex_of(&hasher.finalize(), DIGITS / 2))
 }
 
 /// The network kept at a place, built like `pattern`; `None` when there is none. A damaged or foreign file counts as none,

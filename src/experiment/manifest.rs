@@ -46,7 +46,7 @@ struct Content {
 impl Content {
     fn hash(&self) -> Result<String> {
         let text = serde_json::to_string(self).map_err(|problem| Error::new("save_split", problem.to_string()))?;
-        Ok(hex(Sha256::digest(text)))
+        Ok(hex(&Sha256::digest(text)))
     }
 }
 

@@ -67,7 +67,7 @@ pub fn hash(state: &[(String, Tensor)]) -> Result<String> {
         hasher.update(format!("{:?}", tensor.size()).as_bytes());
         hasher.update(bytes(tensor)?);
     }
-    Ok(hex_of(hasher.finalize(), 8))
+    Ok(hex_of(&hasher.finalize(), 8))
 }
 
 /// The elements of a tensor as bytes of the host.

@@ -74,7 +74,7 @@ fn fingerprint(sources: &[(String, String)], settings: &Value) -> String {
         hash.update([0]);
     }
     hash.update(settings.to_string().as_bytes());
-    hex_of(hash.finalize(), 4)
+    hex_of(&hash.finalize(), 4)
 }
 
 /// Where a source of this name is kept below the folder: never outside it.

@@ -41,7 +41,7 @@ pub struct Identity {
 pub fn key(parts: &Value) -> String {
     let mut text = String::new();
     write_sorted(parts, &mut text);
-    hex(Sha256::digest(text))
+    hex(&Sha256::digest(text))
 }
 
 /// Compact JSON with sorted fields.
