@@ -27,10 +27,10 @@ impl Rescue {
         self.rows.is_empty()
     }
 
-    /// Keeps one more row; one of the same `run_id` that was changed since gives way.
+    /// Keeps one more row; the same one as it was before it was changed gives way.
     pub fn add(&mut self, row: &Value) {
-        let id = row.get("run_id").filter(|id| id.is_string());
-        match self.rows.iter_mut().find(|known| id.is_some() && known.get("run_id") == id) {
+        let id = identity(row);
+        match self.rows.iter_mut().find(|known| id.is_some() && identity(known) == id) {
             Some(known) => *known = row.clone(),
             None => self.rows.push(row.clone()),
         }
@@ -66,6 +66,11 @@ impl Rescue {
             None => format!("{rows} printed above, because no file could be written"),
         }
     }
+}
+
+/// What tells a row from the others of its run: its key, or its label where it has none.
+fn identity(row: &Value) -> Option<&str> {
+    ["key", "run_id"].into_iter().find_map(|field| row.get(field)?.as_str())
 }
 
 #[cfg(test)]
