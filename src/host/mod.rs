@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod catalog;
+mod comparisons;
 pub mod constructs;
 pub mod diagnostics;
 pub mod docs;
@@ -29,4 +30,5 @@ pub fn register(engine: &mut rhai::Engine) {
     flow::register(engine);
     sorting::register(engine);
     predicates::register(engine);
+    comparisons::register(engine);
 }
