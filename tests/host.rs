@@ -512,3 +512,30 @@ fn a_slip_in_the_name_of_a_result_is_found_before_the_run() {
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "none\n2\n"));
     assert!(ended.stderr.contains("warning: nothing has a property `acuracy`"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_key_that_a_result_lacks_is_told_when_it_is_read() {
+    let script = "let d = dataset(\"digits\", #{ per_class: 10 });\n\
+                  let r = train(convnet(d, #{ width: 4, depth: 1 }), d.train, #{ epochs: 1 });\n\
+                  for i in 0..2 { print(r.final_loss); }\n\
+                  if r.note == () { print(r.note ?? 3); }\n\
+                  let own = parse_json(\"{\\\"seed\\\": 1}\");\nprint(own.other);\nown.added = 2;\nprint(own.added);\n";
+    let ended = Place::new().run(script);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "\n\n3\n\n2\n"), "{}", ended.stderr);
+    let told: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    assert_eq!(told, ["warning: the map has no key `final_loss`"], "{}", ended.stderr);
+    assert!(ended.stderr.contains("script.rhai:3:25"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("there are: accuracies, accuracy, epoch, loss, seconds"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_prompt_tells_of_keys_that_are_not_there() {
+    let inputs = "let rows = #{ accuracy: 0.5 };\nrows.acuracy\nrows.accuracy\nrows.acuracy\n";
+    let place = Place::new();
+    let file = place.write("inputs", inputs);
+    let mut repl = place.lethe(&["repl", "--quiet"]);
+    let ended = common::ended(repl.stdin(std::fs::File::open(file).unwrap()).output().unwrap());
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(said.matches("the map has no key `acuracy`").count(), 2, "{said}");
+    assert!(said.contains("repl:2:6") && said.contains("did you mean `accuracy`?"), "{said}");
+}

@@ -1,6 +1,6 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
-use super::unplaced;
+use super::{unknown_keys, unplaced};
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope,
     Stmt,
@@ -43,6 +43,7 @@ pub fn evaluate(
     let mut caches = Caches::new();
     let mut last = Dynamic::UNIT;
     for statement in ast.statements() {
+        unknown_keys::warn(engine, global, scope, statement);
         let returns = returns(statement);
         let both = if returns { vec![statement.clone(), onward()] } else { vec![] };
         let these = if returns { both.as_slice() } else { std::slice::from_ref(statement) };

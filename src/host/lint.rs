@@ -4,12 +4,13 @@ mod imports;
 mod known;
 pub mod names;
 mod notation;
-mod properties;
+pub mod properties;
 mod visit;
 
 use super::Host;
 use super::catalog::Catalog;
 use super::diagnostics::{Diagnostic, Severity, Sources};
+use super::unknown_keys::Watch;
 use crate::runtime::sources::SourceMap;
 use imports::Importer;
 
@@ -75,6 +76,7 @@ pub fn check(host: &Host, name: &str, text: &str) -> Report {
     let mut report = Report::default();
     for finding in raw {
         let source = importer.names.get(finding.file).map_or(name, String::as_str);
+        host.run.slot::<Watch>().told(source, finding.position);
         report.add(Report { findings: vec![finding.explain(&sources, source, &catalog)] });
     }
     report

@@ -20,6 +20,7 @@ pub mod rooms;
 pub mod session;
 mod sorting;
 pub mod syntax;
+mod unknown_keys;
 mod unplaced;
 
 pub use engine::Host;

@@ -50,15 +50,18 @@ fn answered(context: &NativeCallContext, operation: &str, f: &FnPtr, a: &Dynamic
     let answer = ask(a, b)?;
     if let Ok(before) = answer.as_bool() {
         // Both `a < b` and `a <= b` are written: only the other way round tells what is equal.
-        let after = ask(b, a)?.as_bool().unwrap_or(false);
+        let back = ask(b, a)?;
+        let after = back.as_bool().map_err(|_| unusable(operation, &back))?;
         return Ok(after.cmp(&before));
     }
     let order = as_number(&answer).and_then(|number| number.partial_cmp(&0.0));
-    order.ok_or_else(|| {
-        let message =
-            format!("the comparing function must return a number or true or false, got {}", describe(&answer));
-        Error::new(operation, message).hint("below 0 where a comes first, 0 where they are equal, above 0 else")
-    })
+    order.ok_or_else(|| unusable(operation, &answer))
+}
+
+/// The error of an answer that tells no order.
+fn unusable(operation: &str, answer: &Dynamic) -> Error {
+    let message = format!("the comparing function must return a number or true or false, got {}", describe(answer));
+    Error::new(operation, message).hint("below 0 where a comes first, 0 where they are equal, above 0 else")
 }
 
 /// The array in its natural order.

@@ -16,7 +16,7 @@ const UNTOLD: &str = "age_seconds attacked captured closures commit condensation
                       test_loss threads training_seconds unlearning_time unseen_mia_auc versions word";
 
 /// Functions that give what others have written: their keys are anybody's.
-const OPEN: &[&str] = &["arg", "parse_json", "load_npz", "load_safetensors", "load_pth", "call"];
+pub const OPEN: &[&str] = &["arg", "parse_json", "load_npz", "load_safetensors", "load_pth", "call"];
 
 /// Words that a text consists of.
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -59,7 +59,7 @@ fn reads_by(path: &[ASTNode]) -> bool {
 }
 
 /// The first expression of a chain such as `a.b[0].c`.
-fn root(expr: &Expr) -> &Expr {
+pub fn root(expr: &Expr) -> &Expr {
     match expr {
         Expr::Dot(sides, ..) | Expr::Index(sides, ..) => root(&sides.lhs),
         other => other,
@@ -67,7 +67,7 @@ fn root(expr: &Expr) -> &Expr {
 }
 
 /// The properties along a chain, with their places; texts in brackets count as such.
-fn steps(expr: &Expr) -> Vec<(String, Position)> {
+pub fn steps(expr: &Expr) -> Vec<(String, Position)> {
     match expr {
         Expr::Property(property, position) => vec![(property.2.to_string(), *position)],
         Expr::Dot(sides, ..) => [steps(&sides.lhs), steps(&sides.rhs)].concat(),
@@ -89,12 +89,18 @@ fn steps(expr: &Expr) -> Vec<(String, Position)> {
 }
 
 /// The call that a chain ends with.
-fn last_call(expr: &Expr) -> Option<&FnCallExpr> {
+pub fn last_call(expr: &Expr) -> Option<&FnCallExpr> {
     match expr {
         Expr::FnCall(call, _) | Expr::MethodCall(call, _) => Some(call),
         Expr::Dot(sides, ..) => last_call(&sides.rhs),
         _ => None,
     }
+}
+
+/// The names of Rhai's own functions.
+pub fn standard() -> HashSet<String> {
+    let names = Engine::new().collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
+    names.into_iter().collect()
 }
 
 /// Where a value comes from.
@@ -131,9 +137,8 @@ impl<'a> Reader<'a> {
             },
             false,
         );
-        let standard = Engine::new().collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
         let own = ast.iter_functions().map(|function| function.name.to_string()).collect();
-        let (makers, standard) = (makers.into_iter().collect(), standard.into_iter().collect());
+        let (makers, standard) = (makers.into_iter().collect(), standard());
         let mut reader = Self { known, makers, standard, own, variables: HashMap::new() };
         reader.follow(ast);
         reader
@@ -234,36 +239,41 @@ fn near<'a>(name: &str, vocabulary: &HashSet<&'a str>, limit: usize) -> Option<&
 }
 
 /// A property that is read.
-struct Read {
-    name: String,
-    position: Position,
+pub struct Read {
+    pub name: String,
+    pub position: Position,
     /// The chain it is part of, and how many properties stand before it there.
-    chain: Expr,
-    step: usize,
+    pub chain: Expr,
+    pub step: usize,
 }
 
 /// The properties that chains read.
 fn reads(ast: &AST) -> Vec<Read> {
     let mut found = vec![];
     ast.walk(&mut |path| {
-        let [before @ .., ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))] = path else { return true };
-        let continues = |outer: &Expr| match outer {
-            Expr::Dot(sides, ..) | Expr::Index(sides, ..) => std::ptr::eq(&sides.rhs, *chain),
-            _ => false,
-        };
-        let mut steps = steps(chain);
-        match before.last() {
-            Some(ASTNode::Expr(outer)) if continues(outer) => return true,
-            Some(ASTNode::Stmt(Stmt::Assignment(parts))) if std::ptr::eq(&parts.1.lhs, *chain) => {
-                steps.pop();
-            }
-            _ => {}
-        }
-        let read = |(step, (name, position))| Read { name, position, chain: (*chain).clone(), step };
-        found.extend(steps.into_iter().enumerate().map(read));
+        found.extend(read_at(path));
         true
     });
     found
+}
+
+/// The properties that the chain at the end of a path reads.
+pub fn read_at(path: &[ASTNode]) -> Vec<Read> {
+    let [before @ .., ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))] = path else { return vec![] };
+    let continues = |outer: &Expr| match outer {
+        Expr::Dot(sides, ..) | Expr::Index(sides, ..) => std::ptr::eq(&sides.rhs, *chain),
+        _ => false,
+    };
+    let mut steps = steps(chain);
+    match before.last() {
+        Some(ASTNode::Expr(outer)) if continues(outer) => return vec![],
+        Some(ASTNode::Stmt(Stmt::Assignment(parts))) if std::ptr::eq(&parts.1.lhs, *chain) => {
+            steps.pop();
+        }
+        _ => {}
+    }
+    let read = |(step, (name, position))| Read { name, position, chain: (*chain).clone(), step };
+    steps.into_iter().enumerate().map(read).collect()
 }
 
 #[cfg(test)]
