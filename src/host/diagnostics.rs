@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::explain;
+use crate::runtime::heap::Beyond;
 use crate::runtime::sources::{SourceMap, embedded};
 use rhai::{EvalAltResult, Map, ParseErrorType, Position};
 
@@ -228,6 +229,10 @@ impl Diagnostic {
         let place = place.or(around);
         let mut found = Self { place, frames, ..Self::default() };
         match root {
+            EvalAltResult::ErrorTerminated(token, _) if token.is::<Beyond>() => {
+                found.message = token.read_lock::<Beyond>().map(|beyond| beyond.to_string()).unwrap_or_default();
+                found.hint = Beyond::HINT.into();
+            }
             EvalAltResult::ErrorTerminated(..) => {
                 found.interrupted = true;
                 found.message = "interrupted".into();

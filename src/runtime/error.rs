@@ -1,5 +1,7 @@
 //! The one error type of the domain rooms, and how it reaches scripts.
 
+use super::heap::Beyond;
+use super::torch_words;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
 
@@ -91,6 +93,9 @@ pub fn message_of(error: &EvalAltResult) -> String {
             }
             None => value.to_string(),
         },
+        EvalAltResult::ErrorTerminated(token, _) if token.is::<Beyond>() => {
+            token.read_lock::<Beyond>().map(|beyond| beyond.to_string()).unwrap_or_default()
+        }
         other => {
             let text = other.to_string();
             match text.rfind(" (line ") {
@@ -153,7 +158,7 @@ impl From<Error> for Box<EvalAltResult> {
 impl From<Box<EvalAltResult>> for Error {
     fn from(error: Box<EvalAltResult>) -> Self {
         match *error {
-            EvalAltResult::ErrorTerminated(..) => Self::Interrupted,
+            EvalAltResult::ErrorTerminated(ref token, _) if !token.is::<Beyond>() => Self::Interrupted,
             other => Self::Callback(std::rc::Rc::new(other)),
         }
     }
@@ -161,7 +166,7 @@ impl From<Box<EvalAltResult>> for Error {
 
 /// Names the operation of a failed torch call.
 pub trait At<T> {
-    /// Turns torch's error into ours: the first line of its message, the operation's name.
+    /// Turns torch's error into ours: what it says, in our words where we have some, and the operation's name.
     fn at(self, operation: &str) -> Result<T>;
 
     /// The same with the shapes of the tensors involved.
@@ -170,21 +175,13 @@ pub trait At<T> {
 
 impl<T> At<T> for std::result::Result<T, tch::TchError> {
     fn at(self, operation: &str) -> Result<T> {
-        self.map_err(|error| Error::new(operation, first_line(&error)))
+        self.map_err(|error| torch_words::error(operation, &error))
     }
 
     fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T> {
         self.map_err(|error| {
             let shapes: Vec<_> = tensors.iter().map(|t| format!("{:?}", t.size())).collect();
-            Error::new(operation, first_line(&error)).note(format!("shapes: {}", shapes.join(", ")))
+            torch_words::error(operation, &error).note(format!("shapes: {}", shapes.join(", ")))
         })
     }
-}
-
-/// The part of a torch error that people can use.
-fn first_line(error: &tch::TchError) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("Internal torch error: ").unwrap_or(&text);
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("torch failed without a message");
-    line.split(" (function ").next().unwrap_or(line).trim_end_matches('.').to_string()
 }

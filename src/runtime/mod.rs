@@ -6,6 +6,7 @@ pub mod callback;
 pub mod clock;
 pub mod cuda;
 pub mod error;
+pub mod heap;
 pub mod hex;
 pub mod imports;
 pub mod interrupt;
@@ -15,8 +16,10 @@ pub mod options;
 pub mod output;
 pub mod progress;
 pub mod random;
+pub mod regular;
 pub mod run;
 pub mod sources;
+pub mod torch_words;
 pub mod versions;
 
 pub use callback::Callback;
