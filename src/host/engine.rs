@@ -31,7 +31,7 @@ impl Host {
         // Simple folds constants only; full optimisation would call natives such as `randn` while compiling.
         engine.set_optimization_level(OptimizationLevel::Simple);
         engine.on_progress(|_| match interrupt::raised() {
-            true => Some(Dynamic::UNIT),
+            true => Some(interrupt::cut().map_or(Dynamic::UNIT, Dynamic::from)),
             false => heap::beyond().map(Dynamic::from),
         });
         if let Err(error) = super::syntax::register(&mut engine) {

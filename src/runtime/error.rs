@@ -1,6 +1,7 @@
 //! The one error type of the domain rooms, and how it reaches scripts.
 
 use super::heap::Beyond;
+use super::interrupt::Cut;
 use super::torch_words;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
@@ -79,6 +80,22 @@ impl Error {
     }
 }
 
+/// Why the interpreter has stopped a script of its own accord; `None` when it was asked to.
+pub fn stopped(token: &Dynamic) -> Option<Error> {
+    if let Some(beyond) = token.read_lock::<Beyond>() {
+        return Some(Error::new("", beyond.to_string()).hint(Beyond::HINT));
+    }
+    token.read_lock::<Cut>().map(|cut| (*cut).into())
+}
+
+/// The advice of an error; empty when there is none.
+pub fn hint_of(error: &Error) -> String {
+    match error {
+        Error::Fault(fault) => fault.hint.clone(),
+        _ => String::new(),
+    }
+}
+
 /// The text of a script error without position and nesting.
 pub fn message_of(error: &EvalAltResult) -> String {
     match error {
@@ -93,9 +110,7 @@ pub fn message_of(error: &EvalAltResult) -> String {
             }
             None => value.to_string(),
         },
-        EvalAltResult::ErrorTerminated(token, _) if token.is::<Beyond>() => {
-            token.read_lock::<Beyond>().map(|beyond| beyond.to_string()).unwrap_or_default()
-        }
+        EvalAltResult::ErrorTerminated(token, _) => stopped(token).map_or("interrupted".into(), |why| why.to_string()),
         other => {
             let text = other.to_string();
             match text.rfind(" (line ") {
@@ -158,7 +173,7 @@ impl From<Error> for Box<EvalAltResult> {
 impl From<Box<EvalAltResult>> for Error {
     fn from(error: Box<EvalAltResult>) -> Self {
         match *error {
-            EvalAltResult::ErrorTerminated(ref token, _) if !token.is::<Beyond>() => Self::Interrupted,
+            EvalAltResult::ErrorTerminated(ref token, _) if stopped(token).is_none() => Self::Interrupted,
             other => Self::Callback(std::rc::Rc::new(other)),
         }
     }

@@ -10,6 +10,7 @@ pub mod heap;
 pub mod hex;
 pub mod imports;
 pub mod interrupt;
+pub mod mapped;
 pub mod moment;
 pub mod notation;
 pub mod options;
