@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 const SMALL: usize = 256;
 
 /// More than the values of a script take.
-const LARGEST: u64 = 4 << 30;
+const LARGEST: u64 = 2 << 30;
 
 static LARGE_BLOCKS: AtomicIsize = AtomicIsize::new(0);
 static LIMIT: AtomicIsize = AtomicIsize::new(isize::MAX);
@@ -72,7 +72,7 @@ fn live() -> isize {
     LARGE_BLOCKS.load(Ordering::Relaxed) + SMALL_BLOCKS.with(Cell::get)
 }
 
-/// What the values of a script may take here: a quarter of what is free, 4 GiB at most.
+/// What the values of a script may take here: a quarter of what is free, 2 GiB at most.
 fn allowance() -> isize {
     budget::free().map_or(LARGEST, |free| (free / 4).min(LARGEST)) as isize
 }

@@ -215,7 +215,7 @@ fn mutations(name: &'static str, run: bool) -> Target {
     Target {
         name,
         draw: Box::new(move |random| {
-            let mut parts = tokens(random.one(&examples));
+            let mut parts = tokens(random.one::<String>(&examples));
             for _ in 0..=random.below(if run { 2 } else { 6 }) {
                 let at = random.below(parts.len());
                 match random.below(6) {

@@ -102,7 +102,7 @@ fn zip(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for place in 0..archive.len() {
         let mut entry = archive.by_index(place).ok()?;
-        let (name, mut content) = (entry.name().to_string(), vec![]);
+        let (name, mut content) = (entry.name().ok()?.to_string(), vec![]);
         entry.read_to_end(&mut content).ok()?;
         // The first entry of a checkpoint describes all others.
         if place == chosen || (place == 0 && random.once_in(2)) {
