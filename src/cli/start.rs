@@ -35,6 +35,12 @@ pub fn on_large_stack(work: impl FnOnce() -> Ending + Send + 'static) -> Ending 
     }
 }
 
+/// What batch systems send before they kill: the run ends as by Ctrl-C, however often they send it.
+#[cfg(unix)]
+extern "C" fn asked_to_stop(_signal: libc::c_int) {
+    interrupt::raise();
+}
+
 /// Ctrl-C and termination: the first asks the script to stop, the second leaves at once.
 pub fn listen_to_signals() {
     let listening = ctrlc::set_handler(|| {
@@ -43,6 +49,11 @@ pub fn listen_to_signals() {
         }
         interrupt::raise();
     });
+    #[cfg(unix)]
+    for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGXCPU] {
+        // SAFETY: the handler only stores into an atomic.
+        unsafe { libc::signal(signal, asked_to_stop as *const () as libc::sighandler_t) };
+    }
     if let Err(problem) = listening {
         output::tell(&format!("warning: Ctrl-C will end the process at once: {problem}"));
     }

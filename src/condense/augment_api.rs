@@ -6,6 +6,9 @@ use crate::runtime::{At, Error, Options, Result, Stream};
 use rhai::{Dynamic, Map};
 use tch::{Kind, Tensor};
 
+/// More images than a batch has that is drawn for at once.
+const MOST_SAMPLES: usize = 1 << 24;
+
 /// A number, or one for each image, as a tensor on the images' device.
 fn numbers(operation: &str, x: &Tensor, value: &Dynamic) -> Result<Tensor> {
     if let Some(tensor) = value.read_lock::<crate::tensor::Tensor>() {
@@ -30,12 +33,16 @@ fn drawn(options: Map, stream: &mut Stream) -> Result<Augmentation> {
     let mut o = Options::new(at, options);
     let strategy = Strategy::read(&mut o, at, "operations", true)?;
     let every = o.choice("mode", "one", &["one", "all"])? == "all";
-    let samples = o.maybe_integer("samples", 1)?.map(|n| n as usize);
+    let samples = o.maybe_integer("samples", 1)?.map_or(1, |n| n as usize);
     o.finish()?;
+    if samples > MOST_SAMPLES {
+        let message = format!("`samples` must be at most {MOST_SAMPLES}, got {samples}");
+        return Err(Error::new(at, message).word("samples"));
+    }
     if strategy.operations.is_empty() {
         return Err(Error::new(at, "`operations` names none").word("operations"));
     }
-    Ok(Strategy { every, ..strategy }.draw(samples.unwrap_or(1), true, stream))
+    Ok(Strategy { every, ..strategy }.draw(samples, true, stream))
 }
 
 /// Degrees as radians, in f32 at least.

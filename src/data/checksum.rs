@@ -6,11 +6,10 @@ use super::formats::class_folders::Tree;
 use super::installed::Found;
 use super::known::Reader;
 use crate::runtime::hex::hex;
-use crate::runtime::{Error, Result, Run, interrupt};
+use crate::runtime::{Error, Result, Run, interrupt, regular};
 use crate::tensor::files::reason;
 use md5::{Digest, Md5};
 use sha2::Sha256;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +43,7 @@ pub fn feed(path: &Path, mut source: impl Read, hasher: &mut Md5) -> Result<u64>
 /// # Errors
 /// A file that cannot be read; Ctrl-C.
 pub fn md5_of(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(|error| Error::file("dataset", path, reason(&error)))?;
+    let file = regular::open(path).map_err(|error| Error::file("dataset", path, reason(&error)))?;
     let mut hasher = Md5::new();
     feed(path, file, &mut hasher)?;
     Ok(hex(&hasher.finalize()))

@@ -8,7 +8,7 @@
 use super::folders;
 use super::formats::Decoded;
 use crate::runtime::hex::hex;
-use crate::runtime::{At, Error, Result, Run, allocator};
+use crate::runtime::{At, Error, Result, Run, allocator, mapped};
 use crate::tensor::files::{create_folders, reason, write_atomically};
 use sha2::{Digest, Sha256};
 use std::io::{BufWriter, Read, Write};
@@ -285,6 +285,7 @@ fn map(place: &Path, length: u64, header: &Header, pixels: u64) -> Result<Tensor
     let [channels, height, width] = header.shape.map(|n| n as i64);
     let path = place.to_str().ok_or_else(|| Error::file("dataset", place, "this path is not text"))?;
     let whole = Tensor::f_from_file(path, false, length as i64, (Kind::Uint8, Device::Cpu)).at("dataset")?;
+    mapped::watch(whole.data_ptr() as usize, length as usize);
     let pixels = whole.f_narrow(0, ALIGNMENT as i64, pixels as i64).at("dataset")?;
     pixels.f_view([header.count as i64, channels, height, width]).at("dataset")
 }

@@ -283,7 +283,10 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.
 fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome> {
-    let interrupted = matches!(error.unwrap_inner(), rhai::EvalAltResult::ErrorTerminated(..));
+    let interrupted = match error.unwrap_inner() {
+        rhai::EvalAltResult::ErrorTerminated(token, _) => crate::runtime::error::stopped(token).is_none(),
+        _ => false,
+    };
     let mut row = sheet.row(None, if interrupted { "interrupted" } else { "failed" })?;
     if let Some(fields) = row.as_object_mut() {
         fields.insert("error".into(), message_of(&error).into());

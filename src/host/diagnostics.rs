@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::explain;
+use crate::runtime::error;
 use crate::runtime::sources::{SourceMap, embedded};
 use rhai::{EvalAltResult, Map, ParseErrorType, Position};
 
@@ -228,10 +229,16 @@ impl Diagnostic {
         let place = place.or(around);
         let mut found = Self { place, frames, ..Self::default() };
         match root {
-            EvalAltResult::ErrorTerminated(..) => {
-                found.interrupted = true;
-                found.message = "interrupted".into();
-            }
+            EvalAltResult::ErrorTerminated(token, _) => match error::stopped(token) {
+                Some(why) => {
+                    found.message = why.to_string();
+                    found.hint = error::hint_of(&why);
+                }
+                None => {
+                    found.interrupted = true;
+                    found.message = "interrupted".into();
+                }
+            },
             EvalAltResult::ErrorRuntime(value, _) => match value.read_lock::<Map>() {
                 Some(map) if map.contains_key("message") => found.fault(&map, sources),
                 _ => found.message = value.to_string(),

@@ -5,7 +5,7 @@ use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
 use super::resolver::Resolver;
 use crate::runtime::sources::SourceMap;
-use crate::runtime::{Run, interrupt, notation, run::Settings};
+use crate::runtime::{Run, heap, interrupt, notation, run::Settings};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
 use std::rc::Rc;
 
@@ -30,7 +30,10 @@ impl Host {
         engine.set_module_resolver(Resolver::new(&run));
         // Simple folds constants only; full optimisation would call natives such as `randn` while compiling.
         engine.set_optimization_level(OptimizationLevel::Simple);
-        engine.on_progress(|_| interrupt::raised().then_some(Dynamic::UNIT));
+        engine.on_progress(|_| match interrupt::raised() {
+            true => Some(interrupt::cut().map_or(Dynamic::UNIT, Dynamic::from)),
+            false => heap::beyond().map(Dynamic::from),
+        });
         if let Err(error) = super::syntax::register(&mut engine) {
             run.progress().warn(&format!("the constructs no_grad and timed are missing: {error}"));
         }

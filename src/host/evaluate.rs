@@ -1,6 +1,7 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
 use super::{unknown_keys, unplaced};
+use crate::runtime::heap;
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope,
     Stmt,
@@ -39,6 +40,7 @@ pub fn evaluate(
     scope: &mut Scope,
     ast: &AST,
 ) -> Result<Dynamic, Box<EvalAltResult>> {
+    heap::begin();
     global.source = ast.source().map(Into::into);
     let mut caches = Caches::new();
     let mut last = Dynamic::UNIT;

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod evaluate;
 pub mod explain;
 pub mod flow;
+mod growth;
 pub mod library;
 pub mod lint;
 mod predicates;
@@ -29,6 +30,7 @@ pub use engine::Host;
 pub fn register(engine: &mut rhai::Engine) {
     arguments::register(engine);
     flow::register(engine);
+    growth::register(engine);
     sorting::register(engine);
     predicates::register(engine);
     comparisons::register(engine);

@@ -8,6 +8,11 @@ use crate::runtime::{Error, Run, clock, notation};
 use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, ParseError, ParseErrorType, Position, StmtBlock,
 };
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// How deep texts may evaluate texts: each is compiled anew and takes more stack than a call.
+const EVAL_LEVELS: usize = 64;
 
 /// The construct that evaluates a text.
 pub const EVAL: &str = "eval";
@@ -65,12 +70,39 @@ pub fn register(engine: &mut Engine) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// How many texts are being evaluated inside each other. A run slot.
+#[derive(Default)]
+struct Depth(Cell<usize>);
+
+/// One more of them, until it is dropped.
+struct Nested(Rc<Depth>);
+
+impl Nested {
+    fn enter(run: &Run, position: Position) -> Result<Self, Box<EvalAltResult>> {
+        let depth = run.slot::<Depth>();
+        if depth.0.get() >= EVAL_LEVELS {
+            let message = format!("texts that evaluate texts are nested more than {EVAL_LEVELS} levels deep");
+            let error = Error::new(EVAL, message).hint("give the recursion an end, or write a function");
+            return Err(located(error, position));
+        }
+        depth.0.set(depth.0.get() + 1);
+        Ok(Self(depth))
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get().saturating_sub(1));
+    }
+}
+
 /// Evaluates a text where `eval` stands; its variables stay.
 fn evaluated(context: &mut EvalContext, text: &str, position: Position) -> Result<Dynamic, Box<EvalAltResult>> {
     let level = context.call_level();
     if level >= CALL_LEVELS {
         return Err(EvalAltResult::ErrorStackOverflow(position).into());
     }
+    let _inside = run_of(context).map(|run| Nested::enter(&run, position)).transpose()?;
     let ast = notation::compile(context.engine(), text.trim())?;
     if ast.has_functions() {
         return Err(ParseError(Box::new(ParseErrorType::WrongFnDefinition), Position::NONE).into());

@@ -3,10 +3,13 @@
 use super::layer::{BatchNorm, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe};
 use super::net::Net;
 use super::parameter::Parameter;
-use crate::runtime::{At, Error, Result, Run, options};
+use crate::runtime::{At, Error, Result, Run, budget, options};
 use rhai::{Array, Dynamic, NativeCallContext};
 use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
+
+/// More numbers than a layer of a network that one machine trains has.
+const LARGEST_LAYER: u64 = 1 << 31;
 
 /// Makes layers with uninitialised parameters on a device.
 #[derive(Clone, Copy)]
@@ -21,6 +24,7 @@ impl Maker {
     }
 
     fn tensor(self, size: &[i64], kind: Kind) -> Result<Tensor> {
+        bearable(size)?;
         Tensor::f_zeros(size, (kind, self.device)).at("network")
     }
 
@@ -71,6 +75,29 @@ impl Maker {
     pub fn layer_norm(self, shape: Vec<i64>, affine: bool) -> Result<LayerNorm> {
         let (weight, bias) = (self.maybe(affine, &shape)?, self.maybe(affine, &shape)?);
         Ok(LayerNorm { weight, bias, shape, eps: 1e-5 })
+    }
+}
+
+/// Refuses what no layer has, and what would not fit into the memory together with the values that are drawn for it.
+fn bearable(size: &[i64]) -> Result<()> {
+    const BYTES: u64 = 8;
+    let count = size.iter().try_fold(1_u64, |all, n| all.checked_mul(u64::try_from(*n).ok()?));
+    let refused = |why: String| {
+        let message = format!("a layer with {size:?} numbers {why}");
+        Err(Error::new("network", message).hint("which width or size was meant?"))
+    };
+    match count {
+        // The system is asked for its memory only where it may matter.
+        Some(count) if count < 1 << 25 => Ok(()),
+        Some(count) if count <= LARGEST_LAYER => match budget::free().filter(|free| *free / BYTES < count) {
+            None => Ok(()),
+            Some(free) => refused(format!(
+                "takes {} of memory to make, of which {} are free",
+                budget::size(count * BYTES),
+                budget::size(free)
+            )),
+        },
+        _ => refused(format!("is too large: {LARGEST_LAYER} are the most")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::pickle::{self, Arena, Dialect, Pickle, corrupt};
 use crate::runtime::budget::{Budget, MOST_DIMENSIONS};
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Result, regular};
 use crate::tensor::archive;
 use crate::tensor::files::{from_bytes, reason};
 use std::collections::{HashMap, HashSet};
@@ -133,7 +133,7 @@ impl<'a> Dialect<'a> for StateDict {
 /// # Errors
 /// A file that is not one of torch's, is damaged, asks for anything but tensors, or for more memory than it may take.
 pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    let file = File::open(path).map_err(|error| Error::file("load", path, reason(&error)))?;
+    let file = regular::open(path).map_err(|error| Error::file("load", path, reason(&error)))?;
     let mut archive = Archive::open(path, file)?;
     let bytes = archive.entry("data.pkl", Some(LARGEST_PICKLE))?;
     if archive.entry("byteorder", Some(64)).is_ok_and(|order| order.starts_with(b"big")) {

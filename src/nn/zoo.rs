@@ -8,6 +8,9 @@ use crate::runtime::{Error, Result, Stream};
 use std::rc::Rc;
 use tch::Device;
 
+/// More blocks than a network has.
+const DEEPEST: usize = 512;
+
 /// The normalisation of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
@@ -151,12 +154,30 @@ fn signature(shape: Shape, classes: usize) -> String {
     format!("in={}x{}x{},classes={classes}", shape.channels, shape.height, shape.width)
 }
 
+impl ConvNetOptions {
+    /// Refuses, before anything is built, what no images of this size go through and more blocks than a network has.
+    fn check(&self, shape: Shape) -> Result<()> {
+        let least = if (shape.height, shape.width) == (28, 28) { 32 } else { shape.height.min(shape.width) };
+        let halvings = u32::try_from(self.depth).unwrap_or(u32::MAX);
+        if self.pool != Pool::None && least.checked_shr(halvings).unwrap_or(0) == 0 {
+            let given = format!("images of {} x {} cannot be halved {} times", shape.height, shape.width, self.depth);
+            return Err(Error::new("convnet", given).hint("lower depth, or use pool: \"none\"").word("depth"));
+        }
+        if self.depth > DEEPEST {
+            let message = format!("`depth` must be at most {DEEPEST}, got {}", self.depth);
+            return Err(Error::new("convnet", message).word("depth"));
+        }
+        Ok(())
+    }
+}
+
 /// ConvNet of the condensation literature: `depth` blocks of 3x3 convolution, normalisation, ReLU, 2x2 pooling, then a linear
 /// classifier. Inputs of 28 x 28 are padded to 32 x 32 by the first convolution.
 ///
 /// # Errors
 /// When the images are too small to be halved `depth` times.
 pub fn convnet(shape: Shape, classes: usize, o: &ConvNetOptions, stream: &mut Stream, device: Device) -> Result<Net> {
+    o.check(shape)?;
     let maker = Maker::new(device);
     let padded = shape.height == 28 && shape.width == 28;
     let (mut height, mut width) = if padded { (32, 32) } else { (shape.height, shape.width) };
@@ -174,10 +195,6 @@ pub fn convnet(shape: Shape, classes: usize, o: &ConvNetOptions, stream: &mut St
             Pool::None => continue,
         }
         (height, width) = (height / 2, width / 2);
-    }
-    if height == 0 || width == 0 {
-        let given = format!("images of {} x {} cannot be halved {} times", shape.height, shape.width, o.depth);
-        return Err(Error::new("convnet", given).hint("lower depth, or use pool: \"none\"").word("depth"));
     }
     let classifier = maker.linear(channels * height * width, classes as i64, true)?;
     let (norm, pool) = (o.norm.name(), o.pool.name());

@@ -1,5 +1,8 @@
 //! The one error type of the domain rooms, and how it reaches scripts.
 
+use super::heap::Beyond;
+use super::interrupt::Cut;
+use super::torch_words;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
 
@@ -77,6 +80,22 @@ impl Error {
     }
 }
 
+/// Why the interpreter has stopped a script of its own accord; `None` when it was asked to.
+pub fn stopped(token: &Dynamic) -> Option<Error> {
+    if let Some(beyond) = token.read_lock::<Beyond>() {
+        return Some(Error::new("", beyond.to_string()).hint(Beyond::HINT));
+    }
+    token.read_lock::<Cut>().map(|cut| (*cut).into())
+}
+
+/// The advice of an error; empty when there is none.
+pub fn hint_of(error: &Error) -> String {
+    match error {
+        Error::Fault(fault) => fault.hint.clone(),
+        _ => String::new(),
+    }
+}
+
 /// The text of a script error without position and nesting.
 pub fn message_of(error: &EvalAltResult) -> String {
     match error {
@@ -91,6 +110,7 @@ pub fn message_of(error: &EvalAltResult) -> String {
             }
             None => value.to_string(),
         },
+        EvalAltResult::ErrorTerminated(token, _) => stopped(token).map_or("interrupted".into(), |why| why.to_string()),
         other => {
             let text = other.to_string();
             match text.rfind(" (line ") {
@@ -153,7 +173,7 @@ impl From<Error> for Box<EvalAltResult> {
 impl From<Box<EvalAltResult>> for Error {
     fn from(error: Box<EvalAltResult>) -> Self {
         match *error {
-            EvalAltResult::ErrorTerminated(..) => Self::Interrupted,
+            EvalAltResult::ErrorTerminated(ref token, _) if stopped(token).is_none() => Self::Interrupted,
             other => Self::Callback(std::rc::Rc::new(other)),
         }
     }
@@ -161,7 +181,7 @@ impl From<Box<EvalAltResult>> for Error {
 
 /// Names the operation of a failed torch call.
 pub trait At<T> {
-    /// Turns torch's error into ours: the first line of its message, the operation's name.
+    /// Turns torch's error into ours: what it says, in our words where we have some, and the operation's name.
     fn at(self, operation: &str) -> Result<T>;
 
     /// The same with the shapes of the tensors involved.
@@ -170,21 +190,13 @@ pub trait At<T> {
 
 impl<T> At<T> for std::result::Result<T, tch::TchError> {
     fn at(self, operation: &str) -> Result<T> {
-        self.map_err(|error| Error::new(operation, first_line(&error)))
+        self.map_err(|error| torch_words::error(operation, &error))
     }
 
     fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T> {
         self.map_err(|error| {
             let shapes: Vec<_> = tensors.iter().map(|t| format!("{:?}", t.size())).collect();
-            Error::new(operation, first_line(&error)).note(format!("shapes: {}", shapes.join(", ")))
+            torch_words::error(operation, &error).note(format!("shapes: {}", shapes.join(", ")))
         })
     }
-}
-
-/// The part of a torch error that people can use.
-fn first_line(error: &tch::TchError) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("Internal torch error: ").unwrap_or(&text);
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("torch failed without a message");
-    line.split(" (function ").next().unwrap_or(line).trim_end_matches('.').to_string()
 }

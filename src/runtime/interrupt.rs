@@ -1,32 +1,66 @@
-//! Ctrl-C: the one global. Long native loops ask once per batch, the interpreter at every operation.
+//! Ctrl-C, and files that were cut: the one global. Long native loops ask once per batch, the interpreter at every operation.
 
 use super::error::{Error, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a stop may go unnoticed while nothing else is done.
 const NAP: Duration = Duration::from_millis(50);
 
-static RAISED: AtomicBool = AtomicBool::new(false);
+/// Asked to stop.
+const STOP: u8 = 1;
+
+/// A file was cut while it was mapped.
+const CUT: u8 = 2;
+
+static RAISED: AtomicU8 = AtomicU8::new(0);
 
 /// Asks the running script to stop.
 pub fn raise() {
-    RAISED.store(true, Ordering::Relaxed);
+    RAISED.fetch_or(STOP, Ordering::Relaxed);
+}
+
+/// Ends the running script with an error: what it reads from a mapped file is not there any more. Safe in signal handlers.
+pub fn raise_cut() {
+    RAISED.fetch_or(CUT, Ordering::Relaxed);
 }
 
 /// Forgets an earlier request, before the next input of a session.
 pub fn clear() {
-    RAISED.store(false, Ordering::Relaxed);
+    RAISED.store(0, Ordering::Relaxed);
 }
 
 /// Whether a stop has been asked for.
 pub fn raised() -> bool {
-    RAISED.load(Ordering::Relaxed)
+    RAISED.load(Ordering::Relaxed) != 0
+}
+
+/// That a file was cut while it was mapped, if that is why the script has to stop.
+pub fn cut() -> Option<Cut> {
+    (RAISED.load(Ordering::Relaxed) & CUT != 0).then_some(Cut)
+}
+
+/// That a file was cut while it was mapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut;
+
+impl From<Cut> for Error {
+    fn from(_: Cut) -> Self {
+        Self::new(
+            "dataset",
+            "a file of decoded images was cut off while it was in use; what was computed since is void",
+        )
+        .hint("run again: the images are decoded anew")
+    }
 }
 
 /// An error when a stop has been asked for; to be called once per batch in native loops.
 pub fn check() -> Result<()> {
-    if raised() { Err(Error::Interrupted) } else { Ok(()) }
+    match (raised(), cut()) {
+        (false, _) => Ok(()),
+        (true, None) => Err(Error::Interrupted),
+        (true, Some(cut)) => Err(cut.into()),
+    }
 }
 
 /// Waits, until `time` has passed or a stop is asked for.

@@ -168,8 +168,8 @@ pub fn dimensions(operation: &str, rank: usize, dims: &[i64]) -> Result<Vec<i64>
 pub fn elements(operation: &str, shape: &[i64]) -> Result<usize> {
     let count = shape.iter().try_fold(1_i64, |product, size| product.checked_mul(*size));
     match count {
-        // The system is asked for its memory only where it may matter: an element takes a byte at least.
-        Some(count) if (0..=1 << 28).contains(&count) => Ok(count as usize),
+        // The system is asked for its memory only where that takes less time than the elements: a byte each at least.
+        Some(count) if (0..=1 << 22).contains(&count) => Ok(count as usize),
         Some(count) if count > 0 && budget::free().is_none_or(|free| count as u64 <= free) => Ok(count as usize),
         _ => Err(Error::new(operation, format!("a tensor of shape {shape:?} has too many elements"))),
     }

@@ -4,10 +4,9 @@ pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
 pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Result, regular};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -35,7 +34,7 @@ pub fn reason(problem: &std::io::Error) -> String {
 /// A missing or unreadable file, a folder, or one larger than the memory that is free.
 pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = regular::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if about.is_dir() {
         return Err(Error::file(operation, path, "this is a folder"));
@@ -87,7 +86,7 @@ pub fn load_noted(operation: &str, path: &Path) -> Result<(Vec<(String, Tensor)>
 /// A missing file, a header that is truncated or no JSON. The tensors behind it may still be damaged.
 pub fn read_notes(operation: &str, path: &Path) -> Result<Notes> {
     let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = regular::open(path).map_err(failed)?;
     let room = file.metadata().map_err(failed)?.len().saturating_sub(8);
     let mut first = [0; 8];
     file.read_exact(&mut first).map_err(failed)?;

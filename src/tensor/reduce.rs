@@ -149,10 +149,30 @@ fn argmin(t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
 fn spread(operation: &str, t: &tch::Tensor, over: &Over, correction: f64) -> Result<tch::Tensor> {
     let t = floating(t)?;
     let dims = over.dims.as_slice();
+    let size = t.size();
+    let place = |dim: &i64| if *dim < 0 { dim + size.len() as i64 } else { *dim };
+    let count: i64 = dims.iter().filter_map(|dim| size.get(place(dim) as usize)).product();
+    if count as f64 <= correction {
+        return undefined_spread(operation, &t, over);
+    }
     match operation {
         "std" => scalar(|| t.f_std_correction(dims, correction, over.keepdim)).at(operation),
         _ => scalar(|| t.f_var_correction(dims, correction, over.keepdim)).at(operation),
     }
+}
+
+/// The spread of as many values as the correction takes away, or fewer: the squares divided by zero, as torch does, but
+/// without the warning that it writes past everybody to stderr.
+fn undefined_spread(operation: &str, t: &tch::Tensor, over: &Over) -> Result<tch::Tensor> {
+    let dims = over.dims.as_slice();
+    let kind = kind_of(t);
+    let squares = || {
+        let centred = t.f_sub(&t.f_mean_dim(dims, true, kind)?)?;
+        centred.f_square()?.f_sum_dim_intlist(dims, over.keepdim, kind)
+    };
+    let divided = squares().at(operation)?;
+    let variance = scalar(|| divided.f_div_scalar(0.0)).at(operation)?;
+    if operation == "std" { variance.f_sqrt().at(operation) } else { Ok(variance) }
 }
 
 /// `std` and `var` of scripts.

@@ -270,6 +270,6 @@ fn read(file: &Path) -> std::result::Result<Vec<u8>, String> {
     match about.len() {
         _ if !about.is_file() => Err("this is no file".into()),
         length if length > LARGEST_MEMBER => Err(format!("{length} bytes are more than {LARGEST_MEMBER}")),
-        _ => std::fs::read(file).map_err(|error| reason(&error)),
+        _ => crate::runtime::regular::read(file).map_err(|error| reason(&error)),
     }
 }

@@ -4,8 +4,7 @@
 
 use super::{Decoded, LARGEST_ARRAY};
 use crate::runtime::budget::Budget;
-use crate::runtime::{Error, Result};
-use std::fs::File;
+use crate::runtime::{Error, Result, regular};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -26,7 +25,7 @@ pub fn read(path: &Path, rank: usize) -> Result<Idx> {
     let fail = |problem: String| {
         Error::file("dataset", path, problem).hint("fetch the file again; plain and gzipped (.gz) IDX files are read")
     };
-    let file = File::open(path).map_err(|error| fail(error.to_string()))?;
+    let file = regular::open(path).map_err(|error| fail(error.to_string()))?;
     let length = file.metadata().map_err(|error| fail(error.to_string()))?.len();
     let mut source = BufReader::new(file);
     let zipped = std::io::BufRead::fill_buf(&mut source).map_err(|e| fail(e.to_string()))?.starts_with(&[0x1F, 0x8B]);

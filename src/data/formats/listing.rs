@@ -134,7 +134,7 @@ fn nature(path: &Path, name: &str) -> std::io::Result<Nature> {
         return Ok(named);
     }
     let mut first = [0; 64];
-    let mut file = std::fs::File::open(path)?;
+    let mut file = crate::runtime::regular::open(path)?;
     let mut length = 0;
     while let count @ 1.. = file.read(first.get_mut(length..).unwrap_or_default())? {
         length += count;

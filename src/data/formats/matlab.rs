@@ -5,9 +5,8 @@
 
 use super::{LARGEST_ARRAY, append, unreadable};
 use crate::runtime::budget::Budget;
-use crate::runtime::{Error, Result, interrupt};
+use crate::runtime::{Error, Result, interrupt, regular};
 use flate2::bufread::ZlibDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -42,7 +41,7 @@ type Outcome<T> = std::result::Result<T, String>;
 /// A file of another format, a damaged one, one without such variables; values that are complex or no whole numbers.
 pub fn read(path: &Path, names: &[&str]) -> Result<Vec<Variable>> {
     let fail = |problem: String| Error::file("dataset", path, problem);
-    let file = File::open(path).map_err(|error| fail(unreadable(&error)))?;
+    let file = regular::open(path).map_err(|error| fail(unreadable(&error)))?;
     let mut budget = Budget::of(file.metadata().map_err(|error| fail(unreadable(&error)))?.len());
     let mut found = parse(BufReader::with_capacity(1 << 16, file), names, &mut budget).map_err(fail)?;
     interrupt::check()?;

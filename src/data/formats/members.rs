@@ -2,9 +2,8 @@
 
 use super::unreadable;
 use crate::runtime::budget::{Budget, LARGEST_MEMBER, LONGEST_ARCHIVE};
-use crate::runtime::{Error, Result, interrupt};
+use crate::runtime::{Error, Result, interrupt, regular};
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ pub fn each(path: &Path, names: &[&str], mut take: impl FnMut(usize, Vec<u8>) ->
     if path.is_dir() {
         for (place, name) in names.iter().enumerate() {
             let file = path.join(name);
-            let bytes = File::open(&file).map_err(|error| unreadable(&error));
+            let bytes = regular::open(&file).map_err(|error| unreadable(&error));
             let bytes = bytes.and_then(limited).map_err(|problem| Error::file("dataset", &file, problem))?;
             take(place, bytes)?;
         }
@@ -136,7 +135,7 @@ impl<R: Read> Read for Counted<R> {
 
 /// The archive's bytes, inflated where they are gzipped.
 fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
-    let mut source = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut source = BufReader::with_capacity(1 << 16, regular::open(path)?);
     let zipped = source.fill_buf()?.starts_with(&[0x1F, 0x8B]);
     let inflated: Box<dyn Read> = if zipped {
         Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(source)))
