@@ -94,11 +94,12 @@ impl Repl {
         if self.live && !quiet {
             self.say(&self.banner());
         }
-        let (mut lines, mut inputs, mut ending) = (Lines::read(), Inputs::default(), Ending::Success);
+        let (mut lines, mut inputs, mut ending) = (Lines::read(self.live), Inputs::default(), Ending::Success);
         loop {
             let engine = self.session.host().engine.clone();
-            output::write(if lines.waits() { prompt } else { "" });
-            let input = match waiting.during(|| lines.next(inputs.ready())) {
+            let ready = inputs.ready();
+            output::write(if !ready && lines.waits() { prompt } else { "" });
+            let input = match waiting.during(|| lines.next(ready)) {
                 Next::Line(line) => inputs.push(&engine, &line),
                 Next::Pause => inputs.take(),
                 Next::End => break,

@@ -2,12 +2,14 @@
 
 use crate::cli::start;
 use crate::runtime::Error;
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::Duration;
 
 /// How long a complete input waits for a line that may belong to it: `else`, or a method on a line of its own.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The same where a person types: the next line does not come that soon, unless both came together.
+const LIVE_PAUSE: Duration = Duration::from_millis(30);
 /// Lines that are read ahead.
 const AHEAD: usize = 1024;
 
@@ -24,19 +26,20 @@ pub struct Lines {
     arrived: Receiver<std::io::Result<Vec<u8>>>,
     peeked: Option<std::io::Result<Vec<u8>>>,
     count: usize,
+    pause: Duration,
     warnings: Vec<String>,
 }
 
 impl Lines {
     /// Begins to read.
-    pub fn read() -> Self {
+    pub fn read(live: bool) -> Self {
         let (sender, arrived) = sync_channel(AHEAD);
         // Where there is no thread to be had, the lines end at once; that is said as what it is: nothing was read.
         let spawned = std::thread::Builder::new().name("lines".into()).spawn(move || {
             let mut stdin = std::io::stdin().lock();
             loop {
                 let mut line = vec![];
-                let read = (&mut stdin).take(u64::MAX).read_until(b'\n', &mut line);
+                let read = stdin.read_until(b'\n', &mut line);
                 let over = !matches!(read, Ok(count) if count > 0);
                 if read.as_ref().is_ok_and(|count| *count == 0) || sender.send(read.map(|_| line)).is_err() || over {
                     return;
@@ -46,7 +49,8 @@ impl Lines {
         if let Err(problem) = spawned {
             start::complain(&Error::new("stdin", problem.to_string()));
         }
-        Self { arrived, peeked: None, count: 0, warnings: vec![] }
+        let pause = if live { LIVE_PAUSE } else { PAUSE };
+        Self { arrived, peeked: None, count: 0, pause, warnings: vec![] }
     }
 
     /// Whether the next line has still to come.
@@ -65,7 +69,7 @@ impl Lines {
     pub fn next(&mut self, ready: bool) -> Next {
         let arrived = match self.peeked.take() {
             Some(line) => line,
-            None if ready => match self.arrived.recv_timeout(PAUSE) {
+            None if ready => match self.arrived.recv_timeout(self.pause) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => return Next::Pause,
                 Err(RecvTimeoutError::Disconnected) => return Next::End,

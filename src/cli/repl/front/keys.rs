@@ -19,10 +19,8 @@ pub struct Special {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     Text(String),
-    /// The end of a line; whether the line came at once, from a program or a paste, rather than key by key.
-    Enter {
-        fast: bool,
-    },
+    /// The end of a line.
+    Enter,
     /// A control character or a key sequence, as it is.
     Key(Vec<u8>),
     /// A bracketed paste.
@@ -123,8 +121,7 @@ impl Keys {
             b'\n' if fed => Cut::Skip(1),
             b'\r' | b'\n' => {
                 self.returned = first == b'\r';
-                let fast = matches!(before.last(), Some(Item::Text(text)) if text.chars().nth(1).is_some());
-                Cut::Item(Item::Enter { fast }, 1)
+                Cut::Item(Item::Enter, 1)
             }
             _ if special(self.special.interrupt) => Cut::Item(Item::Interrupt, 1),
             _ if special(self.special.suspend) => Cut::Item(Item::Suspend, 1),
@@ -172,6 +169,8 @@ impl Keys {
                 None if !settled && rest.len() < ANSWER && !rest.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
                     Cut::Wait
                 }
+                // An answer that broke off; in front of a line it was no answer but a key.
+                None if settled && !rest.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => Cut::Skip(rest.len()),
                 None => Cut::Skip(2),
             },
             // Alt-Enter and Alt with a letter; an escape before anything else is one by itself, which does nothing.
@@ -243,7 +242,7 @@ fn is_control(byte: u8) -> bool {
 
 /// Whether a tabulator indents a line that came at once, rather than asks for completion.
 fn indents(rest: &[u8], before: &[Item]) -> bool {
-    let first = matches!(before.last(), None | Some(Item::Enter { .. }));
+    let first = matches!(before.last(), None | Some(Item::Enter));
     let next = rest.iter().find(|byte| **byte != b'\t' && **byte != b' ');
     first && next.is_some_and(|byte| !is_control(*byte))
 }
@@ -304,15 +303,17 @@ mod tests {
         Item::Key(bytes.to_vec())
     }
 
-    const FAST: Item = Item::Enter { fast: true };
-    const SLOW: Item = Item::Enter { fast: false };
+    const ENTER: Item = Item::Enter;
 
     #[test]
     fn lines_that_arrive_together_are_apart() {
-        assert_eq!(all(b"ab\rcd\r\nef\n\rg"), [text("ab"), FAST, text("cd"), FAST, text("ef"), FAST, SLOW, text("g")]);
-        assert_eq!(all(b"x\r"), [text("x"), SLOW]);
-        assert_eq!(all(b"\tlet a\r\tb"), [text("\tlet a"), FAST, text("\tb")]);
-        assert_eq!(all(b"conv\t\r"), [text("conv"), key(b"\t"), SLOW]);
+        assert_eq!(
+            all(b"ab\rcd\r\nef\n\rg"),
+            [text("ab"), ENTER, text("cd"), ENTER, text("ef"), ENTER, ENTER, text("g")]
+        );
+        assert_eq!(all(b"x\r"), [text("x"), ENTER]);
+        assert_eq!(all(b"\tlet a\r\tb"), [text("\tlet a"), ENTER, text("\tb")]);
+        assert_eq!(all(b"conv\t\r"), [text("conv"), key(b"\t"), ENTER]);
         assert_eq!(all(b"\t"), [key(b"\t")]);
         assert_eq!(all(b"a\x03b\x1ac"), [text("a"), Item::Interrupt, text("b"), Item::Suspend, text("c")]);
     }
@@ -324,7 +325,7 @@ mod tests {
         assert_eq!(keys.items(false), [text("a\u{fffd}\u{fffd}b"), text("c")]);
         assert!(keys.unfinished());
         keys.push(b"\xa9\r");
-        assert_eq!(keys.items(false), [text("é"), SLOW]);
+        assert_eq!(keys.items(false), [text("é"), ENTER]);
         assert_eq!(keys.faults, Faults { foreign: 2, control: 1 });
         assert_eq!(all(b"\xe2\x82"), [text("\u{fffd}")]);
     }
@@ -335,7 +336,9 @@ mod tests {
         assert_eq!(all(b"\x1b[24;1R1\x1b]11;rgb:0/0/0\x071\x1b[?62;c1\x1b[I"), [text("1"), text("1"), text("1")]);
         assert_eq!(all(b"\x1b"), [key(b"\x1b")]);
         assert_eq!(all(b"\x1b[12"), []);
-        assert_eq!(all(b"\x1b[12\r1\r"), [SLOW, text("1"), SLOW]);
+        assert_eq!(all(b"\x1b]11;rgb:0"), []);
+        assert_eq!(all(b"\x1b]1\r"), [text("1"), ENTER]);
+        assert_eq!(all(b"\x1b[12\r1\r"), [ENTER, text("1"), ENTER]);
         assert_eq!(all(b"\x1b\x1b[A"), [key(b"\x1b[A")]);
         assert_eq!(all(b"\x1b\x03"), [Item::Interrupt]);
     }

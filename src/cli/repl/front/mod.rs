@@ -24,6 +24,10 @@ const PASTE_PAUSE: Duration = Duration::from_secs(2);
 const ELSEWHERE: Duration = Duration::from_millis(200);
 /// Text of this many characters is handed over in one piece, rather than key by key.
 const PIECE: usize = 64;
+/// So much text, in bytes, is part of something longer: the rest is waited for, since the editor shows all of it at every piece.
+const LONG: usize = 512;
+/// How long the rest of a long text may take to arrive.
+const MORE: Duration = Duration::from_millis(30);
 
 /// The front of the terminal. The process's standard input is the pseudo terminal as long as it lives.
 pub struct Front {
@@ -48,6 +52,10 @@ struct State {
     open: bool,
     /// When the editor saw the end of a line that it has not judged.
     unjudged: Option<Instant>,
+    /// When something was typed last.
+    latest: Option<Instant>,
+    /// The text handed over last has more than one letter: it was not typed key by key.
+    together: bool,
     /// The line handed over last came at once.
     fast: bool,
     /// The terminal is gone.
@@ -60,6 +68,36 @@ struct State {
 pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+}
+
+impl State {
+    /// Lets an item wait; text goes on where text waits.
+    fn push(&mut self, item: Item) {
+        match (self.items.back_mut(), item) {
+            (Some(Item::Text(waiting)), Item::Text(more)) => waiting.push_str(&more),
+            (_, item) => self.items.push_back(item),
+        }
+    }
+
+    /// How long the rest of a text that waits alone is worth waiting for.
+    fn patience(&self) -> Option<Duration> {
+        let alone = self.items.len() == 1 && matches!(self.items.front(), Some(Item::Text(text)) if text.len() > LONG);
+        let left = MORE.checked_sub(self.latest.filter(|_| alone && !self.over)?.elapsed())?;
+        Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// The next item for the editor, which takes none behind the end of a line until it has judged it.
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        match &item {
+            Item::Text(text) => self.together = text.chars().nth(1).is_some(),
+            Item::Paste(_) => self.together = true,
+            Item::Enter => (self.open, self.fast, self.together) = (false, self.together, false),
+            Item::Interrupt | Item::Quit => (self.open, self.together) = (false, false),
+            Item::Key(_) | Item::Suspend => self.together = false,
+        }
+        Some(item)
+    }
 }
 
 impl Front {
@@ -156,7 +194,7 @@ impl Shared {
     /// The beginning of the line that waits behind the one handed over last, if a whole one waits.
     pub fn next_line(&self) -> Option<String> {
         let state = self.state();
-        let end = state.items.iter().position(|item| matches!(item, Item::Enter { .. }))?;
+        let end = state.items.iter().position(|item| matches!(item, Item::Enter))?;
         Some(state.items.iter().take(end).map(words).collect())
     }
 }
@@ -194,7 +232,7 @@ fn take(items: Vec<Item>, faults: Faults, terminal: &Terminal, shared: &Shared) 
     let mut state = shared.state();
     state.notes.faults.foreign += faults.foreign;
     state.notes.faults.control += faults.control;
-    let behind = state.items.iter().any(|item| matches!(item, Item::Enter { .. }));
+    let behind = state.items.iter().any(|item| matches!(item, Item::Enter));
     for item in items {
         match item {
             // What waits before it is not wanted any more; at a prompt where nothing waits it is a key like others.
@@ -213,16 +251,17 @@ fn take(items: Vec<Item>, faults: Faults, terminal: &Terminal, shared: &Shared) 
                 terminal.suspend(|| shared.ask_to_stop());
                 state = shared.state();
             }
-            item => state.items.push_back(item),
+            item => state.push(item),
         }
     }
+    state.latest = Some(Instant::now());
     drop(state);
     shared.changed.notify_all();
 }
 
 /// The lines that items make; the last one may be unfinished.
 fn lines(items: &[Item]) -> Vec<String> {
-    let lines = items.split(|item| matches!(item, Item::Enter { .. })).map(|line| line.iter().map(words).collect());
+    let lines = items.split(|item| matches!(item, Item::Enter)).map(|line| line.iter().map(words).collect());
     lines.filter(|line: &String| !line.trim().is_empty()).collect()
 }
 
@@ -240,15 +279,13 @@ fn hand_over(master: OwnedFd, special: Special, shared: &Shared) {
 fn next(shared: &Shared) -> Option<Item> {
     let mut state = shared.state();
     loop {
+        if let Some(left) = state.patience().filter(|_| state.open) {
+            state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            continue;
+        }
         if state.open
-            && let Some(item) = state.items.pop_front()
+            && let Some(item) = state.pop()
         {
-            if let Item::Enter { fast } = item {
-                (state.open, state.fast) = (false, fast);
-            }
-            if matches!(item, Item::Interrupt | Item::Quit) {
-                state.open = false;
-            }
             return Some(item);
         }
         if state.over && state.items.is_empty() {
@@ -273,7 +310,7 @@ fn bytes(item: &Item, special: Special) -> Vec<u8> {
         Item::Text(text) if text.chars().nth(PIECE).is_some() || text.contains('\t') => piece(text),
         Item::Text(text) => text.clone().into_bytes(),
         Item::Paste(text) => piece(text),
-        Item::Enter { .. } => b"\r".to_vec(),
+        Item::Enter => b"\r".to_vec(),
         Item::Key(bytes) => bytes.clone(),
         Item::Interrupt | Item::Quit => vec![special.interrupt],
         Item::Suspend => vec![special.suspend],

@@ -79,8 +79,13 @@ impl Terminal {
 
     /// Waits until something is typed, at most for `limit`.
     pub fn wait(&self, limit: Option<Duration>) -> Arrival {
+        let mut before = true;
         loop {
             let foreground = self.foreground();
+            if foreground && !before {
+                self.resume();
+            }
+            before = foreground;
             let mut watched = vec![PollFd::new(self.continued.as_fd(), PollFlags::POLLIN)];
             if foreground {
                 watched.push(PollFd::new(self.device.as_fd(), PollFlags::POLLIN));
