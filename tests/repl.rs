@@ -202,8 +202,8 @@ mod terminal {
     /// Types bytes as they are.
     fn type_bytes(session: &mut PtySession, bytes: &[u8]) {
         use std::io::Write;
-        session.writer.write_all(bytes).expect("typed");
-        session.flush().expect("typed");
+        let mut terminal = session.process().get_file_handle().expect("a terminal");
+        terminal.write_all(bytes).expect("typed");
     }
 
     #[test]
@@ -286,8 +286,13 @@ mod terminal {
     #[cfg(target_os = "linux")]
     #[test]
     fn large_tensors_slow_no_input_and_their_memory_goes_back() {
-        let mut session = start(&Place::new());
-        let process = session.process().child_pid;
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo process $$; exec \"$0\" repl --device cpu", env!("CARGO_BIN_EXE_lethe")]);
+        command.env("LETHE_HISTORY", "").env("NO_COLOR", "1").env("TERM", "xterm");
+        let mut session = spawn_command(command, Some(60_000)).expect("lethe starts");
+        let (_, process) = session.exp_regex("process [0-9]+").expect("a number");
+        let process = process.replace("process ", "");
+        ready(&mut session);
         let held = || -> usize {
             let text = std::fs::read_to_string(format!("/proc/{process}/statm")).expect("a process");
             text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages")

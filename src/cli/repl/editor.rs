@@ -163,7 +163,7 @@ struct Indent(Option<Arc<Shared>>);
 impl ConditionalEventHandler for Indent {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
         self.0.iter().for_each(|shared| shared.seen());
-        if self.0.as_ref().is_some_and(|shared| shared.fast()) {
+        if self.0.as_ref().is_some_and(|shared| shared.at_once()) {
             return None;
         }
         let above = context.line().get(..context.pos())?;

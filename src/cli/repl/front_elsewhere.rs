@@ -48,7 +48,7 @@ impl Shared {
 
     pub fn goes_on(&self) {}
 
-    pub fn fast(&self) -> bool {
+    pub fn at_once(&self) -> bool {
         false
     }
 

@@ -54,7 +54,7 @@ struct State {
     unjudged: Option<Instant>,
     /// When something was typed last.
     latest: Option<Instant>,
-    /// The text handed over last has more than one letter: it was not typed key by key.
+    /// The text handed over last has more than a few letters: it was not typed key by key.
     together: bool,
     /// The line handed over last came at once.
     fast: bool,
@@ -90,7 +90,7 @@ impl State {
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         match &item {
-            Item::Text(text) => self.together = text.chars().nth(1).is_some(),
+            Item::Text(text) => self.together = text.chars().nth(3).is_some(),
             Item::Paste(_) => self.together = true,
             Item::Enter => (self.open, self.fast, self.together) = (false, self.together, false),
             Item::Interrupt | Item::Quit => (self.open, self.together) = (false, false),
@@ -186,9 +186,10 @@ impl Shared {
         self.set(|state| (state.open, state.unjudged) = (true, None));
     }
 
-    /// Whether the line handed over last came at once, so that it brings its own indentation.
-    pub fn fast(&self) -> bool {
-        self.state().fast
+    /// Whether the line handed over last came at once, or with others behind it, so that it brings its own indentation.
+    pub fn at_once(&self) -> bool {
+        let state = self.state();
+        state.fast || state.items.iter().any(|item| matches!(item, Item::Enter))
     }
 
     /// The beginning of the line that waits behind the one handed over last, if a whole one waits.
