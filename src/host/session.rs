@@ -307,6 +307,7 @@ impl Session {
         let imports: Vec<_> =
             self.global.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
         self.starts.clear();
+        self.source = NAME.into();
         crate::runtime::imports::forget(&self.host.run);
         let engine = &self.host.engine;
         let again = |(name, module): &(rhai::ImmutableString, Shared<rhai::Module>)| {

@@ -21,9 +21,12 @@ pub fn repair(file: &Path) -> Result<(), ReadlineError> {
         return Ok(());
     }
     let wrong = bytes.split(|byte| *byte == b'\n').filter(|line| std::str::from_utf8(line).is_err()).count();
+    // A link stays one, and what was for nobody else's eyes stays so.
+    let file = file.canonicalize()?;
     let fresh = file.with_extension("repaired");
+    std::fs::copy(&file, &fresh)?;
     std::fs::write(&fresh, String::from_utf8_lossy(&bytes).as_bytes())?;
-    std::fs::rename(&fresh, file)?;
+    std::fs::rename(&fresh, &file)?;
     let lines = if wrong == 1 { "1 line that is".to_string() } else { format!("{wrong} lines that are") };
     output::tell(&format!(
         "warning: {}: {lines} not UTF-8, with \u{fffd} in place of the foreign bytes",

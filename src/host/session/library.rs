@@ -27,6 +27,9 @@ impl Libraries {
         if !self.0.iter().any(|library| library.source == source) {
             self.0.push(Library { source: source.into(), functions: AST::empty() });
         }
+        if adds && fresh.iter_functions().next().is_none() {
+            return;
+        }
         for library in &mut self.0 {
             let outdated = !adds && library.source == source;
             library.functions.retain_functions(|_, _, name, parameters| {
