@@ -3,20 +3,27 @@
 mod commands;
 mod complete;
 mod editor;
+#[cfg(unix)]
+mod front;
+#[cfg(not(unix))]
+#[path = "repl/front_elsewhere.rs"]
+mod front;
 mod history;
+mod lines;
 mod terminal;
 mod words;
 
 use super::script::Script;
 use super::{Ending, ReplOptions, record, start};
 use crate::host::diagnostics::Diagnostic;
-use crate::host::session::{NAME, Session, inputs};
+use crate::host::session::{Inputs, NAME, Session};
 use crate::host::{Host, flow};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
-use crate::runtime::{Error, output, versions};
+use crate::runtime::{allocator, output, versions};
 use editor::{Editor, Line};
-use std::io::{IsTerminal, Read};
+use lines::{Lines, Next};
+use std::io::IsTerminal;
 
 /// What came of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +55,7 @@ pub fn repl(options: &ReplOptions, quiet: bool) -> Ending {
     record::plan(&host, None, false, &script);
     let live = std::io::stdin().is_terminal();
     let mut repl = Repl { session: Session::new(host), colored: start::colored(&std::io::stderr()), live };
-    let ending = if live { repl.converse(&waiting, quiet) } else { repl.feed() };
+    let ending = if live && terminal::can_edit() { repl.converse(&waiting, quiet) } else { repl.feed(&waiting, quiet) };
     repl.conclude(ending)
 }
 
@@ -73,37 +80,56 @@ impl Repl {
             if let Err(error) = editor.remember(&input) {
                 start::complain(&error);
             }
-            if self.take(&input) == Step::Leave {
+            let step = self.take(&input);
+            editor.tell_notes();
+            if step == Step::Leave {
                 return Ending::Success;
             }
         }
     }
 
-    /// Takes inputs from a pipe; failed ones do not keep the rest from running.
-    fn feed(&mut self) -> Ending {
-        let mut text = String::new();
-        if let Err(problem) = std::io::stdin().read_to_string(&mut text) {
-            return start::complain(&Error::new("stdin", problem.to_string()));
+    /// Takes inputs line by line, from a pipe or a terminal without an editor; failed ones do not keep the rest from running.
+    fn feed(&mut self, waiting: &terminal::Waiting, quiet: bool) -> Ending {
+        let prompt = if self.live { "> " } else { "" };
+        if self.live && !quiet {
+            self.say(&self.banner());
         }
-        let text = if text.starts_with("#!") { format!("//{text}") } else { text };
-        let mut ending = Ending::Success;
-        for input in inputs(&self.session.host().engine, &text) {
-            match self.take(&input) {
+        let (mut lines, mut inputs, mut ending) = (Lines::read(self.live), Inputs::default(), Ending::Success);
+        loop {
+            let engine = self.session.host().engine.clone();
+            let ready = inputs.ready();
+            output::write(if !ready && lines.waits() { prompt } else { "" });
+            let input = match waiting.during(|| lines.next(ready)) {
+                Next::Line(line) => inputs.push(&engine, &line),
+                Next::Pause => inputs.take(),
+                Next::End => break,
+            };
+            lines.warnings().iter().for_each(|warning| self.session.host().run.progress().warn(warning));
+            match input.map_or(Step::Done, |input| self.take(&input)) {
                 Step::Done => {}
                 Step::Failed => ending = Ending::ScriptError,
-                Step::Interrupted => return Ending::Interrupted,
-                Step::Leave => break,
+                Step::Interrupted if !self.live => return Ending::Interrupted,
+                Step::Interrupted => {}
+                Step::Leave => return if self.live { Ending::Success } else { ending },
             }
         }
-        ending
+        match inputs.rest().map_or(Step::Done, |input| self.take(&input)) {
+            Step::Failed if !self.live => Ending::ScriptError,
+            Step::Interrupted => Ending::Interrupted,
+            _ if self.live => Ending::Success,
+            _ => ending,
+        }
     }
 
     /// Carries out a command or evaluates an input.
     fn take(&mut self, input: &str) -> Step {
-        match commands::of(input, &self.session) {
+        let step = match commands::of(input, &self.session) {
             Some(command) => commands::carry_out(self, command),
             None => self.evaluate(input),
-        }
+        };
+        // Between inputs nobody works with what is free; a tensor that was let go shall be gone.
+        allocator::give_back();
+        step
     }
 
     /// Evaluates an input and shows what came of it.

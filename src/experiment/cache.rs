@@ -242,7 +242,7 @@ mod tests {
             let run = Run::new(Settings { threads, ..Settings::default() });
             let data = crate::data::sources::load("digits", Map::new(), &run).unwrap();
             let given = Map::from([("width".into(), width.into())]);
-            let net = models::build("convnet", data.shape, data.classes, given, &mut run.stream("init"), run.device());
+            let net = models::build("convnet", data.shape, data.classes, given, || run.stream("init"), run.device());
             let source = Source::new(&run, &data, &net.unwrap(), training, 3);
             (source.original().path, source.reference("split", 4, "{}").path, source.recipe)
         };

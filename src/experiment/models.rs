@@ -35,11 +35,18 @@ pub fn list() -> [Listing; 4] {
     ]
 }
 
-/// The network of this name, newly initialised from `stream`.
+/// The network of this name, newly initialised: from its option `seed`, else from the stream that `draw` hands out.
 ///
 /// # Errors
 /// An unknown name or option; images the network cannot take.
-pub fn build(name: &str, shape: Shape, classes: usize, given: Map, stream: &mut Stream, device: Device) -> Result<Net> {
+pub fn build(
+    name: &str,
+    shape: Shape,
+    classes: usize,
+    given: Map,
+    draw: impl FnOnce() -> Stream,
+    device: Device,
+) -> Result<Net> {
     let mut o = Options::new(name, given);
     match name {
         "convnet" => {
@@ -51,26 +58,37 @@ pub fn build(name: &str, shape: Shape, classes: usize, given: Map, stream: &mut 
                 norm,
                 pool: Pool::named(&o.choice("pool", plain.pool.name(), &Pool::NAMES)?),
             };
+            let mut stream = first(&mut o, draw)?;
             o.finish()?;
-            zoo::convnet(shape, classes, &options, stream, device)
+            zoo::convnet(shape, classes, &options, &mut stream, device)
         }
         "mlp" => {
             let hidden = match o.maybe_integers("hidden")? {
                 Some(sizes) => sizes.iter().map(|n| layer_size(*n)).collect::<Result<_>>()?,
                 None => MlpOptions::default().hidden,
             };
+            let mut stream = first(&mut o, draw)?;
             o.finish()?;
-            zoo::mlp(shape, classes, &MlpOptions { hidden }, stream, device)
+            zoo::mlp(shape, classes, &MlpOptions { hidden }, &mut stream, device)
         }
         "resnet18" | "resnet50" => {
             let norm = normalisation(&mut o, &["instance", "batch"])?;
             let options = ResNetOptions { width: o.count("width", ResNetOptions::default().width)?, norm };
+            let mut stream = first(&mut o, draw)?;
             o.finish()?;
             let make = if name == "resnet18" { zoo::resnet18 } else { zoo::resnet50 };
-            make(shape, classes, &options, stream, device)
+            make(shape, classes, &options, &mut stream, device)
         }
         _ => Err(unknown(name)),
     }
+}
+
+/// What the first weights are drawn from.
+fn first(o: &mut Options, draw: impl FnOnce() -> Stream) -> Result<Stream> {
+    Ok(match o.maybe_integer("seed", 0)? {
+        Some(seed) => Run::first_stream(seed as u64, "init"),
+        None => draw(),
+    })
 }
 
 fn normalisation(o: &mut Options, names: &[&str]) -> Result<Norm> {
@@ -126,7 +144,7 @@ pub fn subject(operation: &str, value: Dynamic) -> Result<(Shape, usize)> {
 fn made(context: &NativeCallContext, name: &str, data: Dynamic, options: Map) -> Script<Net> {
     let (shape, classes) = subject(name, data)?;
     let run = Run::of(context);
-    Ok(build(name, shape, classes, options, &mut run.stream("init"), run.device())?)
+    Ok(build(name, shape, classes, options, || run.stream("init"), run.device())?)
 }
 
 /// What scripts see.
@@ -147,9 +165,10 @@ pub mod script {
     /// - `depth` (int, 3): number of blocks
     /// - `norm` ("instance" | "batch" | "none", "instance"): normalisation
     /// - `pool` ("avg" | "max" | "none", "avg"): pooling
+    /// - `seed` (int, the run's): what the first weights are drawn from; those of the first network of a run with this `--seed`
     ///
     /// # Signature
-    /// convnet(data: Data | Dataset | map, #{ width: int = 128, depth: int = 3, norm: string = "instance", pool: string = "avg" }) -> Net
+    /// convnet(data: Data | Dataset | map, #{ width: int = 128, depth: int = 3, norm: string = "instance", pool: string = "avg", seed: int }) -> Net
     ///
     /// # Example
     /// ```rhai
@@ -172,14 +191,17 @@ pub mod script {
     ///
     /// # Options
     /// - `hidden` (array of int, [128, 128]): units of each hidden layer
+    /// - `seed` (int, the run's): what the first weights are drawn from; those of the first network of a run with this `--seed`
     ///
     /// # Signature
-    /// mlp(data: Data | Dataset | map, #{ hidden: array = [128, 128] }) -> Net
+    /// mlp(data: Data | Dataset | map, #{ hidden: array = [128, 128], seed: int }) -> Net
     ///
     /// # Example
     /// ```rhai
     /// let net = mlp(dataset("digits"), #{ hidden: [16] });
     /// assert(net.forward(zeros([2, 1, 8, 8])).shape == [2, 10]);
+    /// let nets = [0, 1, 2].map(|seed| mlp(dataset("digits"), #{ seed: seed }));
+    /// assert(nets[1].weights_hash() != nets[2].weights_hash());
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn mlp(context: NativeCallContext, data: Dynamic, options: Map) -> Script<Net> {
@@ -199,9 +221,10 @@ pub mod script {
     /// # Options
     /// - `width` (int, 64): channels of the first stage
     /// - `norm` ("instance" | "batch", "instance"): normalisation
+    /// - `seed` (int, the run's): what the first weights are drawn from; those of the first network of a run with this `--seed`
     ///
     /// # Signature
-    /// resnet18(data: Data | Dataset | map, #{ width: int = 64, norm: string = "instance" }) -> Net
+    /// resnet18(data: Data | Dataset | map, #{ width: int = 64, norm: string = "instance", seed: int }) -> Net
     ///
     /// # Example
     /// ```rhai
@@ -226,9 +249,10 @@ pub mod script {
     /// # Options
     /// - `width` (int, 64): channels of the first stage
     /// - `norm` ("instance" | "batch", "instance"): normalisation
+    /// - `seed` (int, the run's): what the first weights are drawn from; those of the first network of a run with this `--seed`
     ///
     /// # Signature
-    /// resnet50(data: Data | Dataset | map, #{ width: int = 64, norm: string = "instance" }) -> Net
+    /// resnet50(data: Data | Dataset | map, #{ width: int = 64, norm: string = "instance", seed: int }) -> Net
     ///
     /// # Example
     /// ```rhai

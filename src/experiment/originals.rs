@@ -44,7 +44,7 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     // None of these options is a function, so there is nothing to bind.
     let options = TrainOptions::read(training, |function| Callback::new(context, function))?;
     let _scope = run.enter(seed, &format!("original/{model}/{}", data.id));
-    let net = models::build(model, data.shape, data.classes, building, &mut run.stream("init"), run.device())?;
+    let net = models::build(model, data.shape, data.classes, building, || run.stream("init"), run.device())?;
     let source = Source::new(run, data, &net, &trained_by, seed);
     let place = source.original();
     if cached && let Some(found) = cache::find(run, &place, &net)? {

@@ -382,8 +382,8 @@ mod tests {
         let run = Run::new(Settings { seed: 7, ..Settings::default() });
         let data = sources::load("digits", Map::new(), &run).unwrap();
         let options = Map::from([("width".into(), width.into())]);
-        let (mut stream, device) = (Stream::new(1, "init"), run.device());
-        let net = models::build("convnet", data.shape, data.classes, options, &mut stream, device).unwrap();
+        let (stream, device) = (Stream::new(1, "init"), run.device());
+        let net = models::build("convnet", data.shape, data.classes, options, || stream, device).unwrap();
         (run, data, net)
     }
 

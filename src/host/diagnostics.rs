@@ -308,6 +308,8 @@ fn descend<'e>(
             if name == "eval" {
                 // Its text is no script that could be quoted; the call is.
                 *source = String::new();
+            } else if let Some(own) = sources.map.of_closure(name) {
+                *source = own;
             } else if !inside.is_empty() {
                 *source = inside.clone();
             }

@@ -60,6 +60,7 @@ impl Host {
             Box::new(EvalAltResult::ErrorInModule(name.into(), Box::new(problem.into()), Position::NONE))
         })?;
         ast.set_source(name);
+        self.run.slot::<SourceMap>().insert_closures(name, &ast);
         Ok(ast)
     }
 

@@ -38,6 +38,7 @@ impl Resolver {
             Box::new(inner)
         })?;
         ast.set_source(name);
+        self.run.slot::<SourceMap>().insert_closures(name, &ast);
         let evaluated = Module::eval_ast_as_new(Scope::new(), &ast, engine);
         let mut module = evaluated.map_err(|error| {
             let located = EvalAltResult::ErrorInFunctionCall(format!("import {path:?}"), name.into(), error, position);

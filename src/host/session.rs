@@ -2,11 +2,13 @@
 //!
 //! All inputs together are one virtual document named `repl`. Each is compiled behind as many empty lines as came before
 //! it, so a position is unique for the length of the session, and an error in a function typed long ago quotes its line.
+//! Files that are loaded keep their own names and lines.
 
 mod echo;
 mod input;
+mod library;
 
-pub use input::{incomplete, inputs, silent};
+pub use input::{Inputs, belongs_above, incomplete, silent};
 
 use super::Host;
 use super::catalog::Catalog;
@@ -16,7 +18,8 @@ use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
 use crate::runtime::{Error, Result, interrupt, notation};
 use echo::Echo;
-use rhai::{AST, Dynamic, EvalAltResult, GlobalRuntimeState, Position, Scope, Shared, Stmt};
+use library::Libraries;
+use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, Position, Scope, Shared, Stmt};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -25,6 +28,9 @@ pub const NAME: &str = "repl";
 
 /// The variable that keeps the last value.
 const LAST: &str = "ans";
+
+/// Keys of a map that completion offers: more would only cost time at every input.
+const MEMBERS: usize = 1000;
 
 /// Positions of the engine saturate at 65,535 lines; the document starts anew before.
 const LONGEST: usize = 60_000;
@@ -38,8 +44,6 @@ pub struct Named {
     pub kind: String,
     /// Whether it cannot be assigned to.
     pub constant: bool,
-    /// Its short form, in one line.
-    pub text: String,
     /// What can stand behind `name.` or `name::` beyond what its type offers: keys of a map, functions of a module.
     pub members: Vec<String>,
 }
@@ -51,9 +55,11 @@ pub struct Session {
     echo: Echo,
     scope: Scope<'static>,
     global: GlobalRuntimeState,
-    functions: AST,
+    functions: Libraries,
     document: String,
     lines: usize,
+    /// What errors call the text that runs: the document, or a file that is being loaded.
+    source: String,
     /// Where the statements of the current input start.
     starts: Vec<Position>,
 }
@@ -66,9 +72,10 @@ impl Session {
             echo: Echo::new(&host.engine),
             scope: Scope::new(),
             global: host.engine.new_global_runtime_state(),
-            functions: AST::empty(),
+            functions: Libraries::default(),
             document: String::new(),
             lines: 0,
+            source: NAME.into(),
             starts: vec![],
             host,
         }
@@ -94,26 +101,42 @@ impl Session {
     /// # Errors
     /// What went wrong, located in the document. Statements before the one at fault have had their effect.
     pub fn run(&mut self, text: &str) -> std::result::Result<Option<String>, Box<Diagnostic>> {
+        let above = self.enter(text);
+        self.source = NAME.into();
+        let value = self.attempt(&("\n".repeat(above) + text))?;
+        let wanted = !value.is_unit() && !silent(&self.host.engine, text);
+        Ok(wanted.then(|| self.echo.text(&value)))
+    }
+
+    /// Evaluates the text of a file in the session; its last value is none that somebody asked for.
+    ///
+    /// # Errors
+    /// What went wrong, located in the file. Statements before the one at fault have had their effect.
+    pub fn load(&mut self, file: &str, text: &str) -> std::result::Result<(), Box<Diagnostic>> {
+        self.source = if file == NAME { format!("./{file}") } else { file.into() };
+        self.host.run.slot::<SourceMap>().insert(self.source.as_str(), text);
+        self.attempt(text).map(|_| ())
+    }
+
+    /// Evaluates a text under the name of the current source, and explains what goes wrong.
+    fn attempt(&mut self, text: &str) -> std::result::Result<Dynamic, Box<Diagnostic>> {
         interrupt::clear();
         let outcome = self.evaluate(text);
         interrupt::clear();
-        match outcome {
-            Ok(value) if value.is_unit() || silent(&self.host.engine, text) => Ok(None),
-            Ok(value) => Ok(Some(self.echo.text(&value))),
-            Err(error) => Err(Box::new(self.diagnose(&error))),
-        }
+        outcome.map_err(|error| Box::new(self.diagnose(&error)))
     }
 
-    /// Compiles the input as the next lines of the document and evaluates it; the value to show.
+    /// Compiles a text and evaluates it; the value to show.
     fn evaluate(&mut self, text: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
-        let above = self.enter(text);
         self.starts.clear();
-        let mut ast = notation::compile(&self.host.engine, &("\n".repeat(above) + text))?;
-        ast.set_source(NAME);
+        let mut ast = notation::compile(&self.host.engine, text)?;
+        ast.set_source(self.source.as_str());
+        self.host.run.slot::<SourceMap>().insert_closures(&self.source, &ast);
         self.starts.extend(ast.statements().iter().map(Stmt::position));
-        // A function of the same name and number of parameters is replaced.
-        self.functions.combine(ast.clone_functions_only());
-        self.global.lib = std::iter::once(self.functions.shared_lib().clone()).collect();
+        // While the engine holds the functions they cannot be given the name of their source.
+        self.global.lib.clear();
+        self.functions.learn(&self.source, &ast, self.source == NAME);
+        self.global.lib = self.functions.modules(&self.source).collect();
         let outcome = evaluate(&self.host.engine, &mut self.global, &mut self.scope, &ast);
         self.settle();
         let value = outcome?;
@@ -179,11 +202,11 @@ impl Session {
     /// Explains an error of the current input.
     fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
         let map = self.host.run.slot::<SourceMap>();
-        let sources = Sources { map: &map, main: NAME };
+        let sources = Sources { map: &map, main: &self.source };
         let mut found = Diagnostic::of(error, &sources, &self.catalog);
         if found.interrupted {
             // Where a stop hits inside a statement is chance; the statement is what the user knows.
-            found.place = self.statement(error.position()).and_then(|start| sources.place(NAME, start));
+            found.place = self.statement(error.position()).and_then(|start| sources.place(&self.source, start));
             found.frames.clear();
         }
         if let Some(near) = self.similar(error) {
@@ -211,40 +234,37 @@ impl Session {
             }
             EvalAltResult::ErrorFunctionNotFound(signature, _) => {
                 let name = signature.split('(').next().unwrap_or_default().trim();
-                let own = self.functions.iter_functions().map(|f| f.name).filter(|known| !known.starts_with("anon$"));
+                let own = self.functions.named().map(|function| function.name);
                 if self.catalog.find(name).is_empty() { nearest(name, own).map(Into::into) } else { None }
             }
             _ => None,
         }
     }
 
-    /// Modules, functions and variables, in this order.
+    /// Modules, functions and variables, in this order. No value is looked into: this is asked at every input.
     pub fn names(&self) -> Vec<Named> {
         let of_module = |(alias, module): (&rhai::ImmutableString, &Shared<rhai::Module>)| Named {
             name: alias.to_string(),
             kind: "module".into(),
             constant: true,
-            text: module.id().unwrap_or_default().into(),
             members: members(module),
         };
         let of_function = |function: rhai::ScriptFnMetadata| Named {
             name: format!("{}({})", function.name, function.params.join(", ")),
             kind: "function".into(),
             constant: true,
-            text: String::new(),
             members: vec![],
         };
         let of_variable = |(name, constant, value): (&str, bool, &Dynamic)| Named {
             name: name.to_string(),
             kind: self.echo.kind(value),
             constant,
-            text: self.echo.line(value),
             members: value.read_lock::<rhai::Map>().map_or(vec![], |map| {
-                map.keys().filter(|key| rhai::is_valid_identifier(key)).map(ToString::to_string).collect()
+                let keys = map.keys().filter(|key| rhai::is_valid_identifier(key));
+                keys.take(MEMBERS).map(ToString::to_string).collect()
             }),
         };
-        let functions = self.functions.iter_functions().filter(|f| !f.name.starts_with("anon$"));
-        let mut names: Vec<_> = functions.map(of_function).collect();
+        let mut names: Vec<_> = self.functions.named().map(of_function).collect();
         names.sort_by(|a, b| a.name.cmp(&b.name));
         let modules = self.global.scan_imports_raw().map(of_module);
         let mut variables: Vec<_> = self.scope.iter_raw().map(of_variable).collect();
@@ -252,9 +272,28 @@ impl Session {
         modules.chain(names).chain(variables).collect()
     }
 
+    /// The short form of something the session knows, in one line: a variable's value, a module's file.
+    pub fn summary(&self, known: &Named) -> String {
+        match known.kind.as_str() {
+            "function" => String::new(),
+            "module" => {
+                let found = self.global.scan_imports_raw().find(|(alias, _)| *alias == known.name.as_str());
+                found.and_then(|(_, module)| module.id()).unwrap_or_default().into()
+            }
+            _ => self.scope.get(&known.name).map(|value| self.echo.line(value)).unwrap_or_default(),
+        }
+    }
+
+    /// Whether a variable, a module or a function without parameters has this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.scope.contains(name)
+            || self.global.scan_imports_raw().any(|(alias, _)| *alias == name)
+            || self.functions.named().any(|function| function.name == name && function.params.is_empty())
+    }
+
     /// The comment and the signature of a function of the session.
     pub fn describe(&self, name: &str) -> Option<String> {
-        let found = self.functions.iter_functions().find(|function| function.name == name)?;
+        let found = self.functions.named().find(|function| function.name == name)?;
         let doc = super::docs::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
         let text = if doc.summary.is_empty() { "a function of this session".into() } else { doc.summary };
         Some(format!("{}({})\n  {text}\n", found.name, found.params.join(", ")))
@@ -268,6 +307,7 @@ impl Session {
         let imports: Vec<_> =
             self.global.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
         self.starts.clear();
+        self.source = NAME.into();
         crate::runtime::imports::forget(&self.host.run);
         let engine = &self.host.engine;
         let again = |(name, module): &(rhai::ImmutableString, Shared<rhai::Module>)| {

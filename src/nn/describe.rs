@@ -1,6 +1,8 @@
 //! Layers in words: what is printed, and the one-line form that cache keys use.
 
 use super::layer::{Child, Layer};
+use super::net::{Net, grouped};
+use crate::tensor::kind_name;
 
 fn list(children: &[Child]) -> String {
     let parts = children.iter().enumerate().map(|(i, child)| {
@@ -15,6 +17,37 @@ fn list(children: &[Child]) -> String {
 
 fn size(layer: &Layer) -> Vec<i64> {
     layer.own().first().map(|(_, parameter, _)| parameter.get().size()).unwrap_or_default()
+}
+
+impl Net {
+    /// A line for each parameter and buffer, in the order of the layers: name, shape, number of elements, and whether it is a
+    /// buffer or frozen.
+    pub fn listing(&self) -> String {
+        let trained: Vec<String> = self.parameters().into_iter().map(|(name, _)| name).collect();
+        let rows: Vec<[String; 4]> = self
+            .state()
+            .into_iter()
+            .map(|(name, tensor)| {
+                let kind = match tensor.f_kind() {
+                    Ok(tch::Kind::Float) | Err(_) => String::new(),
+                    Ok(kind) => format!(" {}", kind_name(kind)),
+                };
+                let remark = match (trained.contains(&name), tensor.requires_grad()) {
+                    (false, _) => "buffer",
+                    (true, false) => "frozen",
+                    (true, true) => "",
+                };
+                let shape = format!("{:?}{kind}", tensor.size());
+                [name, shape, grouped(tensor.numel() as i64), remark.into()]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (name, shape, count) = (width(0), width(1), width(2));
+        let line = |[n, s, c, r]: &[String; 4]| {
+            format!("\n  {n:<name$}  {s:<shape$}  {c:>count$}  {r}").trim_end().to_string()
+        };
+        self.to_string() + rows.iter().map(line).collect::<String>().as_str()
+    }
 }
 
 impl Layer {

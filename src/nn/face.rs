@@ -105,7 +105,8 @@ pub mod script {
         Ok(as_map(vec![("embedding".into(), embedding), ("logits".into(), logits)]))
     }
 
-    /// The parameters as a map from PyTorch's names to tensors; handles, not copies.
+    /// The parameters as a map from PyTorch's names to tensors; handles, not copies. A map lists its keys in alphabetical order:
+    /// `parameter_names()` has them in the order of the layers.
     ///
     /// # Example
     /// ```rhai
@@ -127,6 +128,45 @@ pub mod script {
         net.parameters().into_iter().map(|(_, tensor)| Dynamic::from(Tensor::from(tensor))).collect()
     }
 
+    /// The names of the parameters in the order of the layers, as `parameters()` has them.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = sequential([nn::linear(4, 8), nn::relu(), nn::linear(8, 2)]);
+    /// assert(net.parameter_names() == ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    /// for name in net.parameter_names() { assert(net.params()[name].requires_grad); }
+    /// ```
+    #[rhai_fn(pure)]
+    pub fn parameter_names(net: &mut Net) -> Array {
+        net.parameters().into_iter().map(|(name, _)| Dynamic::from(name)).collect()
+    }
+
+    /// The names of parameters and buffers in the order of the layers.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let names = nn::batch_norm(3).state_names();
+    /// assert(names == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
+    /// ```
+    #[rhai_fn(pure)]
+    pub fn state_names(net: &mut Net) -> Array {
+        net.state().into_iter().map(|(name, _)| Dynamic::from(name)).collect()
+    }
+
+    /// A text with a line for each parameter and buffer in the order of the layers: name, shape, number of elements, and
+    /// whether it is a buffer or frozen.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let net = nn::linear(4, 2);
+    /// print(net.describe());
+    /// assert(net.describe().contains("weight  [2, 4]  8"));
+    /// ```
+    #[rhai_fn(pure)]
+    pub fn describe(net: &mut Net) -> String {
+        net.listing()
+    }
+
     /// The number of parameters, frozen ones included.
     ///
     /// # Example
@@ -138,7 +178,8 @@ pub mod script {
         net.count()
     }
 
-    /// Parameters and buffers as a map from PyTorch's names to tensors: the state dict. Handles, not copies.
+    /// Parameters and buffers as a map from PyTorch's names to tensors: the state dict. Handles, not copies. A map lists its keys
+    /// in alphabetical order: `state_names()` has them in the order of the layers.
     ///
     /// # Example
     /// ```rhai

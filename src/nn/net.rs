@@ -310,7 +310,7 @@ impl std::fmt::Display for Net {
 }
 
 /// `5066` as `5,066`.
-fn grouped(n: i64) -> String {
+pub(super) fn grouped(n: i64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

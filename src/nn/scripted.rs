@@ -2,7 +2,7 @@
 
 use super::layer::{Child, Layer, Pass};
 use super::net::Net;
-use crate::runtime::{Callback, Error, Result, options};
+use crate::runtime::{Callback, Error, Options, Result, Run, options};
 use crate::tensor;
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
@@ -70,12 +70,23 @@ fn build(context: &NativeCallContext, layers: &Map, forward: FnPtr, embed: Optio
     Ok(Net::layer(Rc::new(Layer::Scripted(Box::new(layer)))))
 }
 
+/// The network with first values drawn from the option `seed`, if it is given.
+fn seeded(operation: &str, net: Net, options: Map) -> Result<Net> {
+    let mut o = Options::new(operation, options);
+    let seed = o.maybe_integer("seed", 0)?;
+    o.finish()?;
+    if let Some(seed) = seed {
+        net.reset(&mut Run::first_stream(seed as u64, "init"))?;
+    }
+    Ok(net)
+}
+
 /// What scripts see.
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::nn::layer::Layer;
-    use crate::nn::scripted::{build, child};
+    use crate::nn::scripted::{build, child, seeded};
     use crate::runtime::{Result, Script};
     use rhai::{Array, FnPtr, Map, NativeCallContext};
     use std::rc::Rc;
@@ -87,7 +98,10 @@ pub mod script {
     /// The layers are shared, not copied. When the last one is linear, `embed` gives its input.
     ///
     /// # Signature
-    /// sequential(layers: array of Net) -> Net
+    /// sequential(layers: array of Net, #{ seed: int }) -> Net
+    ///
+    /// # Options
+    /// - `seed` (int): initialise all layers anew from this seed; without it they keep the weights they were made with
     ///
     /// # Example
     /// ```rhai
@@ -95,9 +109,15 @@ pub mod script {
     /// assert(net.forward(zeros([2, 4])).shape == [2, 3] && net.embed(zeros([2, 4])).shape == [2, 8]);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn sequential(layers: Array) -> Script<Net> {
+    pub fn sequential(layers: Array, options: Map) -> Script<Net> {
         let named = layers.iter().enumerate().map(|(i, layer)| child("sequential", &i.to_string(), layer));
-        Ok(Net::layer(Rc::new(Layer::Sequential(named.collect::<Result<_>>()?))))
+        let net = Net::layer(Rc::new(Layer::Sequential(named.collect::<Result<_>>()?)));
+        Ok(seeded("sequential", net, options)?)
+    }
+
+    #[rhai_fn(name = "sequential", return_raw)]
+    pub fn sequential_plain(layers: Array) -> Script<Net> {
+        sequential(layers, Map::new())
     }
 
     /// A network of named layers whose forward pass is a closure `|m, x|` that gets the module and the input.
@@ -107,16 +127,29 @@ pub mod script {
     /// `name.weight` and so on, in alphabetical order of the layers.
     ///
     /// # Signature
-    /// network(layers: #{ name: Net, .. }, forward: |m, x|, embed: |m, x|) -> Net
+    /// network(layers: #{ name: Net, .. }, forward: |m, x|, embed: |m, x|, #{ seed: int }) -> Net
+    ///
+    /// # Options
+    /// - `seed` (int): initialise all layers anew from this seed; without it they keep the weights they were made with
     ///
     /// # Example
     /// ```rhai
-    /// let net = network(#{ a: nn::linear(4, 8), b: nn::linear(4, 8) }, |m, x| m.a.forward(x) * m.b.forward(x));
+    /// let net = network(#{ a: nn::linear(4, 8), b: nn::linear(4, 8) }, |m, x| m.a.forward(x) * m.b.forward(x), #{ seed: 1 });
     /// assert(net.copy().forward(zeros([2, 4])).shape == [2, 8]);
     /// ```
-    #[rhai_fn(return_raw)]
-    pub fn network(context: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr) -> Script<Net> {
+    #[rhai_fn(name = "network", return_raw)]
+    pub fn network_whole(c: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr, options: Map) -> Script<Net> {
+        Ok(seeded("network", build(&c, &layers, forward, Some(embed))?, options)?)
+    }
+
+    #[rhai_fn(name = "network", return_raw)]
+    pub fn network_embedding(context: NativeCallContext, layers: Map, forward: FnPtr, embed: FnPtr) -> Script<Net> {
         Ok(build(&context, &layers, forward, Some(embed))?)
+    }
+
+    #[rhai_fn(name = "network", return_raw)]
+    pub fn network_seeded(context: NativeCallContext, layers: Map, forward: FnPtr, options: Map) -> Script<Net> {
+        Ok(seeded("network", build(&context, &layers, forward, None)?, options)?)
     }
 
     #[rhai_fn(name = "network", return_raw)]

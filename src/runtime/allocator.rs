@@ -2,7 +2,8 @@
 //!
 //! glibc hands large blocks back to the kernel as soon as they are freed, so that every training step faults its
 //! activations in again; other threads' arenas do the same with blocks of their own. Both are switched off. The price is
-//! a process that keeps its peak memory. `LETHE_KEEP_MEMORY=0` in the environment leaves the allocator alone.
+//! a process that keeps its peak memory; a session hands it back between inputs. `LETHE_KEEP_MEMORY=0` in the environment
+//! leaves the allocator alone.
 
 /// Tells glibc to keep freed memory; to be called first thing in `main`. Does nothing elsewhere.
 pub fn prepare() {

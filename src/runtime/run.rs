@@ -117,6 +117,11 @@ impl Run {
         Stream::new(scope.key, &label)
     }
 
+    /// The stream that the first draw under this name has in a run of this seed.
+    pub fn first_stream(seed: u64, name: &str) -> Stream {
+        Stream::new(derive(seed, "run"), &format!("{name}#0"))
+    }
+
     /// Enters a scope whose streams depend on `seed` and `label` alone, not on what ran before.
     pub fn enter(&self, seed: u64, label: &str) -> ScopeGuard {
         let inner = Scope { key: derive(seed, label), drawn: HashMap::new() };

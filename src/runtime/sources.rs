@@ -1,7 +1,8 @@
 //! The text of every script that took part in a run, by the name errors give it; and the embedded standard library.
 
+use rhai::AST;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The embedded standard library: name (`std/unlearn/finetune.rhai`) and text of every file.
 pub const STDLIB: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib.rs"));
@@ -13,21 +14,36 @@ pub fn embedded(name: &str) -> Option<&'static str> {
 
 /// Names and texts of the scripts read so far: what error messages quote and what a run folder copies. A run slot.
 #[derive(Default)]
-pub struct SourceMap(RefCell<BTreeMap<String, String>>);
+pub struct SourceMap {
+    texts: RefCell<BTreeMap<String, String>>,
+    /// Whose lines the positions in a closure count; the engine forgets it when another script's function calls the closure.
+    closures: RefCell<HashMap<String, String>>,
+}
 
 impl SourceMap {
     /// Remembers the text of a script.
     pub fn insert(&self, name: impl Into<String>, text: impl Into<String>) {
-        self.0.borrow_mut().insert(name.into(), text.into());
+        self.texts.borrow_mut().insert(name.into(), text.into());
+    }
+
+    /// Remembers which closures a script makes.
+    pub fn insert_closures(&self, name: &str, script: &AST) {
+        let closures = script.iter_functions().filter(|function| function.name.starts_with("anon$"));
+        self.closures.borrow_mut().extend(closures.map(|closure| (closure.name.to_string(), name.to_string())));
+    }
+
+    /// The script that makes a closure.
+    pub fn of_closure(&self, function: &str) -> Option<String> {
+        self.closures.borrow().get(function).cloned()
     }
 
     /// The text of a script.
     pub fn get(&self, name: &str) -> Option<String> {
-        self.0.borrow().get(name).cloned()
+        self.texts.borrow().get(name).cloned()
     }
 
     /// Every name and text, in the order of names.
     pub fn all(&self) -> Vec<(String, String)> {
-        self.0.borrow().iter().map(|(name, text)| (name.clone(), text.clone())).collect()
+        self.texts.borrow().iter().map(|(name, text)| (name.clone(), text.clone())).collect()
     }
 }

@@ -1,37 +1,76 @@
-//! How tensors print: one line with the shape, the values of small ones, a summary of others.
+//! How tensors print: a number for a scalar, one line with the shape and the values of small ones or a summary of others, and
+//! columns where a small matrix has lines of its own.
+
+mod matrix;
+mod summary;
 
 use super::dtype::{is_float, kind_name, kind_of};
 use super::value::{floats, integers};
+use crate::runtime::Result;
 use crate::runtime::run::device_name;
-use crate::runtime::{At, Result};
 use tch::{Device, Kind};
 
-/// Up to this many elements are shown.
+/// Up to this many elements are shown in one line.
 const SHOWN: usize = 20;
 
-/// `Tensor[2] f32 [1, 2.5]`, or `Tensor[64, 10] f32 cuda:0 · mean 0.013 · min -2.1 · max 2.4`.
+/// One line: `0.1035`, `Tensor[2] f32 [1, 2.5]`, or `Tensor[64, 10] f32 cuda:0 · mean 0.013 · min -2.1 · max 2.4`.
 pub fn describe(tensor: &tch::Tensor) -> String {
+    if let Some(number) = scalar(tensor) {
+        return number;
+    }
     let kind = kind_of(tensor);
-    let mut text = format!("Tensor{:?} {}", tensor.size(), kind_name(kind));
+    let contents = if tensor.numel() <= SHOWN { line(tensor, kind) } else { summary::text(tensor, kind) };
+    // A tensor whose values cannot be had (a failed CUDA kernel, say) still has a shape to print.
+    heading(tensor) + contents.unwrap_or_default().as_str()
+}
+
+/// What `print` shows: small matrices in columns below their heading, everything else as [`describe`] does.
+pub fn display(tensor: &tch::Tensor) -> String {
+    match matrix::columns(tensor) {
+        Some(Ok(columns)) => format!("{}\n{columns}", heading(tensor)),
+        _ => describe(tensor),
+    }
+}
+
+/// What the prompt shows: as [`display`], and of a number that it is a tensor.
+pub fn echo(tensor: &tch::Tensor) -> String {
+    match scalar(tensor) {
+        Some(number) => format!("{number} · {}", heading(tensor)),
+        None => display(tensor),
+    }
+}
+
+/// `Tensor[64, 10] f32 cuda:0 grad`.
+fn heading(tensor: &tch::Tensor) -> String {
+    let mut text = format!("Tensor{:?} {}", tensor.size(), kind_name(kind_of(tensor)));
     if tensor.device() != Device::Cpu {
         text += &format!(" {}", device_name(tensor.device()));
     }
     if tensor.requires_grad() {
         text += " grad";
     }
-    let contents = if tensor.numel() <= SHOWN { values(tensor, kind) } else { summary(tensor, kind) };
-    // A tensor whose values cannot be had (a failed CUDA kernel, say) still has a shape to print.
-    text + contents.unwrap_or_default().as_str()
+    text
 }
 
-fn values(tensor: &tch::Tensor, kind: Kind) -> Result<String> {
-    let shown: Vec<String> = match kind {
+/// The number that a tensor without dimensions is.
+fn scalar(tensor: &tch::Tensor) -> Option<String> {
+    let alone = tensor.defined() && tensor.dim() == 0;
+    alone.then(|| values(tensor, kind_of(tensor)).ok()?.pop()).flatten()
+}
+
+/// The elements, each as text.
+fn values(tensor: &tch::Tensor, kind: Kind) -> Result<Vec<String>> {
+    Ok(match kind {
         Kind::Bool => integers(tensor)?.into_iter().map(|v| (v != 0).to_string()).collect(),
         kind if is_float(kind) => floats(tensor)?.into_iter().map(short).collect(),
         _ => integers(tensor)?.into_iter().map(|v| v.to_string()).collect(),
-    };
+    })
+}
+
+/// The elements in one line, in brackets.
+fn line(tensor: &tch::Tensor, kind: Kind) -> Result<String> {
     let mut text = String::from(" ");
-    nest(&tensor.size(), &mut shown.into_iter(), &mut text);
+    nest(&tensor.size(), &mut values(tensor, kind)?.into_iter(), &mut text);
     Ok(text)
 }
 
@@ -53,36 +92,6 @@ fn nest(shape: &[i64], shown: &mut impl Iterator<Item = String>, text: &mut Stri
         }
     }
     text.push(']');
-}
-
-fn summary(tensor: &tch::Tensor, kind: Kind) -> Result<String> {
-    let _guard = tch::no_grad_guard();
-    let number = |t: tch::Tensor| t.f_double_value(&[]).at("print");
-    if kind == Kind::Bool {
-        let count = number(tensor.f_sum(Kind::Int64).at("print")?)?;
-        return Ok(format!(" · {count} of {} true", tensor.numel()));
-    }
-    // Half precision overflows in a sum, and integers have no mean.
-    let wide = tensor.f_to_kind(if kind == Kind::Float { Kind::Float } else { Kind::Double }).at("print")?;
-    let good = wide.f_isfinite().at("print")?;
-    let nan = number(wide.f_isnan().and_then(|t| t.f_sum(Kind::Int64)).at("print")?)?;
-    let finite = number(good.f_sum(Kind::Int64).at("print")?)?;
-    let mut text = String::new();
-    if finite > 0.0 {
-        let all = finite == tensor.numel() as f64;
-        let finite = if all { wide } else { wide.f_masked_select(&good).at("print")? };
-        let mean = number(finite.f_mean(Kind::Double).at("print")?)?;
-        let min = number(finite.f_min().at("print")?)?;
-        let max = number(finite.f_max().at("print")?)?;
-        text += &format!(" · mean {} · min {} · max {}", short(mean), short(min), short(max));
-    }
-    let infinite = tensor.numel() as f64 - finite - nan;
-    for (count, name) in [(nan, "NaN"), (infinite, "infinite")] {
-        if count > 0.0 {
-            text += &format!(" · {count} {name}");
-        }
-    }
-    Ok(text)
 }
 
 /// A number with about four digits.
@@ -107,18 +116,40 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// An array with a line for each item, when it holds tensors that would make one line too wide.
+fn listed(items: &rhai::Array, plain: String) -> String {
+    let wall = plain.chars().count() > WIDTH && items.iter().any(|item| item.is::<super::Tensor>());
+    if !wall {
+        return plain;
+    }
+    let one = |item: &rhai::Dynamic| match item.read_lock::<super::Tensor>() {
+        Some(tensor) => describe(&tensor),
+        None => format!("{item:?}"),
+    };
+    let lines: String = items.iter().map(|item| format!("  {},\n", one(item))).collect();
+    format!("[\n{lines}]")
+}
+
+/// Widest array of tensors that stays in one line.
+const WIDTH: usize = 96;
+
 /// What scripts see.
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
+    use rhai::{Array, Dynamic, NativeCallContext};
+
     type Tensor = crate::tensor::Tensor;
 
-    /// One line about a tensor: shape, dtype, device when it is not the CPU, then the values of a small tensor, or mean,
-    /// smallest and largest of others; NaN and infinite elements are counted.
+    /// One line about a tensor: the number of one without dimensions; else shape, dtype, device when it is not the CPU, then
+    /// the values of a small tensor, or mean, smallest and largest of others; NaN and infinite elements are counted.
+    ///
+    /// `print(x)` and the prompt show small matrices, up to about 12 x 12, and stacks of them in columns below that line.
     ///
     /// # Example
     /// ```rhai
     /// assert(tensor([1.0, 2.5]).to_string() == "Tensor[2] f32 [1, 2.5]");
+    /// assert(`loss ${tensor([1.0, 2.0]).mean()}` == "loss 1.5");
     /// ```
     #[rhai_fn(name = "to_string", pure)]
     pub fn to_string(tensor: &mut Tensor) -> String {
@@ -128,6 +159,18 @@ pub mod script {
     #[rhai_fn(name = "to_debug", pure)]
     pub fn to_debug(tensor: &mut Tensor) -> String {
         super::describe(tensor)
+    }
+
+    #[rhai_fn(name = "print", pure)]
+    pub fn print(tensor: &mut Tensor) -> String {
+        super::display(tensor)
+    }
+
+    #[rhai_fn(name = "print", pure)]
+    pub fn print_array(context: NativeCallContext, items: &mut Array) -> String {
+        let all = Dynamic::from(items.clone());
+        let plain = context.call_native_fn::<String>("to_string", (all,));
+        super::listed(items, plain.unwrap_or_else(|_| format!("{items:?}")))
     }
 }
 
@@ -139,7 +182,9 @@ mod tests {
     fn small_tensors_show_their_values_and_large_ones_a_summary() {
         let small = tch::Tensor::from_slice(&[1.0_f32, 2.5]);
         assert_eq!(describe(&small), "Tensor[2] f32 [1, 2.5]");
-        assert_eq!(describe(&tch::Tensor::from(3_i64)), "Tensor[] i64 3");
+        let loss = tch::Tensor::from(0.103_512_f32).set_requires_grad(true);
+        assert_eq!((describe(&loss).as_str(), echo(&loss).as_str()), ("0.1035", "0.1035 · Tensor[] f32 grad"));
+        assert_eq!(describe(&tch::Tensor::from(true)), "true");
         let large = tch::Tensor::arange(100, (Kind::Float, Device::Cpu));
         assert_eq!(describe(&large), "Tensor[100] f32 · mean 49.5 · min 0 · max 99");
         let mask = large.f_lt(10).unwrap();
@@ -156,6 +201,40 @@ mod tests {
             "Tensor[30] f32 · mean 1 · min 1 · max 1 · 1 NaN · 1 infinite"
         );
         assert_eq!(describe(&tch::Tensor::zeros([0, 3], (Kind::Float, Device::Cpu))), "Tensor[0, 3] f32 []");
+    }
+
+    #[test]
+    fn large_tensors_are_summarised_piece_by_piece() {
+        let large = tch::Tensor::arange(9_000_000, (Kind::Float, Device::Cpu)).view([3, 3_000_000]);
+        assert_eq!(describe(&large), "Tensor[3, 3000000] f32 · mean 4500000 · min 0 · max 9e6");
+        let _ = large.get(1).get(5).fill_(f64::NAN);
+        assert!(describe(&large).ends_with("· min 0 · max 9e6 · 1 NaN"), "{}", describe(&large));
+        let bytes = tch::Tensor::full([9_000_000], 7, (Kind::Uint8, Device::Cpu));
+        assert_eq!(describe(&bytes), "Tensor[9000000] u8 · mean 7 · min 7 · max 7");
+        let mask = bytes.f_eq(7).unwrap();
+        assert_eq!(describe(&mask), "Tensor[9000000] bool · 9000000 of 9000000 true");
+    }
+
+    #[test]
+    fn small_matrices_print_in_columns() {
+        let confusion = tch::Tensor::from_slice(&[57_i64, 0, 3, 12, 104, 0, 1, 2, 9]).view([3, 3]);
+        assert_eq!(display(&confusion), "Tensor[3, 3] i64\n  57    0  3\n  12  104  0\n   1    2  9");
+        let mixed = tch::Tensor::from_slice(&[0.5_f32, -12.345, 1.0 / 3.0, 1.0]).view([2, 2]);
+        assert_eq!(display(&mixed), "Tensor[2, 2] f32\n  0.5     -12.35\n  0.3333    1");
+        let odd = tch::Tensor::from_slice(&[f32::NAN, 1e-9, f32::INFINITY, 2.0]).view([2, 2]);
+        assert_eq!(display(&odd), "Tensor[2, 2] f32\n  NaN  1e-9\n  inf  2");
+        let stack = tch::Tensor::arange(8, (Kind::Int64, Device::Cpu)).view([2, 2, 2]);
+        let expected = "Tensor[2, 2, 2] i64\n  [0]\n  0  1\n  2  3\n  [1]\n  4  5\n  6  7";
+        assert_eq!(display(&stack), expected);
+        assert_eq!(describe(&confusion).lines().count(), 1);
+        for shape in [vec![40, 40], vec![2, 30], vec![7], vec![0, 3], vec![3, 0]] {
+            let plain = tch::Tensor::ones(shape.as_slice(), (Kind::Float, Device::Cpu));
+            assert_eq!(display(&plain).lines().count(), 1, "{shape:?}");
+        }
+        for shape in [vec![12, 12], vec![10, 10], vec![20, 3], vec![1, 4]] {
+            let plain = tch::Tensor::ones(shape.as_slice(), (Kind::Float, Device::Cpu));
+            assert_eq!(display(&plain).lines().count() as i64, 1 + shape[0], "{shape:?}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn of(input: &str, session: &Session) -> Option<Call> {
         // Words people try; a variable of this name goes first.
         let word = input.trim_end_matches("()");
         let name = [("help", "help"), ("quit", "quit"), ("exit", "quit")].iter().find(|(said, _)| *said == word)?.1;
-        if session.names().iter().any(|known| known.name == word) {
+        if session.knows(word) {
             return None;
         }
         (name, "")
@@ -135,7 +135,8 @@ fn variables(repl: &mut Repl, _: &str) -> Step {
     let line = |known: &crate::host::session::Named| {
         let constant =
             if known.constant && !matches!(known.kind.as_str(), "function" | "module") { "const " } else { "" };
-        format!("{:<name$}  {:<kind$}  {constant}{}", known.name, known.kind, known.text).trim_end().to_string()
+        let text = repl.session.summary(known);
+        format!("{:<name$}  {:<kind$}  {constant}{text}", known.name, known.kind).trim_end().to_string()
     };
     repl.say(&names.iter().map(line).collect::<Vec<_>>().join("\n"));
     Step::Done
@@ -157,23 +158,20 @@ fn load(repl: &mut Repl, file: &str) -> Step {
     if file.is_empty() {
         return refuse(":load needs a file", ":load my_method.rhai");
     }
-    let text = match Session::read(Path::new(file.trim_matches('"'))) {
+    let file = file.trim_matches('"');
+    let text = match Session::read(Path::new(file)) {
         Ok(text) => text,
         Err(error) => {
             start::complain(&error);
             return Step::Failed;
         }
     };
-    let first = repl.session.next_line();
-    // Its last value is none that somebody asked for.
-    let step = repl.evaluate(&format!("{text}\n;"));
-    if step == Step::Done {
-        repl.say(&format!(
-            "{file} is loaded; its lines are repl:{first} to repl:{}",
-            first + text.lines().count().max(1) - 1
-        ));
+    if let Err(found) = repl.session.load(file, &text) {
+        return repl.report(&found);
     }
-    step
+    let lines = text.lines().count();
+    repl.say(&format!("loaded {file} ({lines} {})", if lines == 1 { "line" } else { "lines" }));
+    Step::Done
 }
 
 fn reload(repl: &mut Repl, _: &str) -> Step {

@@ -1,9 +1,10 @@
 //! The line editor: multi-line input, history, completion, colours.
 
 use super::complete::Completer;
+use super::front::{Front, Shared};
 use super::{history, words};
 use crate::cli::start;
-use crate::host::session::{Session, incomplete};
+use crate::host::session::{Session, belongs_above, incomplete};
 use crate::runtime::{Error, Result, output};
 use rhai::Engine;
 use rustyline::completion::Pair;
@@ -38,6 +39,7 @@ pub struct Editor {
     /// Whether the last Ctrl-C found nothing to clear.
     empty: Arc<AtomicBool>,
     warned: bool,
+    front: Option<Front>,
 }
 
 impl Editor {
@@ -49,22 +51,27 @@ impl Editor {
         let failed = |problem: ReadlineError| Error::new("terminal", problem.to_string());
         let colored = start::colored(&std::io::stdout());
         let builder = Config::builder().completion_type(CompletionType::List).history_ignore_space(true);
+        // An escape that nothing follows is one by itself; without a limit it would swallow the next key.
+        let builder = builder.keyseq_timeout(Some(100));
         let builder = builder.max_history_size(10_000).map_err(failed)?.tab_stop(4);
+        let front = front();
+        let shared = front.as_ref().map(Front::shared);
         let mut inner = rustyline::Editor::with_config(builder.build()).map_err(failed)?;
         let empty = Arc::new(AtomicBool::new(false));
         let enter = KeyEvent(KeyCode::Enter, Modifiers::NONE);
-        inner.bind_sequence(Event::from(enter), EventHandler::Conditional(Box::new(Indent)));
-        let noting = NoteEmpty(empty.clone());
+        inner.bind_sequence(Event::from(enter), EventHandler::Conditional(Box::new(Indent(shared.clone()))));
+        let noting = NoteEmpty(empty.clone(), shared.clone());
         inner.bind_sequence(Event::from(KeyEvent::ctrl('C')), EventHandler::Conditional(Box::new(noting)));
         let completer = Completer::new(&session.host().engine, session.catalog());
-        inner.set_helper(Some(Assistant { engine: session.host().engine.clone(), completer, colored }));
+        inner.set_helper(Some(Assistant { engine: session.host().engine.clone(), completer, colored, shared }));
         let history = history::file();
-        if let Some(file) = history.as_ref().filter(|file| file.exists())
-            && let Err(problem) = inner.load_history(file)
-        {
-            output::tell(&format!("warning: no history: {}: {problem}", file.display()));
+        if let Some(file) = history.as_ref().filter(|file| file.exists()) {
+            let repaired = history::repair(file);
+            if let Err(problem) = repaired.and_then(|()| inner.load_history(file)) {
+                output::tell(&format!("warning: no history: {}: {problem}", file.display()));
+            }
         }
-        Ok(Self { inner, history, empty, warned: false })
+        Ok(Self { inner, history, empty, warned: false, front })
     }
 
     /// Learns what the session knows now, for completion.
@@ -77,7 +84,12 @@ impl Editor {
     /// The next input.
     pub fn read(&mut self) -> Line {
         let again = self.empty.swap(false, Ordering::Relaxed);
-        match self.inner.readline("> ") {
+        let read = match &self.front {
+            Some(front) => front.editing(|| self.inner.readline("> ")),
+            None => self.inner.readline("> "),
+        };
+        self.tell_notes();
+        match read {
             Ok(text) if text.trim().is_empty() => Line::Nothing,
             Ok(text) => Line::Input(text.trim_end().to_string()),
             Err(ReadlineError::Interrupted) => {
@@ -98,6 +110,23 @@ impl Editor {
         }
     }
 
+    /// Says what was not taken as it came, and keeps what was typed ahead and not run where Up finds it.
+    pub fn tell_notes(&mut self) {
+        let Some(notes) = self.front.as_ref().map(Front::notes) else { return };
+        for warning in notes.faults.warnings() {
+            output::tell(&format!("warning: {warning}"));
+        }
+        for line in &notes.dropped {
+            // Whatever is wrong with the file is said when an input is added to it.
+            let _ = self.remember(line);
+        }
+        match notes.dropped.len() {
+            0 => {}
+            1 => output::tell("the line typed ahead was not run; Up recalls it"),
+            count => output::tell(&format!("{count} lines typed ahead were not run; Up recalls them")),
+        }
+    }
+
     /// Adds an input to the history, on disk at once.
     ///
     /// # Errors
@@ -114,24 +143,47 @@ impl Editor {
     }
 }
 
-/// Enter within brackets goes on in the next line, indented; a blank line is taken for the end.
-struct Indent;
+/// The front of the terminal; without it the editor reads the terminal itself.
+fn front() -> Option<Front> {
+    match Front::new() {
+        Ok(front) => Some(front),
+        Err(problem) => {
+            output::tell(&format!(
+                "warning: no pseudo terminal ({problem}): of lines that arrive together the first is taken"
+            ));
+            None
+        }
+    }
+}
+
+/// Enter within brackets goes on in the next line, indented; a blank line is taken for the end. Lines that came at once bring
+/// their own indentation.
+struct Indent(Option<Arc<Shared>>);
 
 impl ConditionalEventHandler for Indent {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        self.0.iter().for_each(|shared| shared.seen());
+        if self.0.as_ref().is_some_and(|shared| shared.at_once()) {
+            return None;
+        }
         let above = context.line().get(..context.pos())?;
         let blank = above.rsplit('\n').next().is_none_or(|line| line.trim().is_empty());
         let depth = words::depth(above);
         let command = above.starts_with([':', '?']);
-        (depth > 0 && !blank && !command).then(|| Cmd::Insert(1, format!("\n{}", "  ".repeat(depth))))
+        let goes_on = depth > 0 && !blank && !command;
+        if goes_on {
+            self.0.iter().for_each(|shared| shared.goes_on());
+        }
+        goes_on.then(|| Cmd::Insert(1, format!("\n{}", "  ".repeat(depth))))
     }
 }
 
 /// Notes whether Ctrl-C is pressed on an empty line.
-struct NoteEmpty(Arc<AtomicBool>);
+struct NoteEmpty(Arc<AtomicBool>, Option<Arc<Shared>>);
 
 impl ConditionalEventHandler for NoteEmpty {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        self.1.iter().for_each(|shared| shared.seen());
         self.0.store(context.line().is_empty(), Ordering::Relaxed);
         None
     }
@@ -142,6 +194,7 @@ struct Assistant {
     engine: Rc<Engine>,
     completer: Completer,
     colored: bool,
+    shared: Option<Arc<Shared>>,
 }
 
 impl Helper for Assistant {}
@@ -149,9 +202,26 @@ impl Helper for Assistant {}
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         let text = context.input();
-        let submitted = text.contains('\n') && text.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
-        let goes_on = !submitted && !text.starts_with([':', '?']) && incomplete(&self.engine, text);
+        let next = self.shared.as_ref().and_then(|shared| shared.next_line());
+        let goes_on = self.goes_on(text, next.as_deref());
+        if let Some(shared) = &self.shared {
+            if goes_on { shared.goes_on() } else { shared.ends() }
+        }
         Ok(if goes_on { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+    }
+}
+
+impl Assistant {
+    /// Whether an input needs more lines, given the line that waits already.
+    fn goes_on(&self, text: &str, next: Option<&str>) -> bool {
+        if text.starts_with([':', '?']) {
+            return false;
+        }
+        // A blank line ends an input, but not in the middle of a text that came at once.
+        let blank = text.contains('\n') && text.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+        let submitted = blank && next.is_none();
+        let continued = next.is_some_and(belongs_above) && !text.trim().is_empty();
+        continued || !submitted && incomplete(&self.engine, text)
     }
 }
 

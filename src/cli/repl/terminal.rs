@@ -5,6 +5,12 @@ use crate::runtime::{interrupt, output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Whether the terminal can show a line that is edited; others (`TERM=dumb`) are read as they come.
+pub fn can_edit() -> bool {
+    let name = std::env::var("TERM").unwrap_or_default();
+    cfg!(windows) || !matches!(name.to_lowercase().as_str(), "dumb" | "cons25" | "emacs")
+}
+
 /// Whether the session waits for somebody to type.
 pub struct Waiting(Arc<AtomicBool>);
 

@@ -11,7 +11,7 @@ use crate::host::{Host, explain};
 use crate::runtime::imports;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
-use crate::runtime::sources::SourceMap;
+use crate::runtime::sources::{SourceMap, embedded};
 use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, Stmt};
 use std::collections::{HashMap, HashSet};
 
@@ -237,6 +237,10 @@ impl<'h> Importer<'h> {
 
     /// Functions of the script that take the place of one of ours.
     fn functions(&mut self, file: usize, text: &str, ast: &AST) {
+        // The library's own functions are the built-in ones.
+        if self.names.get(file).and_then(|name| embedded(name)) == Some(text) {
+            return;
+        }
         for (_, access, name, arity, function) in ast.shared_lib().iter_script_fn_info() {
             if name.contains('$')
                 || function.this_type.is_some()

@@ -2,13 +2,16 @@
 
 use crate::host::catalog::script_type;
 use crate::host::evaluate::evaluate;
-use rhai::{AST, Array, Dynamic, Engine, Map, Scope};
+use crate::tensor::{Tensor, print};
+use rhai::{AST, Array, Dynamic, Engine, ImmutableString, Map, Scope};
 use std::rc::Rc;
 
 /// Arrays longer than this are elided.
 const LONG: usize = 20;
 /// How many items an elided array shows at its beginning and at its end.
 const SHOWN: (usize, usize) = (8, 3);
+/// Longest text that is shown whole.
+const LONGEST: usize = 10_000;
 /// Widest map on one line.
 const WIDTH: usize = 96;
 /// Widest short form of a variable.
@@ -33,9 +36,19 @@ impl Echo {
 
     /// The value as it is shown after an input.
     pub fn text(&self, value: &Dynamic) -> String {
+        if let Some(tensor) = value.read_lock::<Tensor>() {
+            return print::echo(&tensor);
+        }
+        if let Some(text) = value.read_lock::<ImmutableString>().filter(|text| text.contains('\n')) {
+            // Tables and reports are to be read, not to be typed.
+            return elided(&text);
+        }
         let text = self.value(value);
-        match value.read_lock::<Map>() {
-            Some(map) if text.chars().count() > WIDTH => self.tall(&map),
+        let wide = text.chars().count() > WIDTH;
+        match (value.read_lock::<Map>(), value.read_lock::<Array>()) {
+            (Some(map), _) if wide => self.tall(&map),
+            (_, Some(items)) if wide && !items.iter().all(is_plain) => self.listed(&items),
+            _ if value.is_string() => elided(&text),
             _ => text,
         }
     }
@@ -80,6 +93,19 @@ impl Echo {
         }
     }
 
+    /// An array with a line for each item.
+    fn listed(&self, items: &Array) -> String {
+        let lines = |items: &[Dynamic]| -> String {
+            items.iter().map(|item| format!("  {},\n", self.value(item).replace('\n', "\n  "))).collect()
+        };
+        match (items.get(..SHOWN.0), items.get(items.len().saturating_sub(SHOWN.1)..)) {
+            (Some(first), Some(last)) if items.len() > LONG => {
+                format!("[\n{}  …,\n{}] ({} items)", lines(first), lines(last), items.len())
+            }
+            _ => format!("[\n{}]", lines(items)),
+        }
+    }
+
     /// A map with a line for each key, values aligned.
     fn tall(&self, map: &Map) -> String {
         let longest = map.keys().map(|key| name(key).chars().count()).max().unwrap_or(0);
@@ -98,6 +124,21 @@ impl Echo {
         let said = self.ask.as_ref().map(ask).and_then(Result::ok).and_then(|text| text.into_string().ok());
         said.unwrap_or_else(|| self.kind(value))
     }
+}
+
+/// Whether a value is short in itself, so that many of them can share a line.
+fn is_plain(value: &Dynamic) -> bool {
+    value.is_int() || value.is_float() || value.is_bool() || value.is_char() || value.is_string() || value.is_unit()
+}
+
+/// A text, cut when it is so long that it would push everything else off the screen.
+fn elided(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= LONGEST {
+        return text.into();
+    }
+    let first: String = text.chars().take(LONGEST).collect();
+    format!("{first} … ({length} characters)")
 }
 
 /// A key as it would be typed.
@@ -169,5 +210,15 @@ mod tests {
         assert_eq!(text, "[0, 1, 2, 3, 4, 5, 6, 7, …, 997, 998, 999] (1000 items)");
         let text = shown("let a = []; a.pad(20, 0.123456); #{ loss: a, n: 1 }");
         assert!(text.starts_with("#{\n  loss: [0.1235, ") && text.ends_with("],\n  n:    1\n}"), "{text}");
+    }
+
+    #[test]
+    fn arrays_of_arrays_get_a_line_for_each_and_texts_of_lines_are_shown_as_lines() {
+        let text = shown("let a = []; for i in 0..3 { let b = []; b.pad(12, 1000 + i); a.push(b); } a");
+        assert!(text.starts_with("[\n  [1000, 1000, ") && text.ends_with("1002],\n]"), "{text}");
+        assert_eq!(text.lines().count(), 5);
+        assert_eq!(shown("`a\nb\"`"), "a\nb\"");
+        let text = shown("let s = \"\"; s.pad(1_000_000, 'x'); s");
+        assert!(text.chars().count() < 11_000 && text.ends_with("x … (1000002 characters)"), "{}", text.len());
     }
 }

@@ -39,23 +39,50 @@ fn beyond(text: &str, position: Position) -> bool {
     here && rest.all(|line| line.trim().is_empty())
 }
 
-/// Splits a text into inputs: lines are taken until they are complete, one that begins with `else` or a dot belongs to
-/// what is above it. Blank lines stay, so that lines keep their numbers.
-pub fn inputs(engine: &Engine, text: &str) -> Vec<String> {
-    let mut found: Vec<String> = vec![];
-    let mut open: Option<String> = None;
-    for line in text.lines() {
-        let goes_on = line.trim_start().starts_with('.') || line.trim_start().starts_with("else");
-        if open.is_none() && goes_on {
-            open = found.pop();
-        }
-        let input = open.take().map_or_else(|| line.to_string(), |above| format!("{above}\n{line}"));
-        if line.starts_with(':') || !incomplete(engine, &input) {
-            found.push(input);
+/// Whether a line belongs to what is above it, complete as that may be: it begins with `else` or a dot.
+pub fn belongs_above(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with('.') && !line.starts_with("..")
+        || line.strip_prefix("else").is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Gathers lines into inputs: lines are taken until they are complete and the next one does not belong to them. Blank lines
+/// stay, so that lines keep their numbers.
+#[derive(Default)]
+pub struct Inputs {
+    open: Option<String>,
+    /// A complete input that the next line may still belong to.
+    held: Option<String>,
+}
+
+impl Inputs {
+    /// Takes the next line; the input that it shows to be over.
+    pub fn push(&mut self, engine: &Engine, line: &str) -> Option<String> {
+        let joined = self.open.is_none() && self.held.is_some() && belongs_above(line);
+        let over = if joined { None } else { self.held.take() };
+        let above = if joined { self.held.take() } else { self.open.take() };
+        let command = above.is_none() && line.starts_with([':', '?']);
+        let input = above.map_or_else(|| line.to_string(), |above| format!("{above}\n{line}"));
+        if command || !incomplete(engine, &input) {
+            self.held = Some(input);
         } else {
-            open = Some(input);
+            self.open = Some(input);
         }
+        over
     }
-    found.extend(open);
-    found
+
+    /// Whether an input is complete, unless the next line belongs to it.
+    pub fn ready(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The input that is complete as far as the lines tell.
+    pub fn take(&mut self) -> Option<String> {
+        self.held.take()
+    }
+
+    /// What is left when no more lines come.
+    pub fn rest(self) -> Option<String> {
+        self.held.or(self.open)
+    }
 }

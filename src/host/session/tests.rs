@@ -143,7 +143,9 @@ fn shadowed_variables_are_freed() {
 fn names_are_listed_with_type_and_short_form() {
     let mut session = session();
     session.shown("fn f(x, y) { x } let a = [1, 2]; const B = #{ lr: 0.1 }");
-    let listed: Vec<_> = session.names().into_iter().map(|n| (n.name, n.kind, n.constant, n.text)).collect();
+    let names = session.names();
+    let listed: Vec<_> =
+        names.iter().map(|n| (n.name.clone(), n.kind.clone(), n.constant, session.summary(n))).collect();
     let expected =
         [("f(x, y)", "function", true, ""), ("a", "array", false, "[1, 2]"), ("B", "map", true, "#{ lr: 0.1 }")];
     let expected: Vec<_> = expected.iter().map(|(n, k, c, t)| ((*n).into(), (*k).into(), *c, (*t).into())).collect();
@@ -188,7 +190,10 @@ fn a_text_falls_into_inputs() {
     let text = "let a = 1\n\nfn f(x) {\n\n  x\n}\nif a == 1 { 1 }\nelse { 2 }\n[1]\n  .len()\n:vars\nf(";
     let expected =
         ["let a = 1", "", "fn f(x) {\n\n  x\n}", "if a == 1 { 1 }\nelse { 2 }", "[1]\n  .len()", ":vars", "f("];
-    assert_eq!(inputs(&engine, text), expected);
+    let mut inputs = Inputs::default();
+    let mut found: Vec<String> = text.lines().filter_map(|line| inputs.push(&engine, line)).collect();
+    found.extend(inputs.rest());
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -201,4 +206,48 @@ fn a_panic_leaves_the_session_usable() {
     session.shown("let a = 1");
     assert!(session.fails("fall()").message.contains("internal error"));
     assert_eq!(session.shown("a"), "1");
+}
+
+#[test]
+fn listing_names_looks_into_no_value() {
+    thread_local! { static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) }; }
+    #[derive(Clone)]
+    struct Heavy;
+    let mut host = Host::new(Settings::default());
+    let mut engine = rhai::Engine::new();
+    engine.register_fn("heavy", || Heavy);
+    engine.register_fn("to_debug", |_: &mut Heavy| {
+        ASKED.with(|asked| asked.set(asked.get() + 1));
+        "much".to_string()
+    });
+    host.engine = Rc::new(engine);
+    let mut session = Session::new(host);
+    session.shown("let a = heavy();");
+    let names = session.names();
+    assert_eq!((names.len(), ASKED.get()), (1, 0));
+    assert_eq!((session.summary(&names[0]).as_str(), ASKED.get()), ("much", 1));
+}
+
+#[test]
+fn loaded_files_keep_their_names_and_lines() {
+    let mut session = session();
+    session.shown("fn own(x) {\n  missing_here(x)\n}");
+    session.load("lib.rhai", "fn outer(f, x) {\n    f.call(x)\n}\nfn bad(x) {\n    own(x)\n}\nlet size = 3;").unwrap();
+    assert_eq!(session.shown("size"), "3");
+    let place = |found: &Diagnostic| found.place.as_ref().map(ToString::to_string).unwrap_or_default();
+    let calls = |found: &Diagnostic| -> Vec<String> {
+        found.frames.iter().map(|f| format!("{} {}", f.function, f.place.as_ref().unwrap())).collect()
+    };
+    let found = session.fails("bad(1)");
+    assert_eq!(place(&found), "repl:2:3");
+    assert_eq!(calls(&found), ["own lib.rhai:5:5", "bad repl:5:1"]);
+    let found = session.fails("outer(|x| x + nowhere, 1)");
+    assert_eq!(place(&found), "repl:6:15", "{}", found.render(false));
+    let found = *session.load("lib.rhai", "fn bad(x) {\n\n  x.nothing()\n}\nbad(2)").unwrap_err();
+    assert_eq!((place(&found).as_str(), calls(&found)), ("lib.rhai:3:5", vec!["bad lib.rhai:5:1".to_string()]));
+    assert!(session.fails("outer(|x| x, 1)").message.contains("unknown function `outer`"));
+    let found = *session.load("lib.rhai", "let a = 1;\nlet b = = 2").unwrap_err();
+    assert_eq!(place(&found), "lib.rhai:2:9");
+    session.shown("fn bad(x) { x }");
+    assert_eq!(session.shown("bad(7)"), "7");
 }
