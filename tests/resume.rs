@@ -54,15 +54,15 @@ fn a_changed_import_however_far_is_noticed_and_a_changed_comment_is_not() {
     go_on(&place, &script, &[]);
     place.write("deep.rhai", "// Now with a word.\nfn depth()\n{ 1 }");
     let same = go_on(&place, &format!("let unrelated = 1;\n{script}print(\"more\");"), &[]);
-    assert_eq!((counts(&place), same.stderr.contains("not asked")), ((1, 0), false), "{}", same.stderr);
+    assert_eq!((counts(&place), same.stderr.contains("not used by this script")), ((1, 0), false), "{}", same.stderr);
     place.write("deep.rhai", "fn depth() { 2 }");
     let changed = go_on(&place, &script, &[]);
     assert!(
-        changed.stderr.contains("mine is run again, its earlier row does not hold any more: import deep changed"),
+        changed.stderr.contains("mine is run again, its earlier row is out of date: import deep changed"),
         "{}",
         changed.stderr
     );
-    assert!(changed.stderr.contains("1 row of the earlier run was not asked for"), "{}", changed.stderr);
+    assert!(changed.stderr.contains("1 row of the earlier run is not used by this script any more"), "{}", changed.stderr);
     let rows = place.rows();
     assert_eq!((counts(&place), superseded(&rows[0]), superseded(&rows[1])), ((2, 1), true, false));
     assert_ne!(rows[0]["key"], rows[1]["key"]);
@@ -89,7 +89,7 @@ fn closures_are_known_again_in_another_process_by_their_text_and_what_they_captu
     let text = row["key_parts"].to_string();
     assert!(!text.contains("anon$") && text.contains("\"captured\":{\"list\""), "{text}");
     let again = go_on(&place, &format!("let unrelated = 1;\n\n{script}"), &[]);
-    assert_eq!((counts(&place), again.stderr.contains("not asked")), ((2, 0), false), "{}", again.stderr);
+    assert_eq!((counts(&place), again.stderr.contains("not used by this script")), ((2, 0), false), "{}", again.stderr);
     let other = go_on(&place, script, &["--set", "k=2"]);
     assert!(other.stderr.contains("captured list"), "{}", other.stderr);
     assert_eq!(counts(&place), (3, 1));

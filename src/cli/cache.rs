@@ -5,6 +5,7 @@ use crate::data::decoded_shelf::Decodes;
 use crate::data::folders;
 use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::experiment::cache::Models;
+use crate::report::screen;
 use crate::runtime::{Error, Result, output};
 use crate::tensor::files::reason;
 use clap::builder::PossibleValuesParser;
@@ -246,6 +247,7 @@ fn table(items: &[Item]) -> String {
         column.set_padding((0, 2));
         column.set_cell_alignment(if RIGHT.contains(heading) { CellAlignment::Right } else { CellAlignment::Left });
     }
+    screen::fit(&mut table);
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
@@ -285,7 +287,7 @@ impl Found {
 
     fn summary(&self) -> Vec<String> {
         let Self { read, unchecked, earlier, damaged, removed, unreadable, foreign, .. } = self;
-        let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} foreign", files(*read), place())];
+        let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} not written by lethe", files(*read), place())];
         if *unreadable > 0 {
             lines.push(format!("{} could not be read", files(*unreadable)));
         }
@@ -363,7 +365,7 @@ fn clear(options: &ClearOptions) -> Result<Ending> {
     if !options.yes {
         let (n, size) = (files(all), HumanBytes(bytes(&chosen)));
         say(&format!(
-            "{shown}\nThis would remove {n}, {size}, from {}\nNothing was removed: --yes does it.\n",
+            "{shown}\nThis would remove {n}, {size}, from {}\nNothing removed yet. Repeat with --yes to remove.\n",
             place()
         ));
         return Ok(Ending::Success);

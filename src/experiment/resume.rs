@@ -66,7 +66,6 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     }
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     let outcome = Outcome::new(run, found.ok_or(Absent::Resumed), metrics, row, history, retrained);
-    run.progress().say(&format!("{} (from the earlier part of this run)", outcome.describe()));
     Ok(Some(outcome))
 }
 

@@ -103,14 +103,14 @@ pub mod unlearning {
     /// - `variant` ("canonical" | "reference", the task's): `"reference"` takes formulas, schedules and presets of the reference implementation
     /// - `accelerate` (bool, false): the accelerated form (A-AMU)
     /// - `regularizer` ("quantile" | "union" | "logloss" | "anchored" | "none" | function, "quantile"): of the accelerated form.
-    ///   The paper's ranks each set's losses within the set and so does not see their level; ours do: "union" ranks both sets
+    ///   The paper's ranks losses within each set, so it ignores a common shift; ours detect it: "union" ranks both sets
     ///   within their union, "logloss" compares ln(1 + loss), "anchored" takes both as quantiles of the unseen set. A function
     ///   `|net, task, n, o|` returns the weighted term
-    /// - `seed` (int, the task's): what the method draws from
+    /// - `seed` (int, the task's): random seed of the method
     /// - `every` ("epoch" | int): evaluate after each epoch, or after every so many steps, into `result.history`; the clock
     ///   stands still meanwhile
-    /// - `keep` ("last" | "best", "last"): `"best"` ends with the weights of the best evaluation along the way. Best is told from
-    ///   unseen data, never from the test part: for samples by NoMUS (mean of accuracy on unseen samples and of
+    /// - `keep` ("last" | "best", "last"): `"best"` ends with the weights of the best evaluation along the way. The best is chosen
+    ///   on validation data, never on the test part: for samples by NoMUS (mean of accuracy on unseen samples and of
     ///   1 - 2 |AUC - 0.5|, the attack telling forgotten from unseen samples), for classes by AUS ((1 - accuracy lost on unseen
     ///   samples) / (1 + accuracy on the forgotten class)). Evaluates after each epoch unless `every` says otherwise
     /// - `weights` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)

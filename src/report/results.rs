@@ -98,7 +98,7 @@ impl Found {
         let lines = if self.damaged.len() == 1 { "line" } else { "lines" };
         let which = format!("{lines} {}{more}", numbers.join(", "));
         Err(Error::file("run folder", &self.path, damage).hint(format!(
-            "keep a copy and mend or delete {which}, then run again: results that it no longer has are computed anew"
+            "keep a copy and mend or delete {which}, then run again: results that are missing from it are computed again"
         )))
     }
 }

@@ -69,7 +69,7 @@ impl Missed {
                 )
             }),
             drifted.map(|what| {
-                (what.clone(), format!("{label} is run again, its earlier row does not hold any more: {what}"))
+                (what.clone(), format!("{label} is run again, its earlier row is out of date: {what}"))
             }),
         ];
         notes.into_iter().flatten().filter(|(about, _)| self.said.insert(about.clone())).map(|(_, note)| note).collect()
@@ -114,8 +114,8 @@ impl Left {
         };
         let rows: String = match self.count {
             0 => return None,
-            1 => "1 row of the earlier run was not asked for this time: it stays in results.jsonl, marked superseded, and is left out of leaderboards".into(),
-            n => format!("{n} rows of the earlier run were not asked for this time: they stay in results.jsonl, marked superseded, and are left out of leaderboards"),
+            1 => "1 row of the earlier run is not used by this script any more; it is kept in results.jsonl, marked superseded, and left out of leaderboards".into(),
+            n => format!("{n} rows of the earlier run are not used by this script any more; they are kept in results.jsonl, marked superseded, and left out of leaderboards"),
         };
         let times = |count: usize| if count > 1 { format!(" ({count} rows)") } else { String::new() };
         let mut reasons: Vec<_> =
