@@ -117,7 +117,9 @@ fn a_picture_is_what_its_extension_says() {
         let picture = image::open(place.path(name)).expect("a PNG").to_luma8();
         // Text at the top: the title.
         let dark = |rows: std::ops::Range<u32>| {
-            rows.flat_map(|y| (0..picture.width()).map(move |x| (x, y))).filter(|(x, y)| picture.get_pixel(*x, *y).0[0] < 140).count()
+            rows.flat_map(|y| (0..picture.width()).map(move |x| (x, y)))
+                .filter(|(x, y)| picture.get_pixel(*x, *y).0[0] < 140)
+                .count()
         };
         assert!(picture.width() > 800 && dark(20..60) > 200, "{name}: {}", dark(20..60));
     }
@@ -214,8 +216,10 @@ fn finished_rows_say_their_figures_and_what_tells_them_apart_fresh_and_resumed()
 #[test]
 fn several_boards_explain_their_columns_once() {
     let place = Place::new();
-    let script = format!("{SWEEP}let all = dataset(\"digits\", #{{ per_class: 30 }});\n\
-        unlearn::run(push, forget(mlp(all), all, #{{ fraction: 0.2 }}), #{{ seed: 3 }});");
+    let script = format!(
+        "{SWEEP}let all = dataset(\"digits\", #{{ per_class: 30 }});\n\
+        unlearn::run(push, forget(mlp(all), all, #{{ fraction: 0.2 }}), #{{ seed: 3 }});"
+    );
     let ended = place.run_with(&script, &["--out", "out", "--threads", "1"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let ended = common::ended(place.lethe(&["report", "out"]).output().expect("lethe starts"));

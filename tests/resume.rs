@@ -62,7 +62,11 @@ fn a_changed_import_however_far_is_noticed_and_a_changed_comment_is_not() {
         "{}",
         changed.stderr
     );
-    assert!(changed.stderr.contains("1 row of the earlier run is not used by this script any more"), "{}", changed.stderr);
+    assert!(
+        changed.stderr.contains("1 row of the earlier run is not used by this script any more"),
+        "{}",
+        changed.stderr
+    );
     let rows = place.rows();
     assert_eq!((counts(&place), superseded(&rows[0]), superseded(&rows[1])), ((2, 1), true, false));
     assert_ne!(rows[0]["key"], rows[1]["key"]);

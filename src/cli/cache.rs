@@ -287,7 +287,8 @@ impl Found {
 
     fn summary(&self) -> Vec<String> {
         let Self { read, unchecked, earlier, damaged, removed, unreadable, foreign, .. } = self;
-        let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} not written by lethe", files(*read), place())];
+        let mut lines =
+            vec![format!("{} in {}: {damaged} damaged, {foreign} not written by lethe", files(*read), place())];
         if *unreadable > 0 {
             lines.push(format!("{} could not be read", files(*unreadable)));
         }

@@ -180,7 +180,9 @@ fn memorises_nothing(original: &Metrics) -> Option<String> {
     let (train, test) = (training_accuracy(original)?, original.get("test_accuracy"));
     (original.basis.classes.is_empty() && train <= test).then(|| {
         let [train, test] = [train, test].map(|x| 100.0 * x);
-        format!("the original does not overfit (train {train:.1} %, test {test:.1} %): membership attacks cannot tell much")
+        format!(
+            "the original does not overfit (train {train:.1} %, test {test:.1} %): membership attacks cannot tell much"
+        )
     })
 }
 

@@ -29,8 +29,7 @@ pub fn outcome(run: &Run, order: &Order, given: &Map, outcome: &Outcome, resumed
 /// `push_away (lr=0.003) on blend`: the label with the options that the script gave, and the retain set.
 pub fn named(order: &Order, given: &Map, row: &Row) -> String {
     let options = given.iter().filter(|(key, _)| !ELSEWHERE.contains(&key.as_str()));
-    let options: Vec<String> =
-        options.map(|(key, value)| format!("{key}={}", told(Some(&option(value))))).collect();
+    let options: Vec<String> = options.map(|(key, value)| format!("{key}={}", told(Some(&option(value))))).collect();
     let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(", ")) };
     let retain = if row.is_full() || row.kind().is_empty() { String::new() } else { format!(" on {}", row.kind()) };
     format!("{}{options}{retain}", order.label)

@@ -24,7 +24,8 @@ const PREPARED: &str = " (in brackets: preparation included)";
 
 /// What these headings mean, each once, in a sentence for each group; `prepared` where speed-ups have brackets.
 pub fn of(headings: &[String], prepared: bool) -> String {
-    let shown = |name: &str| headings.iter().any(|heading| heading.trim_end_matches(" %") == name.trim_end_matches(" %"));
+    let shown =
+        |name: &str| headings.iter().any(|heading| heading.trim_end_matches(" %") == name.trim_end_matches(" %"));
     let mut parts = vec![];
     let (names, samples): (Vec<&str>, Vec<&str>) = ACCURACIES.into_iter().filter(|(name, _)| shown(name)).unzip();
     if !names.is_empty() {

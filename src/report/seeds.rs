@@ -132,7 +132,9 @@ fn apart(difference: &Difference, format: Format, verdict: Option<Verdict>) -> S
 /// What the table is about, above it.
 fn heading(view: &View) -> &'static str {
     match view.has_reference() {
-        true => "Over splits and seeds: mean ± 95 % confidence interval; verdicts compare with retraining on the same split",
+        true => {
+            "Over splits and seeds: mean ± 95 % confidence interval; verdicts compare with retraining on the same split"
+        }
         false => "Over splits and seeds: mean ± 95 % confidence interval",
     }
 }

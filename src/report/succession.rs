@@ -68,9 +68,7 @@ impl Missed {
                     format!("{count}{rows} of the earlier run cannot be reused: what decided {their} figures {what}"),
                 )
             }),
-            drifted.map(|what| {
-                (what.clone(), format!("{label} is run again, its earlier row is out of date: {what}"))
-            }),
+            drifted.map(|what| (what.clone(), format!("{label} is run again, its earlier row is out of date: {what}"))),
         ];
         notes.into_iter().flatten().filter(|(about, _)| self.said.insert(about.clone())).map(|(_, note)| note).collect()
     }
