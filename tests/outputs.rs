@@ -67,7 +67,6 @@ fn all_files_go_to_one_place_and_are_read_back_by_the_same_names() {
     for (arguments, folder, other) in [(vec!["--out", "out"], "out", "."), (vec![], ".", "runs")] {
         let place = Place::new();
         place.write("input.txt", "from the current folder");
-        place.write("deep/here", "");
         let ended = place.run_with(WRITERS, &arguments);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         for name in WRITTEN.iter().filter(|name| **name != "input.txt") {

@@ -192,7 +192,7 @@ fn attacked_in_vain(original: &Metrics) -> Option<String> {
     let class_request = !original.basis.classes.is_empty();
     (!class_request && (auc - 0.5).abs() < 2.0 * error).then(|| {
         let auc = with_error(auc, error);
-        format!("attack AUC is {auc} before any unlearning: membership attacks cannot tell much")
+        format!("the attack finds nothing before any unlearning (AUC {auc})")
     })
 }
 
@@ -294,7 +294,11 @@ mod tests {
     #[test]
     fn an_original_that_no_attack_finds_is_weak() {
         let m = metrics(1.0, 1.0, 0.99, 0.52);
-        assert!(weak(&m).starts_with("weak original: attack AUC is 0.520 ± 0.020"), "{}", weak(&m));
+        assert!(
+            weak(&m).starts_with("weak original: the attack finds nothing before any unlearning (AUC 0.520 ± 0.020"),
+            "{}",
+            weak(&m)
+        );
         assert_eq!(weak(&metrics(1.0, 1.0, 0.99, 0.65)), "");
     }
 

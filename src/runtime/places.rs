@@ -26,16 +26,21 @@ impl Places {
         self.output.replace(Some((Box::new(folder), own)));
     }
 
-    /// The path that a script's name of a file to write means. Folders that it needs below the output folder are made.
+    /// The path that a script's name of a file to write means. Folders that a relative name needs are made.
     ///
     /// # Errors
-    /// An empty name; one of the run's own files; an output folder that cannot be written.
+    /// An empty name; one of the run's own files; an output folder that cannot be opened.
     pub fn to_write(&self, operation: &str, name: &str) -> Result<PathBuf> {
         if name.trim().is_empty() {
             return Err(Error::new(operation, "needs a name for the file, got an empty one"));
         }
         let (output, named) = (self.output.borrow(), Path::new(name));
-        let Some((folder, own)) = output.as_ref().filter(|_| !named.is_absolute()) else { return Ok(named.into()) };
+        let Some((folder, own)) = output.as_ref().filter(|_| !named.is_absolute()) else {
+            if named.is_relative() {
+                make_parents(named);
+            }
+            return Ok(named.into());
+        };
         let relative = tidy(named);
         let first = relative.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
         if let Some(taken) = first.filter(|first| own.contains(&first.as_str())) {
@@ -44,9 +49,7 @@ impl Places {
         }
         let folder = folder()?;
         let path = folder.join(relative);
-        if let Some(parent) = path.parent().filter(|parent| *parent != folder && !parent.exists()) {
-            std::fs::create_dir_all(parent).map_err(|problem| Error::file(operation, parent, problem))?;
-        }
+        make_parents(&path);
         self.opened.replace(folder);
         self.note(&path);
         Ok(path)
@@ -68,6 +71,13 @@ impl Places {
         // The first path that is not before it in order is itself or lies below it, if any does.
         let own = self.written.borrow().range(path.clone()..).next().is_some_and(|first| first.starts_with(&path));
         if own && path.exists() { path } else { named.into() }
+    }
+}
+
+/// Makes the folders above a file of a relative name; where that fails, writing the file says what is wrong.
+fn make_parents(path: &Path) {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let _ = std::fs::create_dir_all(parent);
     }
 }
 
