@@ -215,7 +215,7 @@ fn what_cannot_be_identified_is_run_again_and_that_is_said_once() {
     let script = "let net = task.model(); let o = sgd(net, #{ lr: 0.1 });\n\
                   for i in 0..2 { unlearn::run(|task, opt| { let x = o; task.model() }, task, #{ name: \"c\", seed: i }); }\n";
     let first = go_on(&place, script, &[]);
-    assert_eq!(first.stderr.matches("will not be reused by --resume").count(), 1, "{}", first.stderr);
+    assert_eq!(first.stderr.matches("--resume will not reuse the rows of").count(), 1, "{}", first.stderr);
     assert!(first.stderr.contains("(captured.o: ") || first.stderr.contains("o: "), "{}", first.stderr);
     go_on(&place, script, &[]);
     assert_eq!(counts(&place), (2, 0), "replaced, not doubled");

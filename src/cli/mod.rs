@@ -146,9 +146,8 @@ struct RunOptions {
     /// the script writes by relative names go there as well (without --out, to the current folder)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there as long as all that
-    /// decides them is the same and the files that they name are whole; those that the script does not ask for any more stay,
-    /// marked superseded
+    /// Continue in the folder of --out where an earlier run stopped: finished results are reused if everything they depend on
+    /// is unchanged and their files are undamaged; results that the script no longer uses are kept and marked superseded
     #[arg(long, requires = "out")]
     resume: bool,
 }
@@ -238,13 +237,13 @@ enum DataCommand {
         #[arg(long, value_name = "ADDRESS")]
         url: Vec<String>,
     },
-    /// Compare the files that are here with the published checksums [default: all data sets that are here]
+    /// Compare installed files with the published checksums [default: all installed data sets]
     Verify {
         /// The data sets
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
-    /// Where a data set is or belongs; without a name, the folder of all
+    /// Print where a data set is or should be; without a name, the folder of all data sets
     Path {
         /// The data set
         #[arg(value_name = "NAME")]

@@ -14,21 +14,21 @@ Examples:
   lethe report runs/table                                        its leaderboards
   lethe report runs/seed0 runs/seed1 runs/seed2                  three runs beside each other
   lethe report runs/table --columns forget_accuracy,js,epsilon   these figures (lethe list metrics)
-  lethe report runs/table --baseline finetune                    everybody's paired differences from it
+  lethe report runs/table --baseline finetune                    paired differences of all entries from it
   lethe report runs/table --format csv > table.csv               every figure of every run
   lethe report runs/table --plot table.svg                       accuracy and attack against seconds
   lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
 
-Metrics are computed from the predictions that runs leave in their folders, so those which were added
-to lethe later are told, too. Results of one data set, network and request make one leaderboard. A result
-that several folders have counts once; one that a later run of its folder did not ask for any more is left out.
+Metrics are computed from the predictions stored in the folders, so metrics that were added to lethe
+later are available as well. Results of one data set, network and request make one leaderboard. A result
+that is in several folders counts once; superseded results are left out.
 
 Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column or baseline.")]
 pub struct ReportOptions {
     /// The folders of the runs
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// Count results, too, that a later run of their folder did not ask for any more
+    /// Also count superseded results: those that a later run of their folder no longer used
     #[arg(long)]
     superseded: bool,
     /// How to write them

@@ -1,6 +1,7 @@
 //! What scripts see of running methods and of recording results.
 
 use crate::eval::metrics::to_json;
+use crate::report::difference::told;
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Result};
 
@@ -23,6 +24,13 @@ fn fields(name: &str, added: &rhai::Map) -> Result<serde_json::Map<String, serde
     Ok(fields)
 }
 
+/// A row of a script's own in a line: `sweep: lr 0.1 · accuracy 0.9123`.
+fn line(name: &str, row: &serde_json::Map<String, serde_json::Value>) -> String {
+    let parts = row.iter().filter(|(key, _)| *key != "record");
+    let parts: Vec<String> = parts.map(|(key, value)| format!("{key} {}", told(Some(value)))).collect();
+    format!("{name}: {}", parts.join(" · "))
+}
+
 /// What a value, or one inside it, is that has no form in JSON.
 fn unfit(value: &rhai::Dynamic) -> Option<String> {
     if let Some(map) = value.read_lock::<rhai::Map>() {
@@ -40,7 +48,7 @@ fn unfit(value: &rhai::Dynamic) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod results {
-    use super::fields;
+    use super::{fields, line};
     use crate::experiment::Outcome;
     use crate::report::recorder::Recorder;
     use crate::runtime::{Run, Script};
@@ -68,11 +76,17 @@ pub mod results {
 
     #[rhai_fn(name = "record", return_raw)]
     pub fn record_map(context: NativeCallContext, name: &str, map: Map) -> Script<()> {
-        let recorder = Run::of(&context).slot::<Recorder>();
-        let mut map = map;
+        let run = Run::of(&context);
+        let (recorder, mut map) = (run.slot::<Recorder>(), map);
         match map.remove("run_id").filter(Dynamic::is_string) {
             Some(run_id) => Ok(recorder.amend("run_id", &run_id.to_string(), &fields(name, &map)?)?),
-            None => Ok(recorder.append(&Value::Object(fields(name, &map)?))?),
+            None => {
+                let row = fields(name, &map)?;
+                let line = line(name, &row);
+                recorder.append(&Value::Object(row))?;
+                run.progress().say(&line);
+                Ok(())
+            }
         }
     }
 }

@@ -162,9 +162,9 @@ mod tests {
         assert!(left.reasons[1].0.contains("options.lr 0.3 -> 0."), "{left:?}");
         let told = left.describe().unwrap();
         assert!(
-            told.starts_with("4 rows of the earlier run were") && told.contains("(m: threads 1 -> 2 (2 rows); m: opt")
+            told.starts_with("4 rows of the earlier run are") && told.contains("(m: threads 1 -> 2 (2 rows); m: opt")
         );
-        assert!(Left { count: 1, ..Left::default() }.describe().unwrap().starts_with("1 row of the earlier run was "));
+        assert!(Left { count: 1, ..Left::default() }.describe().unwrap().starts_with("1 row of the earlier run is "));
         assert_eq!(Left::default().describe(), None);
     }
 }

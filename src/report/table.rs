@@ -286,6 +286,10 @@ impl Explained {
 
 /// The board's tables and what is said below them, without what its columns are: that is added to `columns`.
 fn drawn(view: &View, width: Option<usize>, colored: bool, columns: &mut Explained) -> (Vec<String>, Vec<String>) {
+    if view.rows.is_empty() && view.originals.is_empty() {
+        let text = format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title));
+        return (vec![text], vec![]);
+    }
     let mut grid = Grid::of(view);
     let mut hidden = grid.fit(width);
     columns.add(&grid);
@@ -305,9 +309,6 @@ fn drawn(view: &View, width: Option<usize>, colored: bool, columns: &mut Explain
         lines.extend([String::new(), told.heading, String::new()]);
         lines.extend(told.grid.lines(colored));
         lines.extend(wrapped(&told.legend, prose));
-    }
-    if view.rows.is_empty() && view.originals.is_empty() {
-        lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
     }
     let warnings = view.warnings().into_iter().map(|text| format!("warning: {}", plain(&text)));
     let mut below: Vec<String> =

@@ -200,8 +200,8 @@ pub mod script {
     use rhai::{Array, Dynamic, Map, NativeCallContext};
     use std::path::Path;
 
-    /// Saves a table of one's own. The extension of the name says as what: `.csv` (numbers in full, what is missing or NaN
-    /// empty), `.md` (a Markdown table, four significant figures) or `.json` (an array of objects); a name without an extension
+    /// Saves a table of one's own. The extension of the name says as what: `.csv` (numbers in full; what is missing
+    /// or not finite is empty), `.md` (a Markdown table, four significant figures) or `.json` (an array of objects); a name without an extension
     /// asks for CSV and Markdown. Returns the paths.
     ///
     /// The table is an array of rows, each a map (its columns are those named, else the keys in order of appearance), or a map of

@@ -81,9 +81,18 @@ fn make_parents(path: &Path) {
     }
 }
 
-/// A relative path without the parts that say nothing: `./a//b` is `a/b`.
+/// A relative path without the parts that say nothing: `./a//b` and `a/c/../b` are `a/b`.
 fn tidy(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
+    path.components().fold(PathBuf::new(), |mut tidied, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(tidied.components().next_back(), Some(Component::Normal(_))) => {
+                tidied.pop();
+            }
+            part => tidied.push(part),
+        }
+        tidied
+    })
 }
 
 /// The path that a script's name of a file to write means, see [`Places`].
@@ -157,7 +166,7 @@ mod tests {
             (places.to_write("save", &absolute).unwrap(), places.to_read(&absolute)),
             (written.clone(), written)
         );
-        for own in ["status.json", "./sources/x.rhai"] {
+        for own in ["status.json", "./sources/x.rhai", "deep/../status.json"] {
             assert!(places.to_write("save", own).unwrap_err().to_string().contains("the run's own"));
         }
     }

@@ -97,6 +97,32 @@ fn a_narrow_terminal_loses_the_least_important_columns_and_is_told() {
 }
 
 #[test]
+fn columns_are_explained_once_below_the_tables_and_only_those_that_are_shown() {
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let accuracies = "RA, FA, TA: accuracy on retained, forgotten and test samples; MIA AUC: membership attack";
+    let texts = [full_board().view(), board_of_seeds().view()].map(|view| flat(table::render(&view, 120, false)));
+    for text in &texts {
+        assert_eq!(text.matches(accuracies).count(), 1, "{text}");
+        assert!(text.contains("seconds: time of unlearning") && !text.contains("JS: "), "{text}");
+    }
+    assert!(texts[0].contains("(in brackets: preparation included)") && !texts[0].contains("show means"));
+    assert!(texts[1].contains("rows of several seeds (n) show means") && !texts[1].contains("in brackets"));
+    assert!(table::markdown(&full_board().view()).contains(accuracies));
+    let several = table::terminals(&[full_board().view(), board_of_seeds().view()]);
+    assert_eq!(flat(several).matches(accuracies).count(), 1);
+}
+
+#[test]
+fn a_very_narrow_terminal_keeps_the_names_and_a_figure() {
+    let text = table::render(&full_board().view(), 40, false);
+    println!("{text}");
+    assert!(text.lines().skip(2).take(9).all(|line| line.chars().count() <= 40), "{text}");
+    assert!(text.contains("\nfinetune  full 638") && text.contains("RA %") && !text.contains("MIA AUC: "));
+    let missing = text.lines().find(|line| line.starts_with("note: not shown (table too wide)")).unwrap();
+    assert!(["FA %", "TA %", "MIA AUC", "seconds"].iter().all(|name| missing.contains(name)), "{missing}");
+}
+
+#[test]
 fn nothing_is_left_out_where_no_terminal_sets_a_width() {
     let narrow = table::render(&full_board().view(), 60, false);
     let (wide, whole) =
