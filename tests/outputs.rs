@@ -213,6 +213,16 @@ fn finished_rows_say_their_figures_and_what_tells_them_apart_fresh_and_resumed()
 }
 
 #[test]
+fn the_list_of_metrics_explains_its_marks_below() {
+    let place = Place::new();
+    let listed = |arguments: &[&str]| common::ended(place.lethe(arguments).output().expect("lethe starts")).stdout;
+    let text = listed(&["list", "metrics"]);
+    assert!(text.contains(" · tier 2 · ") && text.matches("; tier 2: trains copies").count() == 1);
+    assert!(!listed(&["list", "models"]).contains("tier"));
+    assert!(serde_json::from_str::<serde_json::Value>(&listed(&["list", "metrics", "--json"])).is_ok());
+}
+
+#[test]
 fn several_boards_explain_their_columns_once() {
     let place = Place::new();
     let script = format!(

@@ -16,9 +16,16 @@ pub fn list(options: &ListOptions) -> Ending {
     };
     let lines = |items: &[Value]| lines(items).into_iter().map(|line| line + "\n").collect();
     let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { lines(&items) };
-    output::write(&text);
+    let legend = if options.what == Listed::Metrics && !options.json { TIERS } else { "" };
+    output::write(&(text + legend));
     Ending::Success
 }
+
+/// What the marks behind metrics mean.
+const TIERS: &str = "
+tier 0: needs the network alone; tier 1: the retrained network as well; tier 2: trains copies of networks
+from evaluate, compare, gaps: in the rows of unlearn::run; a function: call it and record what it gives
+";
 
 /// The items as objects with at least `name` and `summary`.
 fn items(what: Listed) -> Result<Vec<Value>> {

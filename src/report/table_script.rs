@@ -200,9 +200,9 @@ pub mod script {
     use rhai::{Array, Dynamic, Map, NativeCallContext};
     use std::path::Path;
 
-    /// Saves a table of one's own. The extension of the name says as what: `.csv` (numbers in full; what is missing
-    /// or not finite is empty), `.md` (a Markdown table, four significant figures) or `.json` (an array of objects); a name without an extension
-    /// asks for CSV and Markdown. Returns the paths.
+    /// Saves a table. The extension of the name says as what: `.csv` (numbers in full; what is missing or not finite is empty),
+    /// `.md` (a Markdown table, four significant figures) or `.json` (an array of objects); a name without an extension asks for
+    /// CSV and Markdown. Returns the paths.
     ///
     /// The table is an array of rows, each a map (its columns are those named, else the keys in order of appearance), or a map of
     /// columns, each an array or a tensor (a matrix `e` gives the columns `e0`, `e1`, ..), or a matrix.
