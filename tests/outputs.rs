@@ -102,8 +102,8 @@ fn a_picture_is_what_its_extension_says() {
         for name in [\"a.pdf\", \"a.jpg\", \"a.foo\"] {
             try { plot(name, o); print(\"written\"); } catch (e) { print(e.message); }
         }
-        for call in [|| save_npz(\"a.npy\", #{ x: ones([1]) }), || save_npy(\"a.csv\", ones([1]))] {
-            try { call.call(); print(\"written\"); } catch (e) { print(e.message); }
+        for attempt in [|| save_npz(\"a.npy\", #{ x: ones([1]) }), || save_npy(\"a.csv\", ones([1]))] {
+            try { attempt.call(); print(\"written\"); } catch (e) { print(e.message); }
         }";
     let ended = place.run(script);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -130,7 +130,8 @@ fn embeddings_are_a_csv_in_one_call() {
     let ended = place.run(
         "let d = dataset(\"digits\"); let net = convnet(d, #{ width: 4, depth: 1 });
          let few = d.test.take(300);
-         save_embeddings(\"e.csv\", net, few, #{ columns: #{ name: (0..300).collect().map(|i| `p${i}`) } });
+         let names = []; for i in 0..300 { names.push(`p${i}`); }
+         save_embeddings(\"e.csv\", net, few, #{ columns: #{ name: names } });
          save_table(\"t.csv\", #{ e: net.embed(few.images()), label: few.labels });
          save_table(\"t.json\", [#{ b: 1, a: \"x\" }, #{ c: [1, 2] }]);",
     );
@@ -153,12 +154,12 @@ fn embeddings_are_a_csv_in_one_call() {
 fn what_is_no_table_is_refused_with_what_is_wrong() {
     let place = Place::new();
     let ended = place.run(
-        "for call in [
+        "for attempt in [
              || save_table(\"a.csv\", #{ a: [1, 2], b: [1] }), || save_table(\"a.csv\", #{ a: 1 }),
              || save_table(\"a.csv\", #{ a: ones([2, 2, 2]) }), || save_table(\"a.csv\", 7),
              || save_table(\"a.csv\", #{ e: ones([1, 2]), e0: [1] }), || save_table(\"a.csv\", [1]),
              || save_table(\"a.csv\", [#{ a: 1 }], #{ markdown: true }), || save_table(\"a.csv\", [])
-         ] { try { call.call(); print(\"written\"); } catch (e) { print(e.message); } }",
+         ] { try { attempt.call(); print(\"written\"); } catch (e) { print(e.message); } }",
     );
     let expected = [
         "`b` has 1 values and `a` has 2",

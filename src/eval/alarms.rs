@@ -311,7 +311,7 @@ mod tests {
         // Two classes remain of ten: half right is chance.
         m.basis.classes = (0..8).collect();
         m.set("test_accuracy", 0.6);
-        assert!(weak(&m).ends_with("60.0 % on test data (chance is 50.0 %)"), "{}", weak(&m));
+        assert!(weak(&m).ends_with("60.0 % test (guessing: 50.0 %)"), "{}", weak(&m));
         // 56 % of 500 is within two standard errors of the middle between 10 and 100 %.
         m.basis.classes.clear();
         m.set("test_accuracy", 0.53);
