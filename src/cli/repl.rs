@@ -14,7 +14,7 @@ use crate::host::session::{NAME, Session, inputs};
 use crate::host::{Host, flow};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
-use crate::runtime::{Error, output, versions};
+use crate::runtime::{Error, output, text, versions};
 use editor::{Editor, Line};
 use std::io::{IsTerminal, Read};
 
@@ -85,6 +85,7 @@ impl Repl {
         if let Err(problem) = std::io::stdin().read_to_string(&mut text) {
             return start::complain(&Error::new("stdin", problem.to_string()));
         }
+        let text = text::unmarked(text);
         let text = if text.starts_with("#!") { format!("//{text}") } else { text };
         let mut ending = Ending::Success;
         for input in inputs(&self.session.host().engine, &text) {

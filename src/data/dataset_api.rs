@@ -64,6 +64,24 @@ pub mod script {
         dataset.labels().into_iter().map(Dynamic::from).collect()
     }
 
+    /// The files that the pictures of a dataset were read from, in the order of its samples: paths relative to the folder that
+    /// was loaded, with `/` between their parts (`"train/dog/7.png"` of `load_data`, `"dog/7.png"` of `load_dataset`). What
+    /// `samples_from` takes.
+    ///
+    /// # Errors
+    /// Samples that do not come from a folder of pictures.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let failed = "";
+    /// try { dataset("digits").train.files(); } catch (e) { failed = e.message; }
+    /// assert(failed.contains("have no file"));
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn files(dataset: &mut Dataset) -> Script<Array> {
+        Ok(dataset.files()?.into_iter().map(|file| Dynamic::from(file.to_string())).collect())
+    }
+
     /// The classes that occur in a dataset, ascending.
     ///
     /// # Example

@@ -19,6 +19,9 @@ pub const MODES: [(&str, f64); 6] = [
 /// The share of the test set that is "unseen" under the reference's variant; the rest is its test part.
 const REFERENCE_UNSEEN: f64 = 0.7;
 
+/// The share of the test set that is "unseen" where a data set has no part to validate with.
+const WITHOUT_VALIDATION: f64 = 0.5;
+
 /// The classes the reference forgets in its `k_classwise` mode.
 const REFERENCE_CLASSES: [i64; 3] = [1, 2, 3];
 
@@ -73,6 +76,8 @@ pub struct Partition {
     pub unseen: Dataset,
     /// Samples for evaluation only.
     pub test: Dataset,
+    /// What stands for a part that the data set does not have, in words.
+    pub substitute: Option<String>,
 }
 
 impl Default for Request {
@@ -175,7 +180,8 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
 }
 
 /// The split of `data.train` with its held-out parts: unseen is the validation part, test the test part; under the
-/// reference's variant 70 % of the test part is unseen and the rest is test.
+/// reference's variant 70 % of the test part is unseen and the rest is test. Without a validation part half of the test part
+/// is unseen.
 ///
 /// # Errors
 /// Those of `split`; a data set without the parts it needs.
@@ -189,21 +195,42 @@ pub fn partition(data: &Data, request: &Request, reference: bool, seed: u64) -> 
 /// A data set without the parts it needs.
 pub fn with_held_out(data: &Data, mut split: Split, reference: bool) -> Result<Partition> {
     let seed = split.seed;
-    let (unseen, test) =
-        if reference { reference_parts(&data.test, seed) } else { (data.validation.clone(), data.test.clone()) };
+    let halved = !reference && data.validation.is_empty();
+    let (unseen, test) = match (reference, halved) {
+        (true, _) => reference_parts(&data.test, seed),
+        (_, true) => divided(&data.test, WITHOUT_VALIDATION, seed),
+        _ => (data.validation.clone(), data.test.clone()),
+    };
     if unseen.is_empty() || test.is_empty() {
         let part = if test.is_empty() { "test" } else { "validation" };
-        return Err(Error::new("forget", format!("{} has no {part} part", data.name)));
+        let error = Error::new("forget", format!("{} has no {part} part", data.name));
+        return Err(match halved {
+            true => error.note(format!("its test part has {} samples, too few to take unseen ones from", data.test.len())),
+            false => error,
+        });
     }
+    let substitute = halved.then(|| {
+        format!(
+            "{} has no validation part: {} random samples of its test part are the unseen ones, the other {} test",
+            data.name,
+            unseen.len(),
+            test.len()
+        )
+    });
     split.split_id = split.identify(&[&data.train, &unseen, &test])?;
     let (forget, retain) = (data.train.subset(&split.forget), data.train.subset(&split.retain));
-    Ok(Partition { split, forget, retain, unseen, test })
+    Ok(Partition { split, forget, retain, unseen, test, substitute })
 }
 
 /// The reference's division of the test set: a random 70 % for methods to use, the rest to evaluate on.
 pub fn reference_parts(test: &Dataset, seed: u64) -> (Dataset, Dataset) {
+    divided(test, REFERENCE_UNSEEN, seed)
+}
+
+/// A random share of the test set, and the rest.
+fn divided(test: &Dataset, share: f64, seed: u64) -> (Dataset, Dataset) {
     let order = Stream::new(seed, "unseen part of test").permutation(test.len());
-    let (unseen, rest) = order.split_at(truncated(REFERENCE_UNSEEN, test.len()).min(test.len()));
+    let (unseen, rest) = order.split_at(truncated(share, test.len()).min(test.len()));
     let sorted = |positions: &[usize]| {
         let mut positions = positions.to_vec();
         positions.sort_unstable();

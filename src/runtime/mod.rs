@@ -17,6 +17,7 @@ pub mod progress;
 pub mod random;
 pub mod run;
 pub mod sources;
+pub mod text;
 pub mod versions;
 
 pub use callback::Callback;

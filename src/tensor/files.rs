@@ -4,7 +4,7 @@ pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
 pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
-use crate::runtime::{At, Error, Result};
+use crate::runtime::{At, Error, Result, text};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -52,13 +52,12 @@ pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file.
+/// The text of a file, without a byte order mark.
 ///
 /// # Errors
 /// Those of [`read_bytes`]; what is no text.
 pub fn read_text(operation: &str, path: &Path) -> Result<String> {
-    let text = String::from_utf8(read_bytes(operation, path)?);
-    text.map_err(|_| Error::file(operation, path, "this is no UTF-8 text"))
+    text::decode(read_bytes(operation, path)?).map_err(|problem| Error::file(operation, path, problem))
 }
 
 /// What a file says about its tensors.
@@ -307,7 +306,7 @@ pub mod script {
         Ok(super::save_safetensors(path, &super::named_tensors("save_safetensors", tensors)?)?)
     }
 
-    /// The text of a file.
+    /// The text of a file in UTF-8; a byte order mark at its start is left out.
     ///
     /// # Example
     /// ```rhai

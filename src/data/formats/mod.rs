@@ -18,6 +18,7 @@ pub mod picture;
 pub mod svhn;
 #[cfg(test)]
 mod tests;
+pub mod tiny_imagenet;
 pub mod whole;
 
 pub use crate::runtime::budget::{LARGEST, LARGEST_ARRAY};
