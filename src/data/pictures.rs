@@ -186,7 +186,9 @@ pub mod script {
     /// A dataset from a file or from a folder of pictures.
     ///
     /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes` (how
-    /// many there are), `mean`, `std` and `scale`.
+    /// many there are), `class_names` (text, npz alone), `mean`, `std` and `scale`; or an IDX file of images or labels with the
+    /// other beside it. The content tells which, whatever the name, also when it is gzipped. Other arrays of an archive are left
+    /// out, those of unknown types with a warning. Images whose channels seem to stand last are told in a warning.
     ///
     /// A folder has one folder of pictures for each class: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, told apart by their content.
     /// Classes are numbered in the order of their names, the pictures of a class stand in the order of their paths below its
@@ -227,7 +229,7 @@ pub mod script {
             return Ok(super::dataset(Path::new(path), o, &run)?);
         }
         o.finish()?;
-        Ok(crate::data::files::load(path, run.device())?)
+        Ok(crate::data::files::load(path, &run)?)
     }
 
     #[rhai_fn(name = "load_dataset", return_raw)]

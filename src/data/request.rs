@@ -1,8 +1,10 @@
 //! Forget requests: which training samples have to go, and which held-out samples stand for unseen data.
 
+use super::class_names;
 use super::dataset::Dataset;
 use super::parts::Data;
 use super::storage::short_hash;
+use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{Error, Options, Result, Stream};
 use sha2::{Digest, Sha256};
 
@@ -34,6 +36,8 @@ pub enum Request {
     Count { mode: String, count: usize },
     /// Every sample of one class; drawn from the seed when `None`.
     Class(Option<i64>),
+    /// Every sample of the class of this name.
+    Named(String),
     /// Every sample of these classes.
     Classes(Vec<i64>),
     /// These positions of the training set.
@@ -95,7 +99,18 @@ impl Request {
         let names: Vec<&str> = MODES.iter().map(|(name, _)| *name).collect();
         let mode = options.choice("mode", "uniform", &names)?;
         match mode.as_str() {
-            "classwise" => Ok(Self::Class(options.maybe_integer("class", 0)?)),
+            "classwise" => match options.take("class", "int or string", "()") {
+                None => Ok(Self::Class(None)),
+                Some(value) => match (as_integer(&value).filter(|class| *class >= 0), value.clone().into_string()) {
+                    (Some(class), _) => Ok(Self::Class(Some(class))),
+                    (None, Ok(name)) => Ok(Self::Named(name)),
+                    (None, Err(_)) => {
+                        let given = describe(&value);
+                        let message = format!("`class` must be the number or the name of a class, got {given}");
+                        Err(Error::new("forget", message).word("class"))
+                    }
+                },
+            },
             "k_classwise" => {
                 Ok(Self::Classes(options.maybe_integers("classes")?.unwrap_or_else(|| REFERENCE_CLASSES.to_vec())))
             }
@@ -123,7 +138,7 @@ impl Request {
     pub fn mode(&self) -> &str {
         match self {
             Self::Fraction { mode, .. } | Self::Count { mode, .. } => mode,
-            Self::Class(_) => "classwise",
+            Self::Class(_) | Self::Named(_) => "classwise",
             Self::Classes(_) => "k_classwise",
             Self::Indices(_) => "indices",
             Self::Chosen { name, .. } => name,
@@ -141,6 +156,10 @@ pub fn truncated(share: f64, n: usize) -> usize {
 /// # Errors
 /// A request that forgets nothing or everything; classes or positions that do not exist.
 pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
+    if let Request::Named(name) = request {
+        let class = class_names::number_of("forget", train.class_names(), train.classes(), name)?;
+        return split(train, &Request::Class(Some(class)), seed);
+    }
     let n = train.len();
     let mut stream = Stream::new(seed, "forget request");
     let (mut forget, classes, fraction) = match request {
@@ -171,6 +190,7 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
             (of_classes(train, &classes)?, classes, None)
         }
         Request::Indices(indices) => (checked_indices(indices, n)?, vec![], None),
+        Request::Named(_) => (vec![], vec![], None),
         Request::Chosen { positions, .. } => (positions.clone(), vec![], None),
     };
     forget.sort_unstable();
@@ -205,7 +225,9 @@ pub fn with_held_out(data: &Data, mut split: Split, reference: bool) -> Result<P
         let part = if test.is_empty() { "test" } else { "validation" };
         let error = Error::new("forget", format!("{} has no {part} part", data.name));
         return Err(match halved {
-            true => error.note(format!("its test part has {} samples, too few to take unseen ones from", data.test.len())),
+            true => {
+                error.note(format!("its test part has {} samples, too few to take unseen ones from", data.test.len()))
+            }
             false => error,
         });
     }

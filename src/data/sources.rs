@@ -156,13 +156,14 @@ fn read_digits(preparation: Preparation, device: Device) -> Result<Data> {
     };
     let images = Tensor::f_from_slice(&decoded.images).at("dataset")?;
     let images = images.f_view([n as i64, channels, height, width]).at("dataset")?;
-    let all = Dataset::new(Storage::new(&images, &Tensor::f_from_slice(&labels).at("dataset")?, info, device)?);
+    let names: Vec<String> = (0..10).map(|digit: i32| digit.to_string()).collect();
+    let storage = Storage::new(&images, &Tensor::f_from_slice(&labels).at("dataset")?, info, device)?;
+    let all = Dataset::new(storage.with_labelling(Labelling { classes: names.clone().into(), ..Labelling::default() }));
     let order = Stream::new(0, "digits").permutation(n);
     let (train, held) = order.split_at(DIGITS_PARTS[0].min(n));
     let (validation, test) = held.split_at(DIGITS_PARTS[1].min(held.len()));
     let validation = if preparation.validation == Some(0.0) { &[] } else { validation };
     let train = capped(&all, train, preparation);
-    let names = (0..10).map(|digit: i32| digit.to_string()).collect();
     Ok(assemble("digits", [all.subset(&train), all.subset(validation), all.subset(test)], names, id))
 }
 

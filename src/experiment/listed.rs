@@ -138,7 +138,10 @@ impl<'a> Index<'a> {
     fn position(&self, number: i64) -> std::result::Result<usize, Problem> {
         if let Some(place) = self.ends.get(&number.to_string()).and_then(|places| places.first()) {
             let message = format!("{number} is a position and the name of the file {:?}", self.path(*place));
-            return Err(Problem { message, hint: "write the path of the file, or leave the name away from the list".into() });
+            return Err(Problem {
+                message,
+                hint: "write the path of the file, or leave the name away from the list".into(),
+            });
         }
         let len = self.data.train.len();
         usize::try_from(number).ok().filter(|position| *position < len).ok_or_else(|| Problem {
@@ -159,7 +162,8 @@ impl<'a> Index<'a> {
                 hint: "load the folder with `validation: 0`, so that all of its training part trains".into(),
             }),
             several => {
-                let shown: Vec<String> = several.iter().take(NAMED).map(|place| format!("{:?}", self.path(*place))).collect();
+                let shown: Vec<String> =
+                    several.iter().take(NAMED).map(|place| format!("{:?}", self.path(*place))).collect();
                 let more = several.len().saturating_sub(NAMED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 Err(Problem {

@@ -1,8 +1,8 @@
 //! Forget sets as expressions: classes, clusters, files, hard samples, and their intersections, unions and differences.
 
+use super::listed::Listed;
 use crate::condense::clustering::{How, PerClass, clustered, clusters_per_class};
 use crate::data::request::{Request, truncated};
-use super::listed::Listed;
 use crate::data::{Data, Dataset, class_names};
 use crate::eval::predict;
 use crate::nn::Net;
@@ -66,7 +66,8 @@ impl Class {
             (Some(number), _) => Ok(Self::Number(number)),
             (None, Ok(name)) => Ok(Self::Name(name)),
             (None, Err(_)) => {
-                let message = format!("needs the number or name of a class, or an array of them, got {}", describe(item));
+                let message =
+                    format!("needs the number or name of a class, or an array of them, got {}", describe(item));
                 Err(Error::new("class", message).hint("class(3), class(\"dog\"), class([\"cat\", \"dog\"])"))
             }
         };
@@ -440,7 +441,9 @@ mod tests {
     #[test]
     fn an_expression_reads_as_it_was_written() {
         let few = Selector::random(Amount::Share(0.5), Some(Selector::classes(vec![Class::Number(3)])));
-        let all = Selector::classes(vec![Class::Number(1), Class::Number(2)]).or(&few).minus(&Selector::positions("samples", vec![4]));
+        let all = Selector::classes(vec![Class::Number(1), Class::Number(2)])
+            .or(&few)
+            .minus(&Selector::positions("samples", vec![4]));
         assert_eq!(all.describe(), "(class([1, 2]) | random_samples(0.5, class(3))) - samples(1 positions)");
     }
 

@@ -390,7 +390,8 @@ mod tests {
         assert_eq!(npz.texts, [("names".to_string(), vec!["a".to_string(), "éb".to_string()])]);
         assert_eq!(npz.tensors.len(), 1);
         let said = npz.notes(&[]).join("; ");
-        for word in ["left out 4 of 5", "\"names\" (>U2", "\"objects\" (|O", "\"fields\"", "notes.txt", "(<u4 as i64)"] {
+        for word in ["left out 4 of 5", "\"names\" (>U2", "\"objects\" (|O", "\"fields\"", "notes.txt", "(<u4 as i64)"]
+        {
             assert!(said.contains(word), "{word} in {said}");
         }
         assert!(!npz.notes(&["names"]).join("; ").contains("names"));

@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn every_spelling_that_numpy_takes_is_taken() {
-        let of = |descr: &str| header(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 3)}}")).unwrap();
+        let of =
+            |descr: &str| header(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 3)}}")).unwrap();
         for float in ["<f4", "=f4", "f4", "|f4", "float32", "f", "single"] {
             let found = of(float);
             assert_eq!(found.element, Element::Number { kind: Kind::Float, width: 4, unsigned: false }, "{float}");

@@ -32,27 +32,26 @@ pub struct Npz {
 impl Npz {
     /// What a person should know who gets only the tensors, except of those entries called `used`.
     pub fn notes(&self, used: &[&str]) -> Vec<String> {
-        let untold: Vec<&(String, String)> =
-            self.left_out.iter().filter(|(name, _)| !used.contains(&name.as_str())).collect();
-        let mut notes = vec![];
-        if !untold.is_empty() {
-            notes.push(format!("left out {} of {} entries: {}", untold.len(), self.len(), listed(&untold)));
-        }
+        let untold = self.left_out.iter().filter(|(name, _)| !used.contains(&name.as_str()));
+        let untold: Vec<(String, String)> = untold.cloned().collect();
+        let others = self.tensors.len() + self.left_out.len() - untold.len();
+        let mut notes: Vec<String> = left_out(&untold, others).into_iter().collect();
         if !self.widened.is_empty() {
             notes.push(format!("unsigned integers are read as signed ones: {}", self.widened.join(", ")));
         }
         notes
     }
+}
 
-    fn len(&self) -> usize {
-        self.tensors.len() + self.left_out.len()
-    }
+/// How many entries are left out, beside so many others, which, and why; none where all are taken.
+pub fn left_out(entries: &[(String, String)], others: usize) -> Option<String> {
+    (!entries.is_empty())
+        .then(|| format!("left out {} of {} entries: {}", entries.len(), entries.len() + others, listed(entries)))
 }
 
 /// Names and reasons, the first few of them.
-fn listed(entries: &[&(String, String)]) -> String {
-    let shown: Vec<String> =
-        entries.iter().take(NAMED).map(|(name, reason)| format!("{name:?} ({reason})")).collect();
+fn listed(entries: &[(String, String)]) -> String {
+    let shown: Vec<String> = entries.iter().take(NAMED).map(|(name, reason)| format!("{name:?} ({reason})")).collect();
     let more = entries.len().saturating_sub(NAMED);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
@@ -72,9 +71,8 @@ pub fn read(operation: &str, path: &Path) -> Result<Npz> {
 pub fn of_bytes(operation: &str, path: &Path, bytes: &[u8]) -> Result<Npz> {
     let npz = parse_all(bytes).map_err(|problem| Error::file(operation, path, problem))?;
     if npz.tensors.is_empty() && !npz.left_out.is_empty() {
-        let entries: Vec<&(String, String)> = npz.left_out.iter().collect();
-        let error = Error::file(operation, path, format!("has no array of numbers; it has {}", listed(&entries)));
-        let torch = entries.iter().any(|(name, _)| name.ends_with("data.pkl"));
+        let error = Error::file(operation, path, format!("has no array of numbers; it has {}", listed(&npz.left_out)));
+        let torch = npz.left_out.iter().any(|(name, _)| name.ends_with("data.pkl"));
         return Err(if torch { error.hint("this is a file of torch.save: load_pth reads it") } else { error });
     }
     Ok(npz)

@@ -2,9 +2,10 @@
 //! `fine_labels`. Only what a NumPy array needs is taken from a pickle; nothing in it can run.
 
 use super::cifar::{Kind, PIXELS, SHAPE, joined, labelled};
-use super::{Decoded, members};
+use super::{Decoded, members, pickle_text};
 use crate::nn::pickle::{self, Arena, Dialect, Pickle, corrupt};
 use crate::runtime::{Error, Result};
+use std::borrow::Cow;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ struct Array<'a> {
     columns: usize,
     /// Column after column instead of row after row.
     fortran: bool,
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
 }
 
 /// The names a file may mention, and what they make.
@@ -31,6 +32,26 @@ enum Object<'a> {
     /// An array without its content.
     Empty,
     Array(Rc<Array<'a>>),
+    /// What turns a text into bytes: how Python 3 writes them up to protocol 2.
+    Encode,
+    /// What makes no bytes of nothing.
+    BytesType,
+    /// Bytes made so.
+    Encoded(Rc<Vec<u8>>),
+}
+
+/// The bytes of a string of any kind.
+fn bytes_of<'b>(value: &'b Value<'_>) -> Option<&'b [u8]> {
+    match value {
+        Value::Object(Object::Encoded(bytes)) => Some(bytes.as_slice()),
+        other => other.bytes(),
+    }
+}
+
+/// The bytes of a text whose letters are all within Latin-1.
+fn latin(text: &Value<'_>) -> Option<Vec<u8>> {
+    let Value::Text(text) = text else { return None };
+    text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect()
 }
 
 /// The pickles of dictionaries with NumPy arrays of bytes.
@@ -48,6 +69,8 @@ impl<'a> Dialect<'a> for Batch {
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Object::Reconstruct),
             ("numpy", "ndarray") => Some(Object::ArrayType),
             ("numpy", "dtype") => Some(Object::ElementType),
+            ("_codecs", "encode") => Some(Object::Encode),
+            ("__builtin__" | "builtins", "bytes") => Some(Object::BytesType),
             _ => None,
         }
     }
@@ -55,10 +78,15 @@ impl<'a> Dialect<'a> for Batch {
     fn call(arena: &mut Arena<'a, Self>, function: &Value<'a>, arguments: &Value<'a>) -> Result<Value<'a>> {
         let made = match (function, arena.items(arguments)?) {
             (Value::Object(Object::Reconstruct), [Value::Object(Object::ArrayType), ..]) => Object::Empty,
-            (Value::Object(Object::ElementType), [name, ..]) if name.bytes().is_some_and(is_byte) => Object::Bytes,
+            (Value::Object(Object::ElementType), [name, ..]) if bytes_of(name).is_some_and(is_byte) => Object::Bytes,
             (Value::Object(Object::ElementType), _) => {
                 return Err(corrupt::<Self>("its array is not of unsigned bytes"));
             }
+            (Value::Object(Object::Encode), [text, encoding]) if is_latin(encoding) => {
+                let bytes = latin(text).ok_or_else(|| corrupt::<Self>("a text that is not Latin-1"))?;
+                Object::Encoded(Rc::new(bytes))
+            }
+            (Value::Object(Object::BytesType), []) => Object::Encoded(Rc::default()),
             _ => return Err(corrupt::<Self>("a call that a CIFAR batch does not need")),
         };
         Ok(Value::Object(made))
@@ -77,16 +105,29 @@ impl<'a> Dialect<'a> for Batch {
     }
 }
 
+fn is_latin(encoding: &Value<'_>) -> bool {
+    matches!(encoding, Value::Text("latin1" | "latin-1" | "iso-8859-1"))
+}
+
 fn is_byte(name: &[u8]) -> bool {
     matches!(name, b"u1" | b"|u1" | b"uint8")
 }
 
 /// The array of a state `(version, shape, dtype, fortran order, bytes)`.
 fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
-    let [_, shape, Value::Object(Object::Bytes), Value::Bool(fortran), content] = arena.items(state)? else {
+    let [_, shape, Value::Object(Object::Bytes), order, content] = arena.items(state)? else {
         return Err(corrupt::<Batch>("an array without its content"));
     };
-    let bytes = content.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?;
+    let fortran = match order {
+        Value::Bool(fortran) => *fortran,
+        // Up to protocol 1 truth is a number.
+        Value::Int(number) => *number != 0,
+        _ => return Err(corrupt::<Batch>("an array without its order")),
+    };
+    let bytes = match content {
+        Value::Object(Object::Encoded(bytes)) => Cow::Owned(bytes.to_vec()),
+        other => Cow::Borrowed(other.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?),
+    };
     let sizes: Vec<usize> = arena.integers(shape)?.iter().filter_map(|n| usize::try_from(*n).ok()).collect();
     let (rows, columns) = match *sizes {
         [rows, columns] => (rows, columns),
@@ -96,7 +137,7 @@ fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
         let message = format!("an array of {rows} x {columns} has {} bytes", bytes.len());
         return Err(corrupt::<Batch>(&message));
     }
-    Ok(Value::Object(Object::Array(Rc::new(Array { rows, columns, fortran: *fortran, bytes }))))
+    Ok(Value::Object(Object::Array(Rc::new(Array { rows, columns, fortran, bytes }))))
 }
 
 /// The members of the Python archive: those to train on, then the one to test on.
@@ -138,10 +179,15 @@ fn within(path: &Path, name: &str, error: Error) -> Error {
 
 /// Images and labels of one pickle.
 fn batch(bytes: &[u8], kind: Kind) -> Result<Decoded> {
-    let pickle = Pickle::<Batch>::read(bytes)?;
+    let modern = if pickle_text::is_text(bytes) {
+        Cow::Owned(pickle_text::modern(bytes).map_err(|problem| corrupt::<Batch>(&problem))?)
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    let pickle = Pickle::<Batch>::read(&modern)?;
     let find = |wanted: &str| {
         let entries = pickle.arena.entries(&pickle.root).unwrap_or_default();
-        entries.iter().find(|(key, _)| key.bytes() == Some(wanted.as_bytes())).map(|(_, value)| value)
+        entries.iter().find(|(key, _)| bytes_of(key) == Some(wanted.as_bytes())).map(|(_, value)| value)
     };
     let missing = |what: &str| Error::new("dataset", format!("the pickle has no `{what}`"));
     let key = if kind == Kind::Ten { "labels" } else { "fine_labels" };
@@ -214,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_array_in_fortran_order_is_turned() {
-        let array = Array { rows: 2, columns: 3, fortran: true, bytes: &[1, 4, 2, 5, 3, 6] };
+        let array = Array { rows: 2, columns: 3, fortran: true, bytes: Cow::Borrowed(&[1, 4, 2, 5, 3, 6]) };
         assert_eq!(rows(&array), [1, 2, 3, 4, 5, 6]);
     }
 }

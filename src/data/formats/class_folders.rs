@@ -236,7 +236,9 @@ fn own(root: &Path, folders: &[ClassFolder]) -> Result<Vec<String>> {
     let mut seen = HashSet::new();
     if let Some(twice) = folders.iter().find(|folder| !seen.insert(class_names::composed(&folder.name))) {
         let message = format!("two folders have the name {:?} once it is read as text", twice.name);
-        return Err(fail(message).hint("names of classes have to be UTF-8 and differ in more than how accents are written"));
+        return Err(
+            fail(message).hint("names of classes have to be UTF-8 and differ in more than how accents are written")
+        );
     }
     Ok(names)
 }

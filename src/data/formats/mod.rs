@@ -14,6 +14,7 @@ pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
+pub mod pickle_text;
 pub mod picture;
 pub mod svhn;
 #[cfg(test)]

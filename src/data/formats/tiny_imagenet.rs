@@ -78,7 +78,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let val = folder.path().join("val");
         std::fs::create_dir_all(val.join("images")).unwrap();
-        ["val_0.JPEG", "val_1.JPEG"].iter().for_each(|name| std::fs::write(val.join("images").join(name), "x").unwrap());
+        ["val_0.JPEG", "val_1.JPEG"]
+            .iter()
+            .for_each(|name| std::fs::write(val.join("images").join(name), "x").unwrap());
         let classes = ["n01", "n02", "n03"].map(String::from);
         let list = |text: &str| std::fs::write(val.join(LABELS), text).unwrap();
         list("val_1.JPEG\tn03\t0\t0\t9\t9\nval_0.JPEG\tn01\t0\t0\t9\t9\n");
