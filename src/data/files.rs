@@ -84,7 +84,7 @@ pub fn load(path: &str, run: &Run) -> Result<Dataset> {
             Npz { tensors, texts, left_out, ..Npz::default() }
         }
     };
-    for note in found.notes(&["class_names"]) {
+    for note in found.notes(&["class_names", "classes"]) {
         run.progress().warn(&format!("{path}: {note}"));
     }
     of_tensors(file, found, run)

@@ -34,6 +34,8 @@ enum Object<'a> {
     Array(Rc<Array<'a>>),
     /// What turns a text into bytes: how Python 3 writes them up to protocol 2.
     Encode,
+    /// What makes an array of bytes: how protocol 5 writes it.
+    FromBuffer,
     /// What makes no bytes of nothing.
     BytesType,
     /// Bytes made so.
@@ -69,6 +71,7 @@ impl<'a> Dialect<'a> for Batch {
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Object::Reconstruct),
             ("numpy", "ndarray") => Some(Object::ArrayType),
             ("numpy", "dtype") => Some(Object::ElementType),
+            ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Some(Object::FromBuffer),
             ("_codecs", "encode") => Some(Object::Encode),
             ("__builtin__" | "builtins", "bytes") => Some(Object::BytesType),
             _ => None,
@@ -87,6 +90,10 @@ impl<'a> Dialect<'a> for Batch {
                 Object::Encoded(Rc::new(bytes))
             }
             (Value::Object(Object::BytesType), []) => Object::Encoded(Rc::default()),
+            (Value::Object(Object::FromBuffer), [content, Value::Object(Object::Bytes), shape, order]) => {
+                let fortran = bytes_of(order) == Some(b"F");
+                return made(arena, shape, fortran, content);
+            }
             _ => return Err(corrupt::<Self>("a call that a CIFAR batch does not need")),
         };
         Ok(Value::Object(made))
@@ -124,6 +131,11 @@ fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
         Value::Int(number) => *number != 0,
         _ => return Err(corrupt::<Batch>("an array without its order")),
     };
+    made(arena, shape, fortran, content)
+}
+
+/// The array of these bytes.
+fn made<'a>(arena: &Arena<'a, Batch>, shape: &Value<'a>, fortran: bool, content: &Value<'a>) -> Result<Value<'a>> {
     let bytes = match content {
         Value::Object(Object::Encoded(bytes)) => Cow::Owned(bytes.to_vec()),
         other => Cow::Borrowed(other.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?),
@@ -256,6 +268,32 @@ mod tests {
         assert!(error.contains("os.system") && error.contains("it was not run"), "{error}");
         let error = batch(b"\x80\x02i__builtin__\neval\n.", Kind::Ten).unwrap_err().to_string();
         assert!(error.contains("opcode 0x69"), "{error}");
+    }
+
+    /// A batch of one image, as Python writes it by a protocol that has no bytes or only those that can be changed.
+    #[test]
+    fn batches_of_every_protocol_are_read() {
+        let text = "\u{7}".repeat(PIXELS);
+        let mut old = b"\x80\x02}(X\x04\0\0\0datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85c_codecs\nencode\n".to_vec();
+        old.extend(
+            b"X\x01\0\0\0bX\x06\0\0\0latin1\x86R\x87R(K\x01K\x01M\0\x0c\x86cnumpy\ndtype\nX\x02\0\0\0u1\x89\x88\x87R",
+        );
+        old.extend(b"\x89c_codecs\nencode\nX\0\x0c\0\0");
+        old.extend(text.as_bytes());
+        old.extend(b"X\x06\0\0\0latin1\x86Rtbc_codecs\nencode\nX\x06\0\0\0labelsX\x06\0\0\0latin1\x86R]K\x03au.");
+        let mut new = b"\x80\x05}(\x8c\x04datacnumpy._core.numeric\n_frombuffer\n(\x96\0\x0c\0\0\0\0\0\0".to_vec();
+        new.extend(text.as_bytes());
+        new.extend(b"cnumpy\ndtype\n\x8c\x02u1\x89\x88\x87RK\x01M\0\x0c\x86\x8c\x01CtR\x8c\x06labels]K\x03au.");
+        let mut first =
+            b"(dp0\nS'data'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\nI3072\nt"
+                .to_vec();
+        first.extend(b"cnumpy\ndtype\n(S'u1'\nI00\nI01\ntRI00\nS'");
+        first.extend("\\x07".repeat(PIXELS).as_bytes());
+        first.extend(b"'\ntbsS'labels'\n(lI3\nas.");
+        for (protocol, bytes) in [(2, old), (5, new), (0, first)] {
+            let read = batch(&bytes, Kind::Ten).unwrap_or_else(|error| panic!("protocol {protocol}: {error}"));
+            assert_eq!((read.labels, read.images), (vec![3], vec![7; PIXELS]), "protocol {protocol}");
+        }
     }
 
     #[test]
