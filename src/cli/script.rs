@@ -1,6 +1,6 @@
 //! A script as the command line names it: a file, or `-` for standard input.
 
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, text};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ impl Script {
             let bytes = std::fs::read(file).map_err(|problem| absent(file, &problem))?;
             (file.display().to_string(), bytes)
         };
-        let text = String::from_utf8(text).map_err(|_| Error::new("", format!("{name} is not a text in UTF-8")))?;
+        let text = text::decode(text).map_err(|problem| Error::new("", format!("{name}: {problem}")))?;
         let text = match text.strip_prefix("#!") {
             Some(rest) => rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default().to_string(),
             None => text,

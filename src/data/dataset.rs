@@ -110,6 +110,38 @@ impl Dataset {
         seen.iter().enumerate().filter(|(_, flag)| **flag).map(|(class, _)| class as i64).collect()
     }
 
+    /// The names of the classes in the order of the labels; empty where they have none.
+    pub fn class_names(&self) -> &[String] {
+        let named = self.parts.iter().map(|part| part.storage.labelling().classes.as_slice());
+        named.max_by_key(|names| names.len()).unwrap_or_default()
+    }
+
+    /// The file of the sample at a position, relative to the folder of all; none where it has no file of its own.
+    pub fn file(&self, position: usize) -> Option<&str> {
+        let sample = self.samples.get(position)?;
+        let storage = &self.parts.get(sample.part as usize)?.storage;
+        storage.labelling().files.get(sample.row as usize).map(String::as_str)
+    }
+
+    /// The folder that the files lie below; none where there are none.
+    pub fn root(&self) -> Option<&std::path::Path> {
+        let labelled = self.parts.iter().map(|part| part.storage.labelling());
+        labelled.filter(|labelling| !labelling.files.is_empty()).map(|labelling| labelling.root.as_path()).next()
+    }
+
+    /// The files of all samples, in their order.
+    ///
+    /// # Errors
+    /// Samples that have no file of their own.
+    pub fn files(&self) -> Result<Vec<&str>> {
+        let files: Vec<&str> = (0..self.len()).filter_map(|position| self.file(position)).collect();
+        if files.len() == self.len() {
+            return Ok(files);
+        }
+        let message = format!("{} of {} samples have no file of their own", self.len() - files.len(), self.len());
+        Err(Error::new("files", message).hint("load_data(folder) and load_dataset(folder) read folders of pictures"))
+    }
+
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }

@@ -1,5 +1,6 @@
 //! What scripts see of datasets.
 
+use super::class_names;
 use super::dataset::Dataset;
 use crate::runtime::{Error, Result, options};
 use rhai::{Array, Dynamic};
@@ -10,6 +11,18 @@ pub(super) fn integers_of(operation: &str, values: &Array) -> Result<Vec<i64>> {
         options::as_integer(value).ok_or_else(|| {
             Error::new(operation, format!("expects an array of integers, got {} in it", options::describe(value)))
         })
+    };
+    values.iter().map(read).collect()
+}
+
+/// Class numbers from an array of numbers and names.
+fn classes_of(dataset: &Dataset, values: &Array) -> Result<Vec<i64>> {
+    let read = |value: &Dynamic| match value.clone().into_string() {
+        Ok(name) => class_names::number_of("of", dataset.class_names(), dataset.classes(), &name),
+        Err(_) => options::as_integer(value).ok_or_else(|| {
+            let given = options::describe(value);
+            Error::new("of", format!("expects an array of numbers or names of classes, got {given} in it"))
+        }),
     };
     values.iter().map(read).collect()
 }
@@ -62,6 +75,24 @@ pub mod script {
     #[rhai_fn(get = "labels", pure)]
     pub fn labels(dataset: &mut Dataset) -> Array {
         dataset.labels().into_iter().map(Dynamic::from).collect()
+    }
+
+    /// The files that the pictures of a dataset were read from, in the order of its samples: paths relative to the folder that
+    /// was loaded, with `/` between their parts (`"train/dog/7.png"` of `load_data`, `"dog/7.png"` of `load_dataset`). What
+    /// `samples_from` takes.
+    ///
+    /// # Errors
+    /// Samples that do not come from a folder of pictures.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let failed = "";
+    /// try { dataset("digits").train.files(); } catch (e) { failed = e.message; }
+    /// assert(failed.contains("have no file"));
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn files(dataset: &mut Dataset) -> Script<Array> {
+        Ok(dataset.files()?.into_iter().map(|file| Dynamic::from(file.to_string())).collect())
     }
 
     /// The classes that occur in a dataset, ascending.
@@ -137,7 +168,10 @@ pub mod script {
         }
     }
 
-    /// The samples of some classes (a class number or an array of them), in their order.
+    /// The samples of some classes (the number or name of a class, or an array of them), in their order.
+    ///
+    /// # Signature
+    /// of(dataset: Dataset, classes: int | string | array) -> Dataset
     ///
     /// # Example
     /// ```rhai
@@ -146,7 +180,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn of(dataset: Dataset, classes: Array) -> Script<Dataset> {
-        Ok(dataset.of(&integers_of("of", &classes)?))
+        Ok(dataset.of(&super::classes_of(&dataset, &classes)?))
+    }
+
+    #[rhai_fn(name = "of", return_raw)]
+    pub fn of_named(dataset: Dataset, class: &str) -> Script<Dataset> {
+        Ok(dataset.of(&super::classes_of(&dataset, &vec![class.into()])?))
     }
 
     #[rhai_fn(name = "of")]

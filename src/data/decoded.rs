@@ -52,6 +52,10 @@ pub struct Images {
     pub labels: Vec<i64>,
     /// SHA-256 of shape, pixels and labels, in hex digits.
     pub content: String,
+    /// The file of each image, relative to the folder of all; empty where they have none of their own.
+    pub files: Vec<String>,
+    /// The folder of all files.
+    pub root: PathBuf,
 }
 
 /// What a file says about itself.
@@ -165,7 +169,7 @@ fn in_memory(decoded: &Decoded, content: String) -> Result<Images> {
     let [channels, height, width] = decoded.shape.map(|n| n as i64);
     let pixels = Tensor::f_from_slice(&pixels).at("dataset")?;
     let pixels = pixels.f_view([decoded.len() as i64, channels, height, width]).at("dataset")?;
-    Ok(Images { pixels, labels, content })
+    Ok(Images { pixels, labels, content, files: vec![], root: PathBuf::new() })
 }
 
 /// The header with what is known of the content.
@@ -220,7 +224,7 @@ fn open(place: &Path, checksum: &str) -> std::result::Result<Images, Doubt> {
     let labels = check(&mut file, &header, [pixels, labels], None).map_err(|problem| damaged(&problem))?;
     let length = ALIGNMENT + pixels + 2 * labels.len() as u64;
     let pixels = map(place, length, &header, pixels).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Images { pixels, labels, content: header.content })
+    Ok(Images { pixels, labels, content: header.content, files: vec![], root: PathBuf::new() })
 }
 
 /// The header of a file, and the bytes of its pixels and labels, which together are all of it: what lies beyond the end of a

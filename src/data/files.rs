@@ -1,31 +1,109 @@
-//! Files of datasets: safetensors or npz with `images` and `labels`, and where they are known `classes`, `mean`, `std`,
-//! `scale`.
+//! Files of datasets: safetensors or npz with `images` and `labels`, and where they are known `classes`, `class_names`,
+//! `mean`, `std`, `scale`. The content tells the format.
 
+use super::class_names::composed;
 use super::dataset::Dataset;
-use super::storage::{DatasetInfo, Storage};
-use crate::runtime::{At, Error, Result};
-use crate::tensor::files::{Notes, load_noted, save_noted};
-use crate::tensor::npy::load_npz;
-use std::path::Path;
-use tch::{Device, Kind, Tensor};
+use super::formats::idx;
+use super::storage::{DatasetInfo, Labelling, Storage, order_hint};
+use crate::runtime::budget::Budget;
+use crate::runtime::{At, Error, Result, Run};
+use crate::tensor::files::{Notes, Partly, parse_partly, read_bytes, save_noted};
+use crate::tensor::npz::{self, Npz};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
 
-/// Reads a dataset that `save` wrote, or any safetensors or npz file with `images` and `labels` (or `x` and `y`).
+/// What a file of a dataset may be.
+enum Format {
+    Npz,
+    Safetensors,
+    Idx,
+    /// Anything else that can be told: what it is, and what reads it.
+    Other(&'static str, &'static str),
+}
+
+/// The format that first bytes tell of.
+fn format(bytes: &[u8]) -> Format {
+    let dataset = "dataset(name) reads the published files of known data sets: see `lethe data list`";
+    match bytes {
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Format::Npz,
+        [0, 0, 8, 1 | 3 | 4, ..] => Format::Idx,
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+            Format::Other("one NumPy array", "load_npy reads it; dataset_from(images, labels) makes a dataset of two")
+        }
+        [0x80, 2..=5, ..] => Format::Other("a Python pickle", dataset),
+        [0x89, b'P', b'N', b'G', ..] | [0xFF, 0xD8, 0xFF, ..] => {
+            Format::Other("a picture", "give the folder that has one folder of pictures for each class")
+        }
+        [b'M', b'A', b'T', b'L', b'A', b'B', ..] => Format::Other("a MAT-file", dataset),
+        [b'B', b'Z', b'h', ..]
+        | [0xFD, b'7', b'z', b'X', b'Z', ..]
+        | [b'7', b'z', 0xBC, ..]
+        | [0x28, 0xB5, 0x2F, 0xFD, ..] => Format::Other("a compressed archive", "unpack it first"),
+        _ if bytes.get(257..262) == Some(b"ustar") => {
+            Format::Other("a tar archive", "unpack it first; dataset(name) reads the published archives as they are")
+        }
+        _ => Format::Safetensors,
+    }
+}
+
+/// The content of a file, inflated where it is gzipped.
+fn content(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read_bytes("load_dataset", path)?;
+    if !bytes.starts_with(&[0x1F, 0x8B]) {
+        return Ok(bytes);
+    }
+    let fail = |problem: String| Error::file("load_dataset", path, problem);
+    let budget = Budget::of(bytes.len() as u64);
+    let mut inflated = vec![];
+    flate2::bufread::MultiGzDecoder::new(bytes.as_slice())
+        .take(budget.limit().saturating_add(1))
+        .read_to_end(&mut inflated)
+        .map_err(|error| fail(super::formats::unreadable(&error)))?;
+    budget.allows(inflated.len() as u64).map_err(fail)?;
+    Ok(inflated)
+}
+
+/// Reads a dataset that `save` wrote, or any safetensors or npz file with `images` and `labels` (or `x` and `y`), or IDX files
+/// of images and of labels beside each other.
 ///
 /// # Errors
 /// A file that is missing, damaged or no dataset.
-pub fn load(path: &str, device: Device) -> Result<Dataset> {
+pub fn load(path: &str, run: &Run) -> Result<Dataset> {
     let file = Path::new(path);
+    let bytes = content(file)?;
     let fail = |problem: String| Error::file("load_dataset", file, problem);
-    let tensors = match file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
-        true => load_npz(file)?,
-        false => load_noted("load_dataset", file)?.0,
+    let found = match format(&bytes) {
+        Format::Npz => npz::of_bytes("load_dataset", file, &bytes)?,
+        Format::Idx => return of_idx(file, run),
+        Format::Other(what, hint) => return Err(fail(format!("this is {what}, not a dataset")).hint(hint)),
+        Format::Safetensors => {
+            let Partly { tensors, notes, left_out } = parse_partly(&bytes).map_err(fail)?;
+            let names = notes.get("class_names").and_then(|names| serde_json::from_str(names).ok());
+            let texts = names.map(|names| ("class_names".to_string(), names)).into_iter().collect();
+            Npz { tensors, texts, left_out, ..Npz::default() }
+        }
     };
-    let find = |name: &str| tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor.shallow_clone());
+    for note in found.notes(&["class_names", "classes"]) {
+        run.progress().warn(&format!("{path}: {note}"));
+    }
+    of_tensors(file, found, run)
+}
+
+/// A dataset of named tensors.
+fn of_tensors(file: &Path, found: Npz, run: &Run) -> Result<Dataset> {
+    let fail = |problem: String| Error::file("load_dataset", file, problem);
+    let find = |name: &str| found.tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor.shallow_clone());
     let need = |name: &str, short: &str| {
         find(name).or_else(|| find(short)).ok_or_else(|| {
-            fail(format!("has no tensor `{name}`")).hint("a dataset file holds `images` and `labels`").note(format!(
+            let left_out = |wanted: &str| found.left_out.iter().find(|(own, _)| own == wanted);
+            let problem = match left_out(name).or_else(|| left_out(short)) {
+                Some((own, reason)) => format!("`{own}` cannot be read ({reason})"),
+                None => format!("has no tensor `{name}`"),
+            };
+            fail(problem).hint("a dataset file holds `images` and `labels`").note(format!(
                 "its tensors: {}",
-                tensors.iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ")
+                found.tensors.iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ")
             ))
         })
     };
@@ -34,23 +112,84 @@ pub fn load(path: &str, device: Device) -> Result<Dataset> {
         (_, None) => Ok(None),
         ([one], _) if one.is_finite() && *one > 0.0 => Ok(Some(*one)),
         (values, _) => {
-            let given = if values.len() == 1 { format!("{values:?}") } else { format!("{} numbers", values.len()) };
-            Err(fail(format!("`{name}` must be one number above 0, {what}; it holds {given}")))
+            let given = if values.len() == 1 { format!("{values:?}") } else { format!("a list of {}", values.len()) };
+            let error =
+                fail(format!("error in its `{name}`: `{name}` must be one number above 0, {what}; it holds {given}"));
+            Err(if name == "classes" { error.hint(CLASSES) } else { error })
         }
     };
+    let named = |name: &str| found.texts.iter().find(|(own, _)| own == name).map(|(_, texts)| texts);
+    if named("classes").is_some() {
+        let problem = "error in its `classes`: `classes` must be one number, how many classes there are; it holds text";
+        return Err(fail(problem.into()).hint(CLASSES));
+    }
     let classes = single("classes", "how many classes there are")?;
     if let Some(odd) = classes.filter(|n| n.fract() != 0.0) {
         return Err(fail(format!("`classes` must be a whole number, it holds {odd}")));
     }
     let info = DatasetInfo {
-        name: file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: stem(file),
         classes: classes.map(|n| n as usize),
         mean: numbers("mean")?,
         std: numbers("std")?,
         scale: single("scale", "the pixel value that stands for 1.0")?,
     };
-    let storage = Storage::new(&need("images", "x")?, &need("labels", "y")?, info, device);
-    Ok(Dataset::new(storage.map_err(|problem| fail(problem.to_string()))?))
+    let images = need("images", "x")?;
+    let order = if images.dim() == 4 { order_hint(&images.size()) } else { None };
+    let storage = Storage::new(&images, &need("labels", "y")?, info, run.device());
+    let storage = storage.map_err(|problem| {
+        let error = fail(problem.to_string());
+        order.clone().map_or_else(|| fail(problem.to_string()), |hint| error.hint(hint))
+    })?;
+    if let Some(hint) = order {
+        run.progress().warn(&format!("{}: {hint}", file.display()));
+    }
+    let names = named("class_names").map(|names| names.iter().map(|name| composed(name)).collect::<Vec<_>>());
+    let names = names.unwrap_or_default();
+    if !names.is_empty() && names.len() != storage.classes() {
+        let message =
+            format!("{} names in `class_names` for {} classes; the names are left out", names.len(), storage.classes());
+        run.progress().warn(&format!("{}: {message}", file.display()));
+        return Ok(Dataset::new(storage));
+    }
+    Ok(Dataset::new(storage.with_labelling(Labelling { classes: names.into(), ..Labelling::default() })))
+}
+
+/// What to do about a list in place of a number of classes.
+const CLASSES: &str =
+    "the names of classes belong in `class_names`; leave `classes` out to have them counted from the labels";
+
+/// What a file is called.
+fn stem(file: &Path) -> String {
+    file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The images of an IDX file with the labels of the one beside it, whichever of the two was named.
+fn of_idx(file: &Path, run: &Run) -> Result<Dataset> {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let partner = |from: [&str; 2], to: [&str; 2]| {
+        let name = name.replacen(from[0], to[0], 1).replacen(from[1], to[1], 1);
+        let other = name.strip_suffix(".gz").map_or_else(|| format!("{name}.gz"), String::from);
+        [name, other].into_iter().map(|name| file.with_file_name(name)).find(|path| path.is_file() && path != file)
+    };
+    let (of_images, of_labels) = (["images", "idx3"], ["labels", "idx1"]);
+    let pair: Option<(PathBuf, PathBuf)> = match name.contains("labels") {
+        true => partner(of_labels, of_images).map(|images| (images, file.to_path_buf())),
+        false => partner(of_images, of_labels).map(|labels| (file.to_path_buf(), labels)),
+    };
+    let Some((images, labels)) = pair else {
+        let what = "this is an IDX file, and there is none beside it that has the rest of the dataset";
+        return Err(Error::file("load_dataset", file, what)
+            .hint("images and labels have names that differ in `images-idx3` and `labels-idx1` alone"));
+    };
+    let decoded = idx::pair(&images, &labels, u8::MAX)?;
+    let [channels, height, width] = decoded.shape.map(|side| side as i64);
+    let numbers: Vec<i64> = decoded.labels.iter().map(|label| i64::from(*label)).collect();
+    let pixels = Tensor::f_from_slice(&decoded.images).at("load_dataset")?;
+    let pixels = pixels.f_view([numbers.len() as i64, channels, height, width]).at("load_dataset")?;
+    let info = DatasetInfo { name: stem(file), ..DatasetInfo::default() };
+    let labels = Tensor::f_from_slice(&numbers).at("load_dataset")?;
+    Ok(Dataset::new(Storage::new(&pixels, &labels, info, run.device())?))
 }
 
 /// Writes a dataset: the images as stored when they are u8, so that nothing is lost, normalised f32 otherwise. A file that
@@ -77,7 +216,13 @@ pub fn save(dataset: &Dataset, path: &str) -> Result<()> {
         }
     }
     let tensors: Vec<_> = tensors.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
-    save_noted("save", Path::new(path), &tensors, &Notes::new())
+    let mut notes = Notes::new();
+    if !dataset.class_names().is_empty() {
+        let names =
+            serde_json::to_string(dataset.class_names()).map_err(|problem| Error::new("save", problem.to_string()))?;
+        notes.insert("class_names".into(), names);
+    }
+    save_noted("save", Path::new(path), &tensors, &notes)
 }
 
 /// The elements of a small tensor as numbers.
@@ -99,7 +244,8 @@ pub mod script {
 
     type Dataset = crate::data::Dataset;
 
-    /// Writes a dataset to a safetensors file; nothing half-written replaces a good file.
+    /// Writes a dataset to a safetensors file, whatever its name, with the names of its classes; nothing half-written replaces a
+    /// good file.
     ///
     /// # Example
     /// ```rhai
@@ -117,14 +263,19 @@ pub mod script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Run, run::Settings};
+    use crate::runtime::run::Settings;
+    use tch::Device;
+
+    fn run() -> Run {
+        Run::new(Settings::default())
+    }
 
     fn digits() -> Dataset {
-        crate::data::sources::load("digits", rhai::Map::new(), &Run::new(Settings::default())).unwrap().test.take(30)
+        crate::data::sources::load("digits", rhai::Map::new(), &run()).unwrap().test.take(30)
     }
 
     fn message(path: &Path) -> String {
-        load(path.to_str().unwrap(), Device::Cpu).err().map(|error| error.to_string()).unwrap_or_default()
+        load(path.to_str().unwrap(), &run()).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -133,15 +284,61 @@ mod tests {
         let path = folder.path().join("few.safetensors");
         let (path, raw) = (path.to_str().unwrap(), digits());
         save(&raw, path).unwrap();
-        let back = load(path, Device::Cpu).unwrap();
+        let back = load(path, &run()).unwrap();
         assert_eq!(back.images().unwrap(), raw.images().unwrap());
         assert_eq!((back.labels(), back.classes()), (raw.labels(), 10));
         let images = raw.images().unwrap();
         let floats = Dataset::from_tensors(&images, &raw.targets().unwrap(), DatasetInfo::default()).unwrap();
         save(&raw.plus(&floats).unwrap(), path).unwrap();
-        let back = load(path, Device::Cpu).unwrap();
+        let back = load(path, &run()).unwrap();
         assert_eq!(back.images().unwrap(), Tensor::f_cat(&[&images, &images], 0).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_content_tells_the_format_whatever_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("few.npz");
+        save(&digits(), path.to_str().unwrap()).unwrap();
+        let back = load(path.to_str().unwrap(), &run()).unwrap();
+        assert_eq!((back.labels(), back.class_names().len()), (digits().labels(), 10));
+        let pairs = [
+            ("x".to_string(), Tensor::zeros([2, 3, 3], (Kind::Uint8, Device::Cpu))),
+            ("y".to_string(), Tensor::from_slice(&[1_i64, 0])),
+        ];
+        let other = folder.path().join("few.safetensors");
+        crate::tensor::npy::save_npz(&other, &pairs).unwrap();
+        assert_eq!(load(other.to_str().unwrap(), &run()).unwrap().labels(), [1, 0]);
+        let mut zipped = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        std::io::Write::write_all(&mut zipped, &std::fs::read(&other).unwrap()).unwrap();
+        let packed = folder.path().join("few");
+        std::fs::write(&packed, zipped.finish().unwrap()).unwrap();
+        assert_eq!(load(packed.to_str().unwrap(), &run()).unwrap().labels(), [1, 0]);
+        for (bytes, what) in [
+            (&b"\x93NUMPY\x01\0"[..], "one NumPy array"),
+            (b"\x80\x04\x95", "a Python pickle"),
+            (b"\x89PNG\r\n\x1a\n", "a picture"),
+        ] {
+            std::fs::write(&packed, bytes).unwrap();
+            assert!(message(&packed).contains(what), "{}", message(&packed));
+        }
+    }
+
+    #[test]
+    fn idx_files_are_read_with_those_beside_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let images = put("x-images.idx3-ubyte", &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 9, 8, 7, 6]);
+        assert!(message(&images).contains("none beside it"), "{}", message(&images));
+        let labels = put("x-labels.idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 2, 3, 1]);
+        for file in [images, labels] {
+            let data = load(file.to_str().unwrap(), &run()).unwrap();
+            assert_eq!((data.labels(), data.dims()), (vec![3, 1], vec![1, 1, 2]));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where files outside the project live: caches, settings, datasets.
 
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, text};
 use directories::ProjectDirs;
 use std::path::PathBuf;
 
@@ -60,8 +60,8 @@ pub fn mirrors() -> Result<Vec<(String, Vec<String>)>> {
 /// What `read` takes from the text of the configuration file, where there is one.
 fn from_configuration<T>(read: impl FnOnce(&str) -> std::result::Result<T, String>) -> Result<Option<T>> {
     let file = config().join("config.toml");
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
+    let text = match std::fs::read(&file) {
+        Ok(bytes) => text::decode(bytes).map_err(|why| Error::file("config", &file, why))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file("config", &file, error)),
     };

@@ -54,14 +54,23 @@ fn candidates(known: &Known) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// The file in a folder; a gzipped one may also be there unpacked. A folder of pictures has to have something in it.
+/// The file in a folder; a gzipped one may also be there unpacked, an IDX file under the other names that it goes by. A folder of pictures has to have something in it.
 pub fn existing(folder: &Path, file: &File, reader: Reader) -> Option<PathBuf> {
     let plain = file.name.strip_suffix(".gz").filter(|_| file.content_md5.is_some());
     let there = |path: &PathBuf| match reader {
         Reader::CinicFolders => std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()),
         _ => path.is_file(),
     };
-    [Some(file.name), plain].into_iter().flatten().map(|name| folder.join(name)).find(there)
+    let names = [Some(file.name), plain].into_iter().flatten();
+    let dotted: Vec<String> = match reader {
+        // Kaggle's copies have a dot in their names.
+        Reader::Idx => names.clone().map(|name| name.replacen("-idx", ".idx", 1)).collect(),
+        _ => vec![],
+    };
+    let names: Vec<&str> = names.chain(dotted.iter().map(String::as_str)).collect();
+    // They were also unpacked into folders of the same name.
+    let doubled = names.iter().filter(|_| reader == Reader::Idx).map(|name| folder.join(name).join(name));
+    names.iter().map(|name| folder.join(name)).chain(doubled).find(there)
 }
 
 /// A file of a complete data set whose size is not the published one, in words. Packed files with a known content may
@@ -177,6 +186,24 @@ mod tests {
         put("t10k-labels-idx1-ubyte");
         let State::Complete(found) = state() else { panic!("{:?}", state()) };
         assert_eq!(found.files[1], folder.path().join("train-labels-idx1-ubyte"));
+    }
+
+    #[test]
+    fn idx_files_are_found_under_all_the_names_they_go_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = find("mnist").unwrap();
+        let put = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        put("train-images.idx3-ubyte");
+        put("train-labels.idx1-ubyte.gz");
+        put("t10k-images-idx3-ubyte/t10k-images-idx3-ubyte");
+        put("t10k-labels.idx1-ubyte/t10k-labels.idx1-ubyte");
+        let State::Complete(found) = state_in(known, &[folder.path().to_path_buf()]) else { panic!("incomplete") };
+        assert_eq!(found.files[2], folder.path().join("t10k-images-idx3-ubyte/t10k-images-idx3-ubyte"));
+        assert!(found.files.iter().all(|file| file.is_file()));
     }
 
     #[test]

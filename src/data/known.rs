@@ -300,7 +300,7 @@ const FASHION_MNIST: Known = Known {
             ),
         ],
     }],
-    places: &["FashionMNIST/raw"],
+    places: &["FashionMNIST/raw", "FashionMNIST", "fashion_mnist"],
     urls: &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"],
 };
 
@@ -341,7 +341,7 @@ const MNIST: Known = Known {
             ),
         ],
     }],
-    places: &["MNIST/raw"],
+    places: &["MNIST/raw", "MNIST", "mnist/MNIST/raw", "mnist/raw"],
     urls: &["https://ossci-datasets.s3.amazonaws.com/mnist/"],
 };
 

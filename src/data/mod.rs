@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod checksum;
+pub mod class_names;
 pub mod dataset;
 pub mod dataset_api;
 pub mod decoded;

@@ -20,6 +20,7 @@ pub(super) fn constants(operation: &str, key: &str, value: Option<Dynamic>) -> R
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
+    use crate::data::storage::order_hint;
     use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Map, NativeCallContext};
@@ -30,7 +31,8 @@ pub mod script {
     /// Tensor[n, features]; u8 or float) and labels (Tensor[n] of i64, 0 to classes - 1).
     ///
     /// u8 images are divided by 255 and normalised with `mean` and `std` on the device. Float images are taken to be
-    /// normalised already: their values stay, and `mean` and `std` are recorded with them.
+    /// normalised already: their values stay, and `mean` and `std` are recorded with them. Images whose channels seem to stand
+    /// last are told in a warning.
     ///
     /// # Options
     /// - `classes` (int, largest label + 1): how many classes there are
@@ -58,8 +60,14 @@ pub mod script {
             let message = format!("there are no samples: the images have shape {:?}", images.size());
             return Err(Error::new("dataset_from", message).into());
         }
+        let run = Run::of(&context);
+        if images.dim() == 4
+            && let Some(hint) = order_hint(&images.size())
+        {
+            run.progress().warn(&format!("dataset_from: {hint}"));
+        }
         let info = DatasetInfo { name, classes, mean, std, scale: None };
-        Ok(Dataset::new(Storage::new(&images, &labels, info, Run::of(&context).device())?))
+        Ok(Dataset::new(Storage::new(&images, &labels, info, run.device())?))
     }
 
     #[rhai_fn(name = "dataset_from", return_raw)]

@@ -77,7 +77,7 @@ impl Data {
             validation: validation.clone(),
             test: test.clone(),
             classes: train.classes(),
-            class_names: vec![],
+            class_names: train.class_names().to_vec(),
             shape: train.shape(),
             mean: info.mean,
             std: info.std,

@@ -5,6 +5,7 @@ use super::decoded::{self, Images, Subject};
 use super::division::{Nature, Preparation, refuse_excess};
 use super::formats::class_folders::{Classes, Tree};
 use super::formats::picture::Target;
+use super::formats::tiny_imagenet;
 use super::own::constants;
 use super::parts::Data;
 use super::sources::{Character, divided, stored};
@@ -46,9 +47,9 @@ impl Taking {
         Ok(Target { channels: self.channels, height, width, resize: self.size.is_some() })
     }
 
-    fn character(&self, tree: &Tree) -> Character {
+    fn character(&self, class_names: Vec<String>) -> Character {
         let (mean, std) = (self.mean.clone(), self.std.clone());
-        Character { name: self.name.clone(), class_names: tree.classes.clone(), mean, std, balanced: None }
+        Character { name: self.name.clone(), class_names, mean, std, balanced: None }
     }
 
     /// The pictures of some trees, from the cache or decoded now.
@@ -63,7 +64,11 @@ impl Taking {
         let images = decoded::parts(run, &subject, checksum, || {
             parts.iter().map(|(part, tree)| tree.decode(target, &format!("{} ({part})", self.name), run)).collect()
         })?;
-        Ok(images.into_iter().map(|part| named(part, &first.classes)).collect())
+        let named = images.into_iter().zip(&trees).map(|(part, tree)| {
+            let part = named(part, &first.classes);
+            Images { files: tree.paths_below(root), root: root.to_path_buf(), ..part }
+        });
+        Ok(named.collect())
     }
 }
 
@@ -119,7 +124,7 @@ pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
     o.finish()?;
     let read = || {
         let tree = Tree::of(root, Classes::Own)?;
-        let character = taking.character(&tree);
+        let character = taking.character(tree.classes.clone());
         let images = taking.images(root, &[("all", tree)], run)?;
         let all = images.first().ok_or_else(|| Error::file("load_dataset", root, "no pictures"))?;
         stored(&character, all, None, run.device())
@@ -132,13 +137,16 @@ pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
 /// # Errors
 /// Folders that are missing or have different classes; those of [`dataset`].
 pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
-    let own = VALIDATION.iter().find(|name| root.join(name).is_dir());
+    // As published, Tiny ImageNet has no labels for `test`: what is called validation there has to be it.
+    let listed = VALIDATION.iter().map(|name| root.join(name)).find(|part| tiny_imagenet::is_listed(part));
+    let own = VALIDATION.iter().find(|name| listed.is_none() && root.join(name).is_dir());
     let taking = Taking::read(&mut o, "load_data", root)?;
     let nature =
         Nature { name: &taking.name, validates: own.is_some(), balanced: None, fixed: own.is_some(), own: true };
     let preparation = Preparation::take(&mut o, nature).map_err(|error| called("load_data", error))?;
     o.finish()?;
-    let missing = ["train", "test"].into_iter().find(|part| !root.join(part).is_dir());
+    let needed = if listed.is_some() { &["train"][..] } else { &["train", "test"] };
+    let missing = needed.iter().find(|part| !root.join(part).is_dir());
     if let Some(part) = missing {
         let message = format!("has no folder `{part}`: `train` and `test` are expected, each with one folder a class");
         return Err(Error::file("load_data", root, message)
@@ -146,8 +154,11 @@ pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
     }
     let read = || {
         let train = Tree::of(&root.join("train"), Classes::Own)?;
-        let test = Tree::of(&root.join("test"), Classes::Among(&train.classes))?;
-        let character = taking.character(&train);
+        let test = match &listed {
+            Some(part) => tiny_imagenet::listed(part, &train.classes)?,
+            None => Tree::of(&root.join("test"), Classes::Among(&train.classes))?,
+        };
+        let character = taking.character(tiny_imagenet::words(root, &train.classes)?);
         let mut parts = vec![("test", test)];
         if let Some(name) = own {
             parts.push(("validation", Tree::of(&root.join(name), Classes::Among(&train.classes))?));
@@ -175,14 +186,17 @@ pub mod script {
     /// A dataset from a file or from a folder of pictures.
     ///
     /// A file is safetensors (as `save` writes it) or npz, with `images` and `labels` (or `x` and `y`) and perhaps `classes` (how
-    /// many there are), `mean`, `std` and `scale`.
+    /// many there are), `class_names` (text, npz alone), `mean`, `std` and `scale`; or an IDX file of images or labels with the
+    /// other beside it. The content tells which, whatever the name, also when it is gzipped. Other arrays of an archive are left
+    /// out, those of unknown types with a warning. Images whose channels seem to stand last are told in a warning.
     ///
     /// A folder has one folder of pictures for each class: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, told apart by their content.
     /// Classes are numbered in the order of their names, the pictures of a class stand in the order of their paths below its
     /// folder, deeper folders included; both orders are those of the bytes of the names. Of several frames or pages the first is
-    /// taken. What is no picture is left out, with a warning that counts it by kind, and so are hidden files, what systems and
-    /// packers leave behind (`__MACOSX`, `Thumbs.db`) and pictures beside the class folders. Pictures are divided by 255 and,
-    /// where `mean` and `std` are given, normalised.
+    /// taken; alpha is dropped, 16 bits become 8, and the orientation that EXIF tells of is ignored, as torchvision does. What is
+    /// no picture is left out, with a warning that counts it by kind, and so are hidden files, what systems and packers leave
+    /// behind (`__MACOSX`, `Thumbs.db`) and pictures beside the class folders. Pictures are divided by 255 and, where `mean` and
+    /// `std` are given, normalised. `dataset.files()` tells which file each sample was read from.
     ///
     /// Decoded pictures are kept below the cache folder, by the content of the files: a folder with other pictures never gets
     /// them, whatever its names, sizes and times.
@@ -216,7 +230,7 @@ pub mod script {
             return Ok(super::dataset(&path, o, &run)?);
         }
         o.finish()?;
-        Ok(crate::data::files::load(&path.to_string_lossy(), run.device())?)
+        Ok(crate::data::files::load(&path.to_string_lossy(), &run)?)
     }
 
     #[rhai_fn(name = "load_dataset", return_raw)]
@@ -228,8 +242,12 @@ pub mod script {
     /// with one folder of pictures for each class, read as by `load_dataset`.
     ///
     /// The folders of `train` are the classes. One that another part lacks is told in a warning; one that only another part has is
-    /// an error. Where there is no folder to validate with, a share of every class of the training part is. Decoded pictures are
-    /// kept below the cache folder, by the content of their files.
+    /// an error; names match however their accents are written. Where there is no folder to validate with, a share of every class
+    /// of the training part is; with `validation: 0` nothing is, and requests take the unseen samples from the test part and say
+    /// so. Decoded pictures are kept below the cache folder, by the content of their files.
+    ///
+    /// Tiny ImageNet is read as it is published: `val`, labelled by `val_annotations.txt`, is the test part, since `test` has no
+    /// labels; `words.txt` names the classes.
     ///
     /// # Options
     /// - `size` (int or [rows, columns], that of the first picture): pictures are resized to it (bilinear); without it, all

@@ -1,8 +1,10 @@
 //! Forget requests: which training samples have to go, and which held-out samples stand for unseen data.
 
+use super::class_names;
 use super::dataset::Dataset;
 use super::parts::Data;
 use super::storage::short_hash;
+use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{Error, Options, Result, Stream};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +21,9 @@ pub const MODES: [(&str, f64); 6] = [
 /// The share of the test set that is "unseen" under the reference's variant; the rest is its test part.
 const REFERENCE_UNSEEN: f64 = 0.7;
 
+/// The share of the test set that is "unseen" where a data set has no part to validate with.
+const WITHOUT_VALIDATION: f64 = 0.5;
+
 /// The classes the reference forgets in its `k_classwise` mode.
 const REFERENCE_CLASSES: [i64; 3] = [1, 2, 3];
 
@@ -31,6 +36,8 @@ pub enum Request {
     Count { mode: String, count: usize },
     /// Every sample of one class; drawn from the seed when `None`.
     Class(Option<i64>),
+    /// Every sample of the class of this name.
+    Named(String),
     /// Every sample of these classes.
     Classes(Vec<i64>),
     /// These positions of the training set.
@@ -73,6 +80,8 @@ pub struct Partition {
     pub unseen: Dataset,
     /// Samples for evaluation only.
     pub test: Dataset,
+    /// What stands for a part that the data set does not have, in words.
+    pub substitute: Option<String>,
 }
 
 impl Default for Request {
@@ -90,7 +99,18 @@ impl Request {
         let names: Vec<&str> = MODES.iter().map(|(name, _)| *name).collect();
         let mode = options.choice("mode", "uniform", &names)?;
         match mode.as_str() {
-            "classwise" => Ok(Self::Class(options.maybe_integer("class", 0)?)),
+            "classwise" => match options.take("class", "int or string", "()") {
+                None => Ok(Self::Class(None)),
+                Some(value) => match (as_integer(&value).filter(|class| *class >= 0), value.clone().into_string()) {
+                    (Some(class), _) => Ok(Self::Class(Some(class))),
+                    (None, Ok(name)) => Ok(Self::Named(name)),
+                    (None, Err(_)) => {
+                        let given = describe(&value);
+                        let message = format!("`class` must be the number or the name of a class, got {given}");
+                        Err(Error::new("forget", message).word("class"))
+                    }
+                },
+            },
             "k_classwise" => {
                 Ok(Self::Classes(options.maybe_integers("classes")?.unwrap_or_else(|| REFERENCE_CLASSES.to_vec())))
             }
@@ -118,7 +138,7 @@ impl Request {
     pub fn mode(&self) -> &str {
         match self {
             Self::Fraction { mode, .. } | Self::Count { mode, .. } => mode,
-            Self::Class(_) => "classwise",
+            Self::Class(_) | Self::Named(_) => "classwise",
             Self::Classes(_) => "k_classwise",
             Self::Indices(_) => "indices",
             Self::Chosen { name, .. } => name,
@@ -136,6 +156,10 @@ pub fn truncated(share: f64, n: usize) -> usize {
 /// # Errors
 /// A request that forgets nothing or everything; classes or positions that do not exist.
 pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
+    if let Request::Named(name) = request {
+        let class = class_names::number_of("forget", train.class_names(), train.classes(), name)?;
+        return split(train, &Request::Class(Some(class)), seed);
+    }
     let n = train.len();
     let mut stream = Stream::new(seed, "forget request");
     let (mut forget, classes, fraction) = match request {
@@ -166,6 +190,7 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
             (of_classes(train, &classes)?, classes, None)
         }
         Request::Indices(indices) => (checked_indices(indices, n)?, vec![], None),
+        Request::Named(_) => (vec![], vec![], None),
         Request::Chosen { positions, .. } => (positions.clone(), vec![], None),
     };
     forget.sort_unstable();
@@ -175,7 +200,8 @@ pub fn split(train: &Dataset, request: &Request, seed: u64) -> Result<Split> {
 }
 
 /// The split of `data.train` with its held-out parts: unseen is the validation part, test the test part; under the
-/// reference's variant 70 % of the test part is unseen and the rest is test.
+/// reference's variant 70 % of the test part is unseen and the rest is test. Without a validation part half of the test part
+/// is unseen.
 ///
 /// # Errors
 /// Those of `split`; a data set without the parts it needs.
@@ -189,21 +215,44 @@ pub fn partition(data: &Data, request: &Request, reference: bool, seed: u64) -> 
 /// A data set without the parts it needs.
 pub fn with_held_out(data: &Data, mut split: Split, reference: bool) -> Result<Partition> {
     let seed = split.seed;
-    let (unseen, test) =
-        if reference { reference_parts(&data.test, seed) } else { (data.validation.clone(), data.test.clone()) };
+    let halved = !reference && data.validation.is_empty();
+    let (unseen, test) = match (reference, halved) {
+        (true, _) => reference_parts(&data.test, seed),
+        (_, true) => divided(&data.test, WITHOUT_VALIDATION, seed),
+        _ => (data.validation.clone(), data.test.clone()),
+    };
     if unseen.is_empty() || test.is_empty() {
         let part = if test.is_empty() { "test" } else { "validation" };
-        return Err(Error::new("forget", format!("{} has no {part} part", data.name)));
+        let error = Error::new("forget", format!("{} has no {part} part", data.name));
+        return Err(match halved {
+            true => {
+                error.note(format!("its test part has {} samples, too few to take unseen ones from", data.test.len()))
+            }
+            false => error,
+        });
     }
+    let substitute = halved.then(|| {
+        format!(
+            "{} has no validation part: {} random samples of its test part are the unseen ones, the other {} test",
+            data.name,
+            unseen.len(),
+            test.len()
+        )
+    });
     split.split_id = split.identify(&[&data.train, &unseen, &test])?;
     let (forget, retain) = (data.train.subset(&split.forget), data.train.subset(&split.retain));
-    Ok(Partition { split, forget, retain, unseen, test })
+    Ok(Partition { split, forget, retain, unseen, test, substitute })
 }
 
 /// The reference's division of the test set: a random 70 % for methods to use, the rest to evaluate on.
 pub fn reference_parts(test: &Dataset, seed: u64) -> (Dataset, Dataset) {
+    divided(test, REFERENCE_UNSEEN, seed)
+}
+
+/// A random share of the test set, and the rest.
+fn divided(test: &Dataset, share: f64, seed: u64) -> (Dataset, Dataset) {
     let order = Stream::new(seed, "unseen part of test").permutation(test.len());
-    let (unseen, rest) = order.split_at(truncated(REFERENCE_UNSEEN, test.len()).min(test.len()));
+    let (unseen, rest) = order.split_at(truncated(share, test.len()).min(test.len()));
     let sorted = |positions: &[usize]| {
         let mut positions = positions.to_vec();
         positions.sort_unstable();

@@ -8,7 +8,7 @@ use super::installed::{self, State};
 use super::known::{self, Known};
 use super::parts::Data;
 use super::reading;
-use super::storage::{DatasetInfo, Storage, short_hash};
+use super::storage::{DatasetInfo, Labelling, Storage, short_hash};
 use crate::runtime::{At, Error, Options, Result, Run, Stream, options};
 use rhai::Map;
 use sha2::{Digest, Sha256};
@@ -156,13 +156,14 @@ fn read_digits(preparation: Preparation, device: Device) -> Result<Data> {
     };
     let images = Tensor::f_from_slice(&decoded.images).at("dataset")?;
     let images = images.f_view([n as i64, channels, height, width]).at("dataset")?;
-    let all = Dataset::new(Storage::new(&images, &Tensor::f_from_slice(&labels).at("dataset")?, info, device)?);
+    let names: Vec<String> = (0..10).map(|digit: i32| digit.to_string()).collect();
+    let storage = Storage::new(&images, &Tensor::f_from_slice(&labels).at("dataset")?, info, device)?;
+    let all = Dataset::new(storage.with_labelling(Labelling { classes: names.clone().into(), ..Labelling::default() }));
     let order = Stream::new(0, "digits").permutation(n);
     let (train, held) = order.split_at(DIGITS_PARTS[0].min(n));
     let (validation, test) = held.split_at(DIGITS_PARTS[1].min(held.len()));
     let validation = if preparation.validation == Some(0.0) { &[] } else { validation };
     let train = capped(&all, train, preparation);
-    let names = (0..10).map(|digit: i32| digit.to_string()).collect();
     Ok(assemble("digits", [all.subset(&train), all.subset(validation), all.subset(test)], names, id))
 }
 
@@ -226,14 +227,17 @@ pub(super) fn stored(
         scale: None,
     };
     let labels = Tensor::f_from_slice(&part.labels).at("dataset")?;
+    let (classes, root) = (std::rc::Rc::new(character.class_names.clone()), std::rc::Rc::new(part.root.clone()));
     let Some(rows) = rows else {
-        let storage = Storage::new(&part.pixels, &labels, info, device)?;
-        return Ok(Dataset::new(storage.with_content(&part.content)));
+        let storage = Storage::new(&part.pixels, &labels, info, device)?.with_content(&part.content);
+        return Ok(Dataset::new(storage.with_labelling(Labelling { files: part.files.clone().into(), root, classes })));
     };
+    let files: Vec<String> = rows.iter().filter_map(|row| part.files.get(*row)).cloned().collect();
     let rows: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
     let rows = Tensor::f_from_slice(&rows).at("dataset")?;
     let images = part.pixels.f_index_select(0, &rows).at("dataset")?;
-    Ok(Dataset::new(Storage::new(&images, &labels.f_index_select(0, &rows).at("dataset")?, info, device)?))
+    let storage = Storage::new(&images, &labels.f_index_select(0, &rows).at("dataset")?, info, device)?;
+    Ok(Dataset::new(storage.with_labelling(Labelling { files: files.into(), root, classes })))
 }
 
 /// Training, validation and test part under one roof.
@@ -298,6 +302,8 @@ mod tests {
                 pixels: pixels.view([part.len() as i64, 1, 28, 28]),
                 labels,
                 content: short_hash(Sha256::new().chain_update(&part.images)),
+                files: vec![],
+                root: std::path::PathBuf::new(),
             }
         };
         let images = reading::decode(known, &found, &run)?.into_iter().map(keep).collect();

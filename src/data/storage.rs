@@ -5,6 +5,7 @@ use crate::runtime::hex::hex_of;
 use crate::runtime::{At, Error, Result};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
+use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 /// Up to this many bytes of normalised f32 images are kept beside their u8 originals (all of CIFAR-10's are 614 MB); above,
@@ -42,6 +43,18 @@ pub struct Storage {
     labels: Vec<i64>,
     device_labels: Tensor,
     content: OnceCell<String>,
+    labelling: Labelling,
+}
+
+/// What people call samples and classes; no part of the content.
+#[derive(Debug, Clone, Default)]
+pub struct Labelling {
+    /// The file each image was read from, relative to the folder of all; empty where they come from no files of their own.
+    pub files: Rc<Vec<String>>,
+    /// The folder of all files.
+    pub root: Rc<std::path::PathBuf>,
+    /// The names of the classes in the order of the labels; empty where they have none.
+    pub classes: Rc<Vec<String>>,
 }
 
 /// Sixteen hex digits of a hash.
@@ -101,6 +114,7 @@ impl Storage {
             labels: host,
             device_labels,
             content: OnceCell::new(),
+            labelling: Labelling::default(),
         })
     }
 
@@ -115,7 +129,8 @@ impl Storage {
             Tensor::f_from_slice(&labels).and_then(|t| t.f_to_device(self.device())).at("with_labels")?;
         let constants = self.constants.as_ref().map(|(mean, std)| (mean.shallow_clone(), std.shallow_clone()));
         let (info, images, content) = (self.info.clone(), self.images.shallow_clone(), OnceCell::new());
-        Ok(Self { info, classes, images, resident, constants, labels, device_labels, content })
+        let labelling = self.labelling.clone();
+        Ok(Self { info, classes, images, resident, constants, labels, device_labels, content, labelling })
     }
 
     /// Takes a hash of the images and labels that is known already for `content_id`, which would read all of them.
@@ -125,6 +140,17 @@ impl Storage {
         hasher.update(format!("{content} {:?}", self.info()));
         let _ = self.content.set(short_hash(hasher));
         self
+    }
+
+    /// Takes the names of files (one for each image) and classes.
+    #[must_use]
+    pub fn with_labelling(self, labelling: Labelling) -> Self {
+        Self { labelling, ..self }
+    }
+
+    /// The names of files and classes.
+    pub fn labelling(&self) -> &Labelling {
+        &self.labelling
     }
 
     /// How many images there are.
@@ -255,6 +281,20 @@ fn hash_elements(hasher: &mut Sha256, part: &Tensor) -> Result<()> {
         hasher.update(&bytes);
     }
     Ok(())
+}
+
+/// What to do about images [n, a, b, c] (or [a, b, c] for one) whose channels seem to stand last; none where they stand first.
+pub fn order_hint(size: &[i64]) -> Option<String> {
+    let [first, middle, last] = *size.last_chunk::<3>()?;
+    let few = |n: i64| (1..=4).contains(&n) && n != 2;
+    let all: Vec<String> = [first, middle, last].iter().map(ToString::to_string).collect();
+    (few(last) && !few(first) && middle > 4).then(|| {
+        format!(
+            "images of shape [n, {}] look like [n, height, width, channels]; the order here is [n, channels, height, width]: \
+             images.permute([0, 3, 1, 2]) turns them",
+            all.join(", ")
+        )
+    })
 }
 
 /// Images as [n, c, h, w] or [n, features], u8 or f32, without history.

@@ -19,7 +19,8 @@ pub mod script {
     /// The task of making `net`, trained on `data.train`, forget some of it.
     ///
     /// The task has `original`, `train`, `forget`, `retain`, `unseen` (held out for methods to use: the validation part)
-    /// and `test` (held out for evaluation). Equal requests have equal `split_id`. Instead of a mode, a choice of samples may
+    /// and `test` (held out for evaluation). Of data without a validation part, a random half of the test part is `unseen` and
+    /// the rest `test`, with a warning. Equal requests have equal `split_id`. Instead of a mode, a choice of samples may
     /// be given: `class(3) & cluster(0)`, see `class`, `cluster`, `samples`, `samples_from`, `mislabelled`, `random_samples`,
     /// `highest_loss`, `highest`.
     ///
@@ -31,7 +32,7 @@ pub mod script {
     /// - `mode` ("uniform" | "large_uniform" | "few_uniform" | "classwise" | "k_classwise" | "indices", "uniform"): what is forgotten
     /// - `fraction` (float, 0.1): share of the training set, in the uniform modes (0.5 for large_uniform, 0.001 for few_uniform)
     /// - `count` (int): a number of samples instead of a share
-    /// - `class` (int): the class of `classwise`; drawn from the seed when not given
+    /// - `class` (int or string): the class of `classwise`, by number or name; drawn from the seed when not given
     /// - `classes` (array of int, [1, 2, 3]): the classes of `k_classwise`
     /// - `indices` (array of int): positions in `data.train`, for mode `indices`
     /// - `variant` ("canonical" | "reference", "canonical"): `"reference"` takes `unseen` from the test part (70 %), as the reference implementation does
@@ -91,7 +92,7 @@ pub mod script {
     ///
     /// # Options
     /// - `epochs`, `lr`, `batch`, `warmup`, `momentum`, `weight_decay`, `optimizer`, `schedule`: as for `train`; the data set's recipe otherwise
-    /// - `width`, `depth`, ... : as for the model's function
+    /// - `width`, `depth`, ... : as for the model's function; of the recipe, what the model has
     /// - `seed` (int, the run's): of the first weights and the order of samples
     /// - `cache` (bool, true): look into the cache, and keep the network there
     ///

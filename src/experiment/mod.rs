@@ -12,6 +12,7 @@ pub mod epochs;
 pub mod examiner;
 pub mod frame;
 pub mod identity;
+pub mod listed;
 pub mod manifest;
 pub mod memory;
 pub mod methods;

@@ -1,5 +1,6 @@
 //! Networks for a data set, by name: what scripts call `convnet(data, #{ .. })`.
 
+use crate::data::storage::order_hint;
 use crate::data::{Data, Dataset};
 use crate::nn::zoo::{self, ConvNetOptions, MlpOptions, Norm, Pool, ResNetOptions};
 use crate::nn::{Net, Shape};
@@ -33,6 +34,16 @@ pub fn list() -> [Listing; 4] {
             summary: "ResNet-50 for images of 32 x 32 (He et al., 2016), instance or batch norm",
         },
     ]
+}
+
+/// The options that building the network of this name takes.
+pub fn options_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "convnet" => &["width", "depth", "norm", "pool", "seed"],
+        "mlp" => &["hidden", "seed"],
+        "resnet18" | "resnet50" => &["width", "norm", "seed"],
+        _ => &[],
+    }
 }
 
 /// The network of this name, newly initialised: from its option `seed`, else from the stream that `draw` hands out.
@@ -144,7 +155,16 @@ pub fn subject(operation: &str, value: Dynamic) -> Result<(Shape, usize)> {
 fn made(context: &NativeCallContext, name: &str, data: Dynamic, options: Map) -> Script<Net> {
     let (shape, classes) = subject(name, data)?;
     let run = Run::of(context);
-    Ok(build(name, shape, classes, options, || run.stream("init"), run.device())?)
+    let net = build(name, shape, classes, options, || run.stream("init"), run.device());
+    Ok(net.map_err(|error| in_order(error, shape))?)
+}
+
+/// Adds to an error about images whose channels seem to stand last what to do about it.
+fn in_order(error: Error, shape: Shape) -> Error {
+    match order_hint(&[shape.channels, shape.height, shape.width]) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 /// What scripts see.

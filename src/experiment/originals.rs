@@ -33,7 +33,7 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     let mut o = Options::new("original", given);
     let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
     let cached = o.flag("cache", true)?;
-    let mut building = recipe(run, &data.name, o.rest())?;
+    let mut building = recipe(run, &data.name, model, o.rest())?;
     let mut training = Map::new();
     for key in TRAINING {
         if let Some(value) = building.remove(key) {
@@ -59,10 +59,12 @@ pub fn original(context: &NativeCallContext, model: &str, data: &Data, given: Ma
     Ok(Original { net, source, seconds: trained.seconds })
 }
 
-/// What was given, on top of the data set's recipe.
-fn recipe(run: &Run, dataset: &str, given: Map) -> Result<Map> {
+/// What was given, on top of what the data set's recipe says about training and about networks of this kind: a width is not
+/// for all of them.
+fn recipe(run: &Run, dataset: &str, model: &str, given: Map) -> Result<Map> {
     let mut recipe = presets::original(run, dataset)?;
-    recipe.remove("per_class");
+    let known = models::options_of(model);
+    recipe.retain(|key, _| TRAINING.contains(&key.as_str()) || known.contains(&key.as_str()));
     recipe.extend(given);
     Ok(recipe)
 }
@@ -100,5 +102,7 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     let data = sources::load(dataset, preparation, run)?;
     training.entry("seed".into()).or_insert_with(|| seed.into());
     let Original { net, source, seconds } = original(context, model, &data, training)?;
-    Ok(Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source, seconds))
+    let task = Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source, seconds);
+    task.tell(run);
+    Ok(task)
 }

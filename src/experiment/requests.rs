@@ -149,7 +149,7 @@ impl Requests {
 
     /// Makes the task of the present round.
     fn make(&self) -> Result<Task> {
-        let Inner { data, rounds, reference, seed, .. } = &*self.0;
+        let Inner { run, data, rounds, reference, seed, .. } = &*self.0;
         let state = self.0.state.borrow();
         let number = state.done;
         let mut gone = state.earlier.concat();
@@ -163,7 +163,9 @@ impl Requests {
         let first = state.earlier.first().unwrap_or(&parts.split.forget).clone();
         let earlier: Vec<Dataset> = state.earlier.iter().map(|positions| data.train.subset(positions)).collect();
         let round = Round { number, of: *rounds, earlier, first, spent: state.spent.clone(), results: Rc::default() };
-        Ok(Task::of_parts(&state.net, data, parts, *reference)?.in_round(round))
+        let task = Task::of_parts(&state.net, data, parts, *reference)?.in_round(round);
+        task.tell(run);
+        Ok(task)
     }
 
     /// What the present round asks for: positions of the training set, none of them gone.

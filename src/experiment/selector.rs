@@ -1,8 +1,9 @@
 //! Forget sets as expressions: classes, clusters, files, hard samples, and their intersections, unions and differences.
 
+use super::listed::Listed;
 use crate::condense::clustering::{How, PerClass, clustered, clusters_per_class};
 use crate::data::request::{Request, truncated};
-use crate::data::{Data, Dataset};
+use crate::data::{Data, Dataset, class_names};
 use crate::eval::predict;
 use crate::nn::Net;
 use crate::runtime::options::{as_integer, as_number, describe};
@@ -17,7 +18,9 @@ pub struct Selector(Rc<Node>);
 
 enum Node {
     /// All samples of these classes.
-    Classes(Vec<i64>),
+    Classes(Vec<Class>),
+    /// The samples that a list in a file names.
+    Listed(Listed),
     /// These positions, under a name.
     Positions(String, Vec<i64>),
     /// The samples of another dataset.
@@ -34,6 +37,53 @@ enum Node {
     Or(Selector, Selector),
     /// The first but not the second.
     Minus(Selector, Selector),
+}
+
+/// A class by its number or its name.
+#[derive(Clone)]
+pub enum Class {
+    Number(i64),
+    Name(String),
+}
+
+impl std::fmt::Debug for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => write!(f, "{name:?}"),
+        }
+    }
+}
+
+impl Class {
+    /// A class, or a list of them.
+    ///
+    /// # Errors
+    /// Anything but integers and names.
+    pub fn read(value: &Dynamic) -> Result<Vec<Self>> {
+        let items = value.clone().try_cast::<rhai::Array>().unwrap_or_else(|| vec![value.clone()]);
+        let class = |item: &Dynamic| match (as_integer(item), item.clone().into_string()) {
+            (Some(number), _) => Ok(Self::Number(number)),
+            (None, Ok(name)) => Ok(Self::Name(name)),
+            (None, Err(_)) => {
+                let message =
+                    format!("needs the number or name of a class, or an array of them, got {}", describe(item));
+                Err(Error::new("class", message).hint("class(3), class(\"dog\"), class([\"cat\", \"dog\"])"))
+            }
+        };
+        items.iter().map(class).collect()
+    }
+
+    fn number(&self, data: &Data) -> Result<i64> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Name(name) => {
+                let own = data.class_names.as_slice();
+                let names = if own.is_empty() { data.train.class_names() } else { own };
+                class_names::number_of("class", names, data.classes, name)
+            }
+        }
+    }
 }
 
 /// Which samples are taken where only some are.
@@ -112,13 +162,18 @@ type Positions = BTreeSet<usize>;
 
 impl Selector {
     /// All samples of some classes.
-    pub fn classes(classes: Vec<i64>) -> Self {
+    pub fn classes(classes: Vec<Class>) -> Self {
         Self(Rc::new(Node::Classes(classes)))
     }
 
     /// Samples by their positions in the training part.
     pub fn positions(name: &str, positions: Vec<i64>) -> Self {
         Self(Rc::new(Node::Positions(name.into(), positions)))
+    }
+
+    /// The samples that a list names.
+    pub fn listed(list: Listed) -> Self {
+        Self(Rc::new(Node::Listed(list)))
     }
 
     /// The samples of a part of the training set.
@@ -191,10 +246,11 @@ impl Selector {
         let both = |a: &Self, sign: &str, b: &Self| format!("{} {sign} {}", a.operand(), b.operand());
         match &*self.0 {
             Node::Classes(classes) => match classes.as_slice() {
-                [class] => format!("class({class})"),
+                [class] => format!("class({class:?})"),
                 classes => format!("class({classes:?})"),
             },
             Node::Positions(name, positions) => format!("{name}({} positions)", positions.len()),
+            Node::Listed(list) => list.describe(),
             Node::Samples(dataset) => format!("samples({})", dataset.len()),
             Node::Mislabelled(_) => "mislabelled".into(),
             Node::Clusters { numbers, per_class, .. } => format!("cluster({numbers:?} of {per_class})"),
@@ -222,7 +278,9 @@ impl Selector {
     pub fn choose(&self, s: &Subject) -> Result<Positions> {
         let train = &s.data.train;
         match &*self.0 {
+            Node::Listed(list) => list.resolve(s.data),
             Node::Classes(classes) => {
+                let classes = classes.iter().map(|class| class.number(s.data)).collect::<Result<Vec<i64>>>()?;
                 let present = train.present();
                 if let Some(class) = classes.iter().find(|class| !present.contains(class)) {
                     return Err(Error::new("class", format!("the training set has no sample of class {class}"))
@@ -365,24 +423,6 @@ fn cluster_members(s: &Subject, numbers: &[usize], per_class: usize, width: usiz
     Ok(chosen.flat_map(|members| members.iter().copied()).collect())
 }
 
-/// Positions from a text: whole numbers separated by white space or commas; from `#` on a line is a comment.
-///
-/// # Errors
-/// Anything else.
-pub fn positions_in(text: &str) -> Result<Vec<i64>> {
-    let mut positions = vec![];
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default();
-        for word in line.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
-            positions.push(word.parse().map_err(|_| {
-                let message = format!("{word:?} in line {} is not a position", number + 1);
-                Error::new("samples_from", message).hint("one whole number a line, counted from 0")
-            })?);
-        }
-    }
-    Ok(positions)
-}
-
 /// A list of integers, or a single one.
 ///
 /// # Errors
@@ -399,15 +439,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_positions_has_commas_lines_and_comments() {
-        assert_eq!(positions_in("3, 1\n# none\n7 # the last\n").unwrap(), [3, 1, 7]);
-        assert!(positions_in("3\nx").unwrap_err().to_string().contains("\"x\" in line 2"));
-    }
-
-    #[test]
     fn an_expression_reads_as_it_was_written() {
-        let few = Selector::random(Amount::Share(0.5), Some(Selector::classes(vec![3])));
-        let all = Selector::classes(vec![1, 2]).or(&few).minus(&Selector::positions("samples", vec![4]));
+        let few = Selector::random(Amount::Share(0.5), Some(Selector::classes(vec![Class::Number(3)])));
+        let all = Selector::classes(vec![Class::Number(1), Class::Number(2)])
+            .or(&few)
+            .minus(&Selector::positions("samples", vec![4]));
         assert_eq!(all.describe(), "(class([1, 2]) | random_samples(0.5, class(3))) - samples(1 positions)");
     }
 

@@ -7,22 +7,25 @@
 pub mod script {
     use crate::data::{Data, Dataset};
     use crate::eval::scores::to_host;
-    use crate::experiment::selector::{self, Amount};
+    use crate::experiment::listed::Listed;
+    use crate::experiment::selector::{self, Amount, Class};
     use crate::experiment::{Task, manifest, task};
     use crate::nn::Net;
     use crate::runtime::places::to_read;
     use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, Map, NativeCallContext};
+    use std::path::Path;
 
     /// A choice of training samples, made when `forget` or `requests` asks for it: `class`, `cluster`, `samples`,
     /// `samples_from`, `mislabelled`, `random_samples`, `highest_loss`, `highest`, combined by `&`, `|` and `-`.
     pub type Selector = crate::experiment::selector::Selector;
 
-    /// All training samples of a class, or of an array of classes.
+    /// All training samples of a class, or of an array of classes: by number, or by name where the data set has names
+    /// (`data.class_names`).
     ///
     /// # Signature
-    /// class(classes: int | array) -> Selector
+    /// class(classes: int | string | array) -> Selector
     ///
     /// # Example
     /// ```rhai
@@ -31,10 +34,11 @@ pub mod script {
     /// let task = forget(net, d, class(3));
     /// assert(task.split_id == forget(net, d, #{ mode: "classwise", class: 3 }).split_id);
     /// assert(forget(net, d, class([3, 5]) - highest_loss(4)).forget.classes == [3, 5]);
+    /// assert(forget(net, d, class("3")).forget.classes == [3]);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn class(classes: Dynamic) -> Script<Selector> {
-        Ok(Selector::classes(selector::integers("class", &classes)?))
+        Ok(Selector::classes(Class::read(&classes)?))
     }
 
     /// The samples of one cluster of every class, or of several: number 0 is the largest. The clusters are those of
@@ -85,8 +89,15 @@ pub mod script {
         Selector::samples(dataset)
     }
 
-    /// Training samples by the positions in a text file: whole numbers counted from 0, separated by lines, spaces or commas;
-    /// what follows `#` is a comment.
+    /// Training samples by a list in a text file. A line is a position, or several: whole numbers separated by spaces or commas,
+    /// counted from 0 in the order of `data.train` (that of `data.train.files()`). Or it is a file of a data set that was read
+    /// from a folder of pictures: its path relative to that folder, as much of the end of the path as tells it apart (a name
+    /// alone, where no other file has it), or its whole path. Blank lines and what follows `#` say nothing. Accents match
+    /// however they are written.
+    ///
+    /// # Errors
+    /// When a request asks for the samples: lines that name no training sample or several files, by their number; a file that
+    /// was put into the validation part (load the folder with `validation: 0`, so that all of it trains).
     ///
     /// # Example
     /// ```rhai
@@ -98,10 +109,8 @@ pub mod script {
     #[rhai_fn(return_raw, volatile)]
     pub fn samples_from(context: NativeCallContext, path: &str) -> Script<Selector> {
         let text = crate::tensor::files::read_text("samples_from", &to_read(&Run::of(&context), path))?;
-        let name = std::path::Path::new(path)
-            .file_name()
-            .map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
-        Ok(Selector::positions(&name, selector::positions_in(&text)?))
+        let name = Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
+        Ok(Selector::listed(Listed::read(&name, &text)))
     }
 
     /// Training samples whose label is not the one they have in `clean`, the training set before labels were changed: what has

@@ -41,6 +41,10 @@ struct Inner {
     original_hash: OnceCell<String>,
 }
 
+/// What has been told about parts that stand for others; a run slot.
+#[derive(Default)]
+struct Substitutes(RefCell<std::collections::BTreeSet<String>>);
+
 /// The latest reductions, by split and options: they depend on nothing else; a run slot.
 #[derive(Default)]
 struct Reductions(RefCell<VecDeque<(String, Rc<Reduced>)>>);
@@ -93,6 +97,14 @@ impl Task {
             trained,
             original_hash,
         })))
+    }
+
+    /// Warns of what stands for a part that the data set does not have; once a run.
+    pub fn tell(&self, run: &Run) {
+        let Some(text) = &self.0.parts.substitute else { return };
+        if run.slot::<Substitutes>().0.borrow_mut().insert(text.clone()) {
+            run.progress().warn(text);
+        }
     }
 
     /// The same task as one of several requests.
@@ -408,6 +420,12 @@ fn check_fits(net: &Net, data: &Data) -> Result<()> {
     Ok(())
 }
 
+/// A task whose substitutes are told.
+fn told(run: &Run, task: Task) -> Result<Task> {
+    task.tell(run);
+    Ok(task)
+}
+
 /// Reads the options of `forget` and makes the task.
 pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task> {
     let mut o = Options::new("forget", given);
@@ -415,7 +433,7 @@ pub fn forget(run: &Run, original: &Net, data: &Data, given: Map) -> Result<Task
     let reference = o.choice("variant", "canonical", &["canonical", "reference"])? == "reference";
     let seed = o.integer("seed", run.seed() as i64, 0)? as u64;
     o.finish()?;
-    Task::new(original, data, &request, reference, seed)
+    told(run, Task::new(original, data, &request, reference, seed)?)
 }
 
 /// The task of forgetting what is chosen, with the options `variant` and `seed` of `forget`.
@@ -426,7 +444,7 @@ pub fn forget_chosen(run: &Run, original: &Net, data: &Data, choice: &Selector, 
     o.finish()?;
     check_fits(original, data)?;
     let request = choice.request(&Subject { run, net: original, data, seed, gone: &[] })?;
-    Task::new(original, data, &request, reference, seed)
+    told(run, Task::new(original, data, &request, reference, seed)?)
 }
 
 /// `task.optimizer(net, o)`: what the options of a method ask for. Plain: by `optimizer` SGD (the usual one) with `lr`,

@@ -16,7 +16,7 @@ use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
-use crate::runtime::{Error, Result, interrupt, notation};
+use crate::runtime::{Result, interrupt, notation};
 use echo::Echo;
 use library::Libraries;
 use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, Position, Scope, Shared, Stmt};
@@ -329,7 +329,7 @@ impl Session {
     /// # Errors
     /// A file that cannot be read.
     pub fn read(file: &std::path::Path) -> Result<String> {
-        let text = std::fs::read_to_string(file).map_err(|problem| Error::file("load", file, problem))?;
+        let text = crate::tensor::files::read_text("load", file)?;
         let text = text.trim_end().to_string();
         Ok(if text.starts_with("#!") { format!("//{text}") } else { text })
     }

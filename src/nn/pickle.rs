@@ -405,6 +405,11 @@ impl<'a, D: Dialect<'a>> Machine<'a, D> {
                 let length = usize::from(self.byte()?);
                 return self.string(length);
             }
+            // Bytes that can be changed, of protocol 5, and long ones.
+            0x8e | 0x96 => {
+                let length = u64::from_le_bytes(self.array()?);
+                return self.string(usize::try_from(length).unwrap_or(usize::MAX));
+            }
             _ => {
                 let given = format!("the file's pickle uses opcode 0x{opcode:02x}, which {} does not need", D::CONTENT);
                 return Err(Error::new(D::OPERATION, given).hint(D::HINT));

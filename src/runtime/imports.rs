@@ -3,6 +3,7 @@
 
 use super::run::Run;
 use super::sources::{STDLIB, embedded};
+use super::text;
 use rhai::{Module, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -87,8 +88,9 @@ pub fn find(source: Option<&str>, path: &str) -> Result<(String, String), String
     }
     let tried = candidates(source, path);
     for file in &tried {
-        match std::fs::read_to_string(file) {
-            Ok(text) => return Ok((file.display().to_string(), text)),
+        match std::fs::read(file).map(text::decode) {
+            Ok(Ok(text)) => return Ok((file.display().to_string(), text)),
+            Ok(Err(problem)) => return Err(format!("{} cannot be read: {problem}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(format!("{} cannot be read: {error}", file.display())),
         }

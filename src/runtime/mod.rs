@@ -21,6 +21,7 @@ pub mod random;
 pub mod regular;
 pub mod run;
 pub mod sources;
+pub mod text;
 pub mod torch_words;
 pub mod versions;
 

@@ -5,7 +5,7 @@ use super::dtype::kind_of;
 pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
 use crate::runtime::places::{asked, extension};
-use crate::runtime::{At, Error, Result, regular};
+use crate::runtime::{At, Error, Result, regular, text};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -52,13 +52,12 @@ pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file.
+/// The text of a file, without a byte order mark.
 ///
 /// # Errors
 /// Those of [`read_bytes`]; what is no text.
 pub fn read_text(operation: &str, path: &Path) -> Result<String> {
-    let text = String::from_utf8(read_bytes(operation, path)?);
-    text.map_err(|_| Error::file(operation, path, "this is no UTF-8 text"))
+    text::decode(read_bytes(operation, path)?).map_err(|problem| Error::file(operation, path, problem))
 }
 
 /// What a file says about its tensors.
@@ -79,6 +78,24 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>>
 pub fn load_noted(operation: &str, path: &Path) -> Result<(Vec<(String, Tensor)>, Notes)> {
     let bytes = read_bytes(operation, path)?;
     parse_safetensors(&bytes).map_err(|problem| Error::file(operation, path, problem))
+}
+
+/// A file's tensors that can be read, and the others with the reason.
+type Readable = (Vec<(String, Tensor)>, Vec<(String, String)>);
+
+/// Reads the tensors of a safetensors file that can be read.
+///
+/// # Errors
+/// A missing, truncated or corrupt file; one in which no tensor can be read.
+fn load_partly(operation: &str, path: &Path) -> Result<Readable> {
+    let found = parse_partly(&read_bytes(operation, path)?);
+    let Partly { tensors, left_out, .. } = found.map_err(|problem| Error::file(operation, path, problem))?;
+    match left_out.first() {
+        Some((name, reason)) if tensors.is_empty() => {
+            Err(Error::file(operation, path, format!("tensor {name:?}: {reason}")))
+        }
+        _ => Ok((tensors, left_out)),
+    }
 }
 
 /// Reads the notes of a safetensors file from its header alone.
@@ -116,18 +133,49 @@ struct Header {
 }
 
 /// The named tensors of a safetensors file's bytes, in the order of the file, and the notes beside them.
+///
+/// # Errors
+/// Damage, and tensors of types that nothing here has, in words.
 pub fn parse_safetensors(bytes: &[u8]) -> std::result::Result<(Vec<(String, Tensor)>, Notes), String> {
+    let Partly { tensors, notes, left_out } = parse_partly(bytes)?;
+    match left_out.first() {
+        Some((name, reason)) => Err(format!("tensor {name:?}: {reason}")),
+        None => Ok((tensors, notes)),
+    }
+}
+
+/// What a safetensors file holds.
+pub struct Partly {
+    /// The tensors that can be read, in the order of the file.
+    pub tensors: Vec<(String, Tensor)>,
+    /// The notes beside them.
+    pub notes: Notes,
+    /// The others, and why.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// As [`parse_safetensors`], without the tensors of types that nothing here has.
+///
+/// # Errors
+/// Damage, in words.
+pub fn parse_partly(bytes: &[u8]) -> std::result::Result<Partly, String> {
     let broken = |problem: &dyn std::fmt::Display| format!("not a sound safetensors file: {problem}");
     check_header_length(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|problem| broken(&problem))?;
     let (_, header): (usize, Metadata) = SafeTensors::read_metadata(bytes).map_err(|problem| broken(&problem))?;
-    let mut tensors = Vec::with_capacity(file.len());
+    let (mut tensors, mut left_out) = (Vec::with_capacity(file.len()), vec![]);
     for name in header.offset_keys() {
         let view = file.tensor(&name).map_err(|problem| broken(&problem))?;
-        let tensor = from_view(&view).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
-        tensors.push((name, tensor));
+        match kind_in_tensors(view.dtype()) {
+            Some(kind) => {
+                let tensor = from_view(&view, kind).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
+                tensors.push((name, tensor));
+            }
+            None => left_out.push((name, format!("its element type {:?} has no counterpart here", view.dtype()))),
+        }
     }
-    Ok((tensors, header.metadata().clone().unwrap_or_default().into_iter().collect()))
+    let notes = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    Ok(Partly { tensors, notes, left_out })
 }
 
 /// The first eight bytes hold the header's length, which may not reach beyond the file.
@@ -145,8 +193,9 @@ fn check_header_length(bytes: &[u8]) -> std::result::Result<(), String> {
     Ok(())
 }
 
-fn from_view(view: &TensorView<'_>) -> std::result::Result<Tensor, String> {
-    let kind = match view.dtype() {
+/// The element type in a tensor.
+fn kind_in_tensors(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
         Dtype::F32 => Kind::Float,
         Dtype::F64 => Kind::Double,
         Dtype::F16 => Kind::Half,
@@ -157,8 +206,11 @@ fn from_view(view: &TensorView<'_>) -> std::result::Result<Tensor, String> {
         Dtype::I8 => Kind::Int8,
         Dtype::U8 => Kind::Uint8,
         Dtype::BOOL => Kind::Bool,
-        other => return Err(format!("its element type {other:?} has no counterpart here")),
-    };
+        _ => return None,
+    })
+}
+
+fn from_view(view: &TensorView<'_>, kind: Kind) -> std::result::Result<Tensor, String> {
     let shape: std::result::Result<Vec<i64>, _> = view.shape().iter().map(|size| i64::try_from(*size)).collect();
     let shape = shape.map_err(|_| "its shape is too large".to_string())?;
     from_bytes(view.data(), &shape, kind)
@@ -275,7 +327,8 @@ pub mod script {
     use rhai::{Dynamic, Map, NativeCallContext};
     use std::io::Write;
 
-    /// Reads a safetensors file: a map of its tensors by name, on the run's device.
+    /// Reads a safetensors file: a map of its tensors by name, on the run's device. Those of element types that tensors here do
+    /// not have are left out, with a warning that names each and its type.
     ///
     /// # Example
     /// ```rhai
@@ -285,9 +338,14 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load_safetensors(context: NativeCallContext, path: &str) -> Script<Map> {
-        let device = Run::of(&context).device();
+        let run = Run::of(&context);
+        let device = run.device();
         let mut map = Map::new();
-        for (name, tensor) in super::load_safetensors(to_read(&Run::of(&context), path))? {
+        let (tensors, left_out) = super::load_partly("load_safetensors", &to_read(&run, path))?;
+        if let Some(note) = crate::tensor::npz::left_out(&left_out, tensors.len()) {
+            run.progress().warn(&format!("{path}: {note}"));
+        }
+        for (name, tensor) in tensors {
             let placed: Handle = tensor.f_to_device(device).at("load_safetensors")?.into();
             map.insert(name.into(), Dynamic::from(placed));
         }
@@ -309,7 +367,7 @@ pub mod script {
         Ok(super::save_safetensors(to_write(&Run::of(&context), "save_safetensors", path)?, &tensors)?)
     }
 
-    /// The text of a file.
+    /// The text of a file in UTF-8; a byte order mark at its start is left out.
     ///
     /// # Example
     /// ```rhai

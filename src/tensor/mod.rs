@@ -22,6 +22,8 @@ pub mod lists;
 pub mod math;
 pub mod nested;
 pub mod npy;
+pub mod npy_header;
+pub mod npz;
 pub mod numbers;
 pub mod order;
 pub mod overflow;

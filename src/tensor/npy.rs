@@ -1,164 +1,145 @@
 //! NumPy's files: `.npy` (one array) and `.npz` (a zip archive of them). Lengths are checked before anything is allocated.
 
-use super::archive;
 use super::dtype::{kind_name, kind_of};
 use super::files::{from_bytes, read_bytes, to_bytes, write_atomically};
-use crate::runtime::budget::{Budget, ENTRY};
+use super::npy_header::{self, Element, Header};
+use super::npz;
 use crate::runtime::{At, Error, Result};
-use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 use tch::{Kind, Tensor};
 
-/// What went wrong with the bytes, without the file's name.
-type Checked<T> = std::result::Result<T, String>;
+/// What an array holds.
+#[derive(Debug)]
+pub enum Array {
+    /// Numbers or truth values; `from` is the name of an unsigned type that was read as a larger signed one.
+    Numbers { tensor: Tensor, from: Option<String> },
+    /// Texts, and the name of their type.
+    Texts { texts: Vec<String>, element: String },
+}
 
-/// Deflate cannot shrink data further than this; an entry that claims more is a lie.
-const BEST_RATIO: u64 = 1032;
-
-/// How deep brackets nest in a header; its reader takes time that doubles with each.
-const DEEPEST: usize = 8;
-
-/// A header is a line of text; this is far beyond what NumPy writes.
-const LONGEST_HEADER: usize = 1 << 20;
+/// Why an array is not read.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It is sound, but no tensor can hold it: in words.
+    Foreign(String),
+    /// It is damaged: in words.
+    Damaged(String),
+}
 
 /// Reads a `.npy` file.
 ///
 /// # Errors
 /// A missing, truncated or corrupt file; element types that tensors here do not have.
-pub fn load_npy(path: impl AsRef<Path>) -> Result<Tensor> {
+pub fn load_npy(path: impl AsRef<Path>) -> Result<(Tensor, Option<String>)> {
     let path = path.as_ref();
     let bytes = read_bytes("load_npy", path)?;
     parse_npy(&bytes).map_err(|problem| Error::file("load_npy", path, problem))
 }
 
-/// Reads the named arrays of a `.npz` file, in the order of the archive.
+/// Reads the named arrays of numbers of a `.npz` file, in the order of the archive.
 ///
 /// # Errors
 /// As `load_npy`; damaged archives.
 pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
-    let path = path.as_ref();
-    let bytes = read_bytes("load_npz", path)?;
-    parse_npz(&bytes).map_err(|problem| Error::file("load_npz", path, problem))
+    Ok(npz::read("load_npz", path.as_ref())?.tensors)
 }
 
-/// Where the header ends, by its own length field.
-fn header_end(bytes: &[u8]) -> Checked<usize> {
-    if !bytes.starts_with(b"\x93NUMPY") {
-        return Err("not an .npy file: it does not begin with NumPy's signature".into());
+/// One array of numbers; the name of its type where it was another than the tensor's.
+fn parse_npy(bytes: &[u8]) -> std::result::Result<(Tensor, Option<String>), String> {
+    match parse(bytes) {
+        Ok(Array::Numbers { tensor, from }) => Ok((tensor, from)),
+        Ok(Array::Texts { element, .. }) => {
+            Err(format!("its element type {element} has no counterpart here: it is an array of text"))
+        }
+        Err(Trouble::Foreign(reason)) => Err(format!("its element type has no counterpart here: {reason}")),
+        Err(Trouble::Damaged(problem)) => Err(problem),
     }
-    let (length, start) = match (bytes.get(6), bytes.get(8..12)) {
-        (Some(1), Some([a, b, ..])) => (usize::from(u16::from_le_bytes([*a, *b])), 10),
-        (Some(2 | 3), Some([a, b, c, d])) => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 12),
-        (Some(version), Some(_)) => return Err(format!("version {version} of the .npy format is not known")),
-        _ => return Err("the header is cut off (truncated?)".into()),
+}
+
+/// Reads an array.
+///
+/// # Errors
+/// What is damaged, or of a type that nothing here has.
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Array, Trouble> {
+    let header = npy_header::read(bytes).map_err(Trouble::Damaged)?;
+    let width = match &header.element {
+        Element::Number { width, .. } | Element::Text { width, .. } => *width,
+        Element::Other(words) => return Err(Trouble::Foreign(format!("{}: {words}", header.name))),
     };
-    if length > LONGEST_HEADER || start + length > bytes.len() {
-        return Err(format!("the header claims {length} bytes, the file has {} (truncated?)", bytes.len()));
-    }
-    Ok(start + length)
-}
-
-fn parse_npy(bytes: &[u8]) -> Checked<Tensor> {
-    let end = header_end(bytes)?;
-    let header = bytes.get(..end).unwrap_or_default();
-    if depth(header) > DEEPEST {
-        return Err(format!("its header cannot be read: brackets nest more than {DEEPEST} deep"));
-    }
-    let header = NpyHeader::from_reader(header).map_err(|problem| format!("its header cannot be read: {problem}"))?;
-    let (kind, big_endian) = element_type(&header.dtype())?;
-    let shape: std::result::Result<Vec<i64>, _> = header.shape().iter().map(|size| i64::try_from(*size)).collect();
-    let mut shape = shape.map_err(|_| format!("its shape {:?} is too large", header.shape()))?;
-    let width = kind.elt_size_in_bytes();
+    let shape = &header.shape;
     let expected = shape.iter().try_fold(width, |all, size| usize::try_from(*size).ok()?.checked_mul(all));
-    let data = bytes.get(end..).unwrap_or_default();
+    let data = bytes.get(header.end..).unwrap_or_default();
     let Some(data) = expected.and_then(|expected| data.get(..expected)) else {
-        return Err(format!(
-            "shape {shape:?} needs more than the {} bytes that follow the header (truncated?)",
-            data.len()
-        ));
+        let message = format!("shape {shape:?} needs more than the {} bytes that follow the header", data.len());
+        return Err(Trouble::Damaged(format!("{message} (truncated?)")));
     };
-    let swapped = if big_endian { Some(swap(data, width)) } else { None };
-    let fortran = header.order() == Order::Fortran;
-    if fortran {
+    match &header.element {
+        Element::Number { kind, unsigned, .. } => numbers(&header, data, *kind, width, *unsigned),
+        Element::Text { wide, .. } => {
+            let texts = data.chunks_exact(width.max(1)).map(|bytes| text(bytes, *wide, header.big_endian)).collect();
+            Ok(Array::Texts { texts, element: header.name.clone() })
+        }
+        Element::Other(words) => Err(Trouble::Foreign(words.clone())),
+    }
+}
+
+/// The elements as a tensor.
+fn numbers(
+    header: &Header,
+    data: &[u8],
+    kind: Kind,
+    width: usize,
+    unsigned: bool,
+) -> std::result::Result<Array, Trouble> {
+    let swapped = header.big_endian.then(|| swap(data, width));
+    let data = swapped.as_deref().unwrap_or(data);
+    let widened = if unsigned { Some(signed(data, width, kind, &header.name)?) } else { None };
+    let mut shape = header.shape.clone();
+    if header.fortran {
         shape.reverse();
     }
-    let tensor = from_bytes(swapped.as_deref().unwrap_or(data), &shape, kind)?;
-    if !fortran {
-        return Ok(tensor);
+    let tensor = from_bytes(widened.as_deref().unwrap_or(data), &shape, kind).map_err(Trouble::Damaged)?;
+    let from = unsigned.then(|| header.name.clone());
+    if !header.fortran {
+        return Ok(Array::Numbers { tensor, from });
     }
     let order: Vec<i64> = (0..shape.len() as i64).rev().collect();
-    tensor.f_permute(order).and_then(|t| t.f_contiguous()).map_err(|problem| problem.to_string())
+    let turned = tensor.f_permute(order).and_then(|t| t.f_contiguous());
+    Ok(Array::Numbers { tensor: turned.map_err(|problem| Trouble::Damaged(problem.to_string()))?, from })
 }
 
-/// How deep brackets nest.
-fn depth(header: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in header {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
+/// Unsigned elements as those of a signed type that is large enough; of 8 bytes, those that fit.
+fn signed(data: &[u8], width: usize, kind: Kind, name: &str) -> std::result::Result<Vec<u8>, Trouble> {
+    let wide = kind.elt_size_in_bytes();
+    if wide == width {
+        return match data.chunks_exact(width).position(|element| element.last().is_some_and(|high| *high > 0x7F)) {
+            Some(place) => Err(Trouble::Foreign(format!("{name}: element {place} is beyond i64"))),
+            None => Ok(data.to_vec()),
+        };
     }
-    deepest
+    let mut all = vec![0; data.len() / width * wide];
+    for (to, from) in all.chunks_exact_mut(wide).zip(data.chunks_exact(width)) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+    Ok(all)
 }
 
-fn element_type(dtype: &DType) -> Checked<(Kind, bool)> {
-    let unknown = || format!("its element type {} has no counterpart here", dtype.descr());
-    let DType::Plain(plain) = dtype else { return Err(unknown()) };
-    let kind = match (plain.type_char(), plain.size_field()) {
-        (TypeChar::Float, 4) => Kind::Float,
-        (TypeChar::Float, 8) => Kind::Double,
-        (TypeChar::Float, 2) => Kind::Half,
-        (TypeChar::Int, 8) => Kind::Int64,
-        (TypeChar::Int, 4) => Kind::Int,
-        (TypeChar::Int, 2) => Kind::Int16,
-        (TypeChar::Int, 1) => Kind::Int8,
-        (TypeChar::Uint, 1) => Kind::Uint8,
-        (TypeChar::Bool, 1) => Kind::Bool,
-        _ => return Err(unknown()),
+/// A text of fixed width, without the zeros behind it.
+fn text(bytes: &[u8], wide: bool, big_endian: bool) -> String {
+    if !wide {
+        return String::from_utf8_lossy(bytes).trim_end_matches('\0').to_string();
+    }
+    let letter = |four: &[u8]| {
+        let four = four.first_chunk::<4>().copied().unwrap_or_default();
+        let code = if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
+        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
     };
-    Ok((kind, plain.endianness() == Endianness::Big))
+    bytes.chunks_exact(4).map(letter).collect::<String>().trim_end_matches('\0').to_string()
 }
 
 fn swap(data: &[u8], width: usize) -> Vec<u8> {
     data.chunks_exact(width).flat_map(|element| element.iter().rev().copied()).collect()
-}
-
-fn parse_npz(bytes: &[u8]) -> Checked<Vec<(String, Tensor)>> {
-    let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {problem}");
-    let mut archive = archive::open(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
-    let mut budget = Budget::of(bytes.len() as u64);
-    let mut tensors = Vec::new();
-    for place in 0..archive.len() {
-        let mut entry = archive.by_index(place).map_err(|problem| broken(&problem))?;
-        let file = entry.name().map_err(|problem| broken(&problem))?.to_string();
-        let Some(name) = file.strip_suffix(".npy") else {
-            return Err(format!("entry {file:?} is no .npy file"));
-        };
-        let limit = entry.compressed_size().saturating_mul(BEST_RATIO).saturating_add(1024);
-        if entry.size() > limit {
-            let sizes = format!("{} bytes from {}", entry.size(), entry.compressed_size());
-            return Err(format!("entry {file:?} claims {sizes}, which no compression achieves"));
-        }
-        budget.take(entry.size().saturating_add(ENTRY)).map_err(|problem| format!("entry {file:?}: {problem}"))?;
-        let mut content = Vec::new();
-        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
-        if content.try_reserve_exact(size).is_err() {
-            return Err(format!("no memory for the {size} bytes of entry {file:?}"));
-        }
-        // A byte more than it claims to have shows that the claim was wrong.
-        let read = entry.by_ref().take(size as u64 + 1).read_to_end(&mut content);
-        let read = read.map_err(|problem| format!("entry {file:?} is damaged: {problem}"))?;
-        if read != size {
-            return Err(format!("entry {file:?} is damaged: it does not have the {size} bytes it claims"));
-        }
-        let tensor = parse_npy(&content).map_err(|problem| format!("entry {file:?}: {problem}"))?;
-        tensors.push((name.to_string(), tensor));
-    }
-    Ok(tensors)
 }
 
 /// The bytes of a tensor as a `.npy` file.
@@ -239,7 +220,12 @@ pub mod script {
 
     type Tensor = crate::tensor::Tensor;
 
-    /// Reads one array of NumPy's (`.npy`), on the run's device.
+    /// Reads one array of NumPy's (`.npy`), on the run's device. Both byte orders, Fortran order and headers of Python 2 are
+    /// read; u16 is read as i32, u32 and u64 as i64, with a warning.
+    ///
+    /// # Errors
+    /// Files that are missing, cut off or damaged; elements that tensors do not have (text, objects, complex numbers, dates,
+    /// structured ones, unsigned ones beyond i64).
     ///
     /// # Example
     /// ```rhai
@@ -249,7 +235,13 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn load_npy(context: NativeCallContext, path: &str) -> Script<Tensor> {
-        Ok(placed("load_npy", &super::load_npy(to_read(&Run::of(&context), path))?, Run::of(&context).device())?)
+        let run = Run::of(&context);
+        let (tensor, from) = super::load_npy(to_read(&run, path))?;
+        if let Some(from) = from {
+            let kind = crate::tensor::dtype::kind_name(tensor.kind());
+            run.progress().warn(&format!("{path}: unsigned integers ({from}) are read as {kind}"));
+        }
+        Ok(placed("load_npy", &tensor, run.device())?)
     }
 
     /// Writes a tensor as an array of NumPy's (`.npy`). The file appears complete or not at all.
@@ -266,7 +258,11 @@ pub mod script {
         Ok(super::save_npy(to_write(&Run::of(&context), "save_npy", path)?, &tensor)?)
     }
 
-    /// Reads an archive of NumPy's arrays (`.npz`): a map of tensors by name, on the run's device.
+    /// Reads an archive of NumPy's arrays (`.npz`): a map of tensors by name, on the run's device. Each array is read as by
+    /// `load_npy`; those that tensors cannot hold are left out, with a warning that names each and its type.
+    ///
+    /// # Errors
+    /// Files that are missing, cut off or damaged; an archive without an array that can be read.
     ///
     /// # Example
     /// ```rhai
@@ -276,10 +272,12 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn load_npz(context: NativeCallContext, path: &str) -> Script<Map> {
-        let device = Run::of(&context).device();
+        let run = Run::of(&context);
+        let npz = crate::tensor::npz::read("load_npz", &to_read(&run, path))?;
+        npz.notes(&[]).iter().for_each(|note| run.progress().warn(&format!("{path}: {note}")));
         let mut map = Map::new();
-        for (name, tensor) in super::load_npz(to_read(&Run::of(&context), path))? {
-            map.insert(name.into(), Dynamic::from(placed("load_npz", &tensor, device)?));
+        for (name, tensor) in npz.tensors {
+            map.insert(name.into(), Dynamic::from(placed("load_npz", &tensor, run.device())?));
         }
         Ok(map)
     }
@@ -317,6 +315,14 @@ mod tests {
         std::fs::read(path).unwrap()
     }
 
+    fn read(bytes: &[u8]) -> Tensor {
+        parse_npy(bytes).unwrap().0
+    }
+
+    fn parse_npz(bytes: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
+        Ok(npz::parse_all(bytes)?.tensors)
+    }
+
     /// A file with a header of one's own making.
     fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -331,12 +337,12 @@ mod tests {
         for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::Int64, Kind::Int, Kind::Uint8, Kind::Bool] {
             for shape in [vec![2, 3], vec![6], vec![1, 6, 1]] {
                 let tensor = sample().to_kind(kind).view(shape.as_slice());
-                let back = parse_npy(&npy_bytes("save_npy", &tensor).unwrap()).unwrap();
+                let back = read(&npy_bytes("save_npy", &tensor).unwrap());
                 assert_eq!((back.size(), back.kind()), (shape.clone(), kind));
                 assert!(back.f_equal(&tensor).unwrap());
             }
         }
-        let scalar = parse_npy(&npy_bytes("save_npy", &Tensor::from(2.5)).unwrap()).unwrap();
+        let scalar = read(&npy_bytes("save_npy", &Tensor::from(2.5)).unwrap());
         assert_eq!((scalar.size(), scalar.double_value(&[])), (vec![], 2.5));
         assert!(npy_bytes("save_npy", &sample().to_kind(Kind::BFloat16)).is_err());
     }
@@ -344,8 +350,55 @@ mod tests {
     #[test]
     fn big_endian_and_fortran_order_are_read() {
         let header = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 2), }\n";
-        let tensor = parse_npy(&with_header(header, &[0, 1, 0, 2, 0, 3, 0, 4])).unwrap();
+        let tensor = read(&with_header(header, &[0, 1, 0, 2, 0, 3, 0, 4]));
         assert!(tensor.to_kind(Kind::Int64).f_equal(&Tensor::from_slice(&[1_i64, 3, 2, 4]).view([2, 2])).unwrap());
+    }
+
+    #[test]
+    fn unsigned_numbers_are_read_as_signed_ones_that_hold_them() {
+        let of = |descr: &str, data: &[u8]| {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2,)}}");
+            parse_npy(&with_header(&header, data))
+        };
+        let (short, from) = of("<u2", &[0xFF, 0xFF, 1, 0]).unwrap();
+        assert_eq!((short.kind(), from.as_deref()), (Kind::Int, Some("<u2")));
+        assert_eq!(Vec::<i32>::try_from(&short).unwrap(), [65_535, 1]);
+        let (word, _) = of(">u4", &[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 2]).unwrap();
+        assert_eq!(Vec::<i64>::try_from(&word).unwrap(), [4_294_967_295, 2]);
+        let long = |high: u8| of("<u8", &[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high]);
+        assert_eq!(Vec::<i64>::try_from(&long(0).unwrap().0).unwrap(), [3, 0]);
+        assert!(long(0x80).unwrap_err().contains("element 1 is beyond i64"));
+        let bytes = of("u1", &[250, 1]).unwrap();
+        assert_eq!((bytes.0.kind(), bytes.1), (Kind::Uint8, None));
+    }
+
+    #[test]
+    fn what_tensors_cannot_hold_is_left_out_of_an_archive_by_name_and_type() {
+        let array = |descr: &str, shape: &str, data: &[u8]| {
+            with_header(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"), data)
+        };
+        let entries = [
+            ("names.npy", array("'>U2'", "(2,)", &[0, 0, 0, 97, 0, 0, 0, 0, 0, 0, 0, 233, 0, 0, 0, 98])),
+            ("objects.npy", array("'|O'", "(1,)", b"cos\nsystem\n.")),
+            ("fields.npy", array("[('x', '<f4')]", "(1,)", &[0; 4])),
+            ("labels.npy", array("'<u4'", "(1,)", &[7, 0, 0, 0])),
+            ("notes.txt", b"hello".to_vec()),
+        ];
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in &entries {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        let bytes = archive.finish().unwrap().into_inner();
+        let npz = npz::parse_all(&bytes).unwrap();
+        assert_eq!(npz.texts, [("names".to_string(), vec!["a".to_string(), "éb".to_string()])]);
+        assert_eq!(npz.tensors.len(), 1);
+        let said = npz.notes(&[]).join("; ");
+        for word in ["left out 4 of 5", "\"names\" (>U2", "\"objects\" (|O", "\"fields\"", "notes.txt", "(<u4 as i64)"]
+        {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+        assert!(!npz.notes(&["names"]).join("; ").contains("names"));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! `fine_labels`. Only what a NumPy array needs is taken from a pickle; nothing in it can run.
 
 use super::cifar::{Kind, PIXELS, SHAPE, joined, labelled};
-use super::{Decoded, members};
+use super::{Decoded, members, pickle_text};
 use crate::nn::pickle::{self, Arena, Dialect, Pickle, corrupt};
 use crate::runtime::{Error, Result};
+use std::borrow::Cow;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ struct Array<'a> {
     columns: usize,
     /// Column after column instead of row after row.
     fortran: bool,
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
 }
 
 /// The names a file may mention, and what they make.
@@ -31,6 +32,28 @@ enum Object<'a> {
     /// An array without its content.
     Empty,
     Array(Rc<Array<'a>>),
+    /// What turns a text into bytes: how Python 3 writes them up to protocol 2.
+    Encode,
+    /// What makes an array of bytes: how protocol 5 writes it.
+    FromBuffer,
+    /// What makes no bytes of nothing.
+    BytesType,
+    /// Bytes made so.
+    Encoded(Rc<Vec<u8>>),
+}
+
+/// The bytes of a string of any kind.
+fn bytes_of<'b>(value: &'b Value<'_>) -> Option<&'b [u8]> {
+    match value {
+        Value::Object(Object::Encoded(bytes)) => Some(bytes.as_slice()),
+        other => other.bytes(),
+    }
+}
+
+/// The bytes of a text whose letters are all within Latin-1.
+fn latin(text: &Value<'_>) -> Option<Vec<u8>> {
+    let Value::Text(text) = text else { return None };
+    text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect()
 }
 
 /// The pickles of dictionaries with NumPy arrays of bytes.
@@ -48,6 +71,9 @@ impl<'a> Dialect<'a> for Batch {
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Object::Reconstruct),
             ("numpy", "ndarray") => Some(Object::ArrayType),
             ("numpy", "dtype") => Some(Object::ElementType),
+            ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Some(Object::FromBuffer),
+            ("_codecs", "encode") => Some(Object::Encode),
+            ("__builtin__" | "builtins", "bytes") => Some(Object::BytesType),
             _ => None,
         }
     }
@@ -55,9 +81,18 @@ impl<'a> Dialect<'a> for Batch {
     fn call(arena: &mut Arena<'a, Self>, function: &Value<'a>, arguments: &Value<'a>) -> Result<Value<'a>> {
         let made = match (function, arena.items(arguments)?) {
             (Value::Object(Object::Reconstruct), [Value::Object(Object::ArrayType), ..]) => Object::Empty,
-            (Value::Object(Object::ElementType), [name, ..]) if name.bytes().is_some_and(is_byte) => Object::Bytes,
+            (Value::Object(Object::ElementType), [name, ..]) if bytes_of(name).is_some_and(is_byte) => Object::Bytes,
             (Value::Object(Object::ElementType), _) => {
                 return Err(corrupt::<Self>("its array is not of unsigned bytes"));
+            }
+            (Value::Object(Object::Encode), [text, encoding]) if is_latin(encoding) => {
+                let bytes = latin(text).ok_or_else(|| corrupt::<Self>("a text that is not Latin-1"))?;
+                Object::Encoded(Rc::new(bytes))
+            }
+            (Value::Object(Object::BytesType), []) => Object::Encoded(Rc::default()),
+            (Value::Object(Object::FromBuffer), [content, Value::Object(Object::Bytes), shape, order]) => {
+                let fortran = bytes_of(order) == Some(b"F");
+                return made(arena, shape, fortran, content);
             }
             _ => return Err(corrupt::<Self>("a call that a CIFAR batch does not need")),
         };
@@ -77,16 +112,34 @@ impl<'a> Dialect<'a> for Batch {
     }
 }
 
+fn is_latin(encoding: &Value<'_>) -> bool {
+    matches!(encoding, Value::Text("latin1" | "latin-1" | "iso-8859-1"))
+}
+
 fn is_byte(name: &[u8]) -> bool {
     matches!(name, b"u1" | b"|u1" | b"uint8")
 }
 
 /// The array of a state `(version, shape, dtype, fortran order, bytes)`.
 fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
-    let [_, shape, Value::Object(Object::Bytes), Value::Bool(fortran), content] = arena.items(state)? else {
+    let [_, shape, Value::Object(Object::Bytes), order, content] = arena.items(state)? else {
         return Err(corrupt::<Batch>("an array without its content"));
     };
-    let bytes = content.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?;
+    let fortran = match order {
+        Value::Bool(fortran) => *fortran,
+        // Up to protocol 1 truth is a number.
+        Value::Int(number) => *number != 0,
+        _ => return Err(corrupt::<Batch>("an array without its order")),
+    };
+    made(arena, shape, fortran, content)
+}
+
+/// The array of these bytes.
+fn made<'a>(arena: &Arena<'a, Batch>, shape: &Value<'a>, fortran: bool, content: &Value<'a>) -> Result<Value<'a>> {
+    let bytes = match content {
+        Value::Object(Object::Encoded(bytes)) => Cow::Owned(bytes.to_vec()),
+        other => Cow::Borrowed(other.bytes().ok_or_else(|| corrupt::<Batch>("an array whose content is not bytes"))?),
+    };
     let sizes: Vec<usize> = arena.integers(shape)?.iter().filter_map(|n| usize::try_from(*n).ok()).collect();
     let (rows, columns) = match *sizes {
         [rows, columns] => (rows, columns),
@@ -96,7 +149,7 @@ fn array<'a>(arena: &Arena<'a, Batch>, state: &Value<'a>) -> Result<Value<'a>> {
         let message = format!("an array of {rows} x {columns} has {} bytes", bytes.len());
         return Err(corrupt::<Batch>(&message));
     }
-    Ok(Value::Object(Object::Array(Rc::new(Array { rows, columns, fortran: *fortran, bytes }))))
+    Ok(Value::Object(Object::Array(Rc::new(Array { rows, columns, fortran, bytes }))))
 }
 
 /// The members of the Python archive: those to train on, then the one to test on.
@@ -138,10 +191,15 @@ fn within(path: &Path, name: &str, error: Error) -> Error {
 
 /// Images and labels of one pickle.
 fn batch(bytes: &[u8], kind: Kind) -> Result<Decoded> {
-    let pickle = Pickle::<Batch>::read(bytes)?;
+    let modern = if pickle_text::is_text(bytes) {
+        Cow::Owned(pickle_text::modern(bytes).map_err(|problem| corrupt::<Batch>(&problem))?)
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    let pickle = Pickle::<Batch>::read(&modern)?;
     let find = |wanted: &str| {
         let entries = pickle.arena.entries(&pickle.root).unwrap_or_default();
-        entries.iter().find(|(key, _)| key.bytes() == Some(wanted.as_bytes())).map(|(_, value)| value)
+        entries.iter().find(|(key, _)| bytes_of(key) == Some(wanted.as_bytes())).map(|(_, value)| value)
     };
     let missing = |what: &str| Error::new("dataset", format!("the pickle has no `{what}`"));
     let key = if kind == Kind::Ten { "labels" } else { "fine_labels" };
@@ -212,9 +270,35 @@ mod tests {
         assert!(error.contains("opcode 0x69"), "{error}");
     }
 
+    /// A batch of one image, as Python writes it by a protocol that has no bytes or only those that can be changed.
+    #[test]
+    fn batches_of_every_protocol_are_read() {
+        let text = "\u{7}".repeat(PIXELS);
+        let mut old = b"\x80\x02}(X\x04\0\0\0datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85c_codecs\nencode\n".to_vec();
+        old.extend(
+            b"X\x01\0\0\0bX\x06\0\0\0latin1\x86R\x87R(K\x01K\x01M\0\x0c\x86cnumpy\ndtype\nX\x02\0\0\0u1\x89\x88\x87R",
+        );
+        old.extend(b"\x89c_codecs\nencode\nX\0\x0c\0\0");
+        old.extend(text.as_bytes());
+        old.extend(b"X\x06\0\0\0latin1\x86Rtbc_codecs\nencode\nX\x06\0\0\0labelsX\x06\0\0\0latin1\x86R]K\x03au.");
+        let mut new = b"\x80\x05}(\x8c\x04datacnumpy._core.numeric\n_frombuffer\n(\x96\0\x0c\0\0\0\0\0\0".to_vec();
+        new.extend(text.as_bytes());
+        new.extend(b"cnumpy\ndtype\n\x8c\x02u1\x89\x88\x87RK\x01M\0\x0c\x86\x8c\x01CtR\x8c\x06labels]K\x03au.");
+        let mut first =
+            b"(dp0\nS'data'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\nI3072\nt"
+                .to_vec();
+        first.extend(b"cnumpy\ndtype\n(S'u1'\nI00\nI01\ntRI00\nS'");
+        first.extend("\\x07".repeat(PIXELS).as_bytes());
+        first.extend(b"'\ntbsS'labels'\n(lI3\nas.");
+        for (protocol, bytes) in [(2, old), (5, new), (0, first)] {
+            let read = batch(&bytes, Kind::Ten).unwrap_or_else(|error| panic!("protocol {protocol}: {error}"));
+            assert_eq!((read.labels, read.images), (vec![3], vec![7; PIXELS]), "protocol {protocol}");
+        }
+    }
+
     #[test]
     fn an_array_in_fortran_order_is_turned() {
-        let array = Array { rows: 2, columns: 3, fortran: true, bytes: &[1, 4, 2, 5, 3, 6] };
+        let array = Array { rows: 2, columns: 3, fortran: true, bytes: Cow::Borrowed(&[1, 4, 2, 5, 3, 6]) };
         assert_eq!(rows(&array), [1, 2, 3, 4, 5, 6]);
     }
 }

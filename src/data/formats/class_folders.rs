@@ -4,6 +4,7 @@
 use super::listing::{self, ClassFolder, LeftOut};
 use super::picture::{self, Rest, Target};
 use super::{Decoded, LARGEST, parallel};
+use crate::data::class_names;
 use crate::data::digests::{self, Digest};
 use crate::runtime::budget::{Budget, LARGEST_MEMBER};
 use crate::runtime::{Error, Result, Run, interrupt, options};
@@ -79,7 +80,7 @@ impl Tree {
         };
         let mut files = vec![];
         for folder in &folders {
-            match known.iter().position(|known| *known == folder.name) {
+            match known.iter().position(|known| class_names::same(known, &folder.name)) {
                 Some(number) => files.extend(folder.pictures.iter().map(|file| (file.clone(), number as u16))),
                 None if folder.pictures.is_empty() => left_out.empty.push(folder.name.clone()),
                 None => return Err(foreign(root, folder, &known)),
@@ -97,13 +98,29 @@ impl Tree {
                 notes.push(format!("no pictures of {} of {} classes: {}", names.len(), known.len(), names.join(", ")));
             }
             (_, [name, ..]) => {
-                let empty = folders.iter().any(|folder| folder.name == *name);
+                let empty = folders.iter().any(|folder| class_names::same(&folder.name, name));
                 let what = if empty { "pictures of" } else { "folder for" };
                 return Err(fail(format!("has no {what} the class {name:?}")));
             }
         }
         notes.extend(folders.iter().find_map(mixed));
         Ok(Self { root: root.to_path_buf(), classes: known, files, left_out, notes })
+    }
+
+    /// Pictures of known classes that a list names.
+    pub fn listed(root: &Path, classes: &[String], files: Vec<(PathBuf, u16)>, note: String) -> Self {
+        let (classes, left_out, notes) = (classes.to_vec(), LeftOut::default(), vec![note]);
+        Self { root: root.to_path_buf(), classes, files, left_out, notes }
+    }
+
+    /// The paths of the pictures below a folder, with `/` between their parts.
+    pub fn paths_below(&self, folder: &Path) -> Vec<String> {
+        let path = |(file, _): &(PathBuf, u16)| {
+            let below = file.strip_prefix(folder).unwrap_or(file);
+            let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+            parts.join("/")
+        };
+        self.files.iter().map(path).collect()
     }
 
     /// Warns of what is left out and whatever else a person should know about the folder; once a run.
@@ -216,9 +233,12 @@ fn own(root: &Path, folders: &[ClassFolder]) -> Result<Vec<String>> {
         );
         return Err(fail(message).hint("remove the folder, or put the pictures of its class there"));
     }
-    if let Some(twice) = folders.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        let message = format!("two folders have the name {:?} once it is read as text", twice[0].name);
-        return Err(fail(message).hint("names of classes have to be UTF-8: rename one of them"));
+    let mut seen = HashSet::new();
+    if let Some(twice) = folders.iter().find(|folder| !seen.insert(class_names::composed(&folder.name))) {
+        let message = format!("two folders have the name {:?} once it is read as text", twice.name);
+        return Err(
+            fail(message).hint("names of classes have to be UTF-8 and differ in more than how accents are written")
+        );
     }
     Ok(names)
 }

@@ -14,10 +14,12 @@ pub mod listing;
 pub mod matlab;
 pub mod members;
 pub mod parallel;
+pub mod pickle_text;
 pub mod picture;
 pub mod svhn;
 #[cfg(test)]
 mod tests;
+pub mod tiny_imagenet;
 pub mod whole;
 
 pub use crate::runtime::budget::{LARGEST, LARGEST_ARRAY};
