@@ -1,6 +1,7 @@
 //! NumPy's files: `.npy` (one array) and `.npz` (a zip archive of them). Lengths are checked before anything is allocated.
 
 use super::archive;
+use super::content::{Content, explained};
 use super::dtype::{kind_name, kind_of};
 use super::files::{from_bytes, read_bytes, to_bytes, write_atomically};
 use crate::runtime::budget::{Budget, ENTRY};
@@ -29,7 +30,7 @@ const LONGEST_HEADER: usize = 1 << 20;
 pub fn load_npy(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
     let bytes = read_bytes("load_npy", path)?;
-    parse_npy(&bytes).map_err(|problem| Error::file("load_npy", path, problem))
+    parse_npy(&bytes).map_err(|problem| explained("load_npy", path, &bytes, Content::Npy, problem))
 }
 
 /// Reads the named arrays of a `.npz` file, in the order of the archive.
@@ -39,7 +40,7 @@ pub fn load_npy(path: impl AsRef<Path>) -> Result<Tensor> {
 pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
     let bytes = read_bytes("load_npz", path)?;
-    parse_npz(&bytes).map_err(|problem| Error::file("load_npz", path, problem))
+    parse_npz(&bytes).map_err(|problem| explained("load_npz", path, &bytes, Content::Zip, problem))
 }
 
 /// Where the header ends, by its own length field.
