@@ -99,6 +99,9 @@ impl Dictionary<'_> {
 pub fn described(value: &Value<'_>) -> String {
     match value {
         Value::Object(Object::Refused(why)) => why.to_string(),
+        Value::Object(Object::Instance(Class(module, "_reconstruct"), _)) if module.starts_with("numpy") => {
+            "an array of NumPy's, not a tensor: torch.from_numpy makes one".into()
+        }
         Value::Object(Object::Instance(class, _)) => format!("{class}, which is not a tensor and was not run"),
         _ => "no tensor".into(),
     }
