@@ -1,5 +1,5 @@
 """Writes the checkpoints of this folder with PyTorch: `python make.py`. All hold the weights of `nn.Sequential(Linear(3, 4),
-ReLU(), Linear(4, 2))` counted up from 0 in quarters, in the forms that public projects give them; `expected.txt` says which."""
+ReLU(), Linear(4, 2))` counted up from 0 in quarters, in the forms that public projects give them; `forms.txt` lists them. Needs NumPy beside PyTorch."""
 import argparse, collections, datetime, io, os, pathlib, random, struct, sys, types, zipfile
 
 import numpy as np
@@ -90,7 +90,6 @@ form("fairseq.pt", {"args": argparse.Namespace(arch="transformer"), "cfg": None,
 form("detectron.pth", {"model": sd, "__author__": "somebody", "matching_heuristics": True, "iteration": 9, "scheduler": steps.state_dict()})
 form("mmcv.pth", {"meta": {"mmcv_version": "1.3", "time": "Tue", "hook_msgs": {}, "CLASSES": ("a", "b")}, "state_dict": named("backbone."),
                   "optimizer": optimizer.state_dict()})
-form("moco.pth.tar", {"epoch": 3, "state_dict": {**named("module.encoder_q."), **{f"module.encoder_k.{n}": t for n, t in other().items()}}})
 form("esrgan.pth", {"params": sd, "params_ema": other()})
 form("nested.pth", {"model": {"state_dict": sd, "name": "mlp"}, "epoch": 1})
 form("deeply.pth", {"checkpoint": {"best": {"weights": {"module": sd}}}})
@@ -195,6 +194,8 @@ torch.save({**weights, "0.weight": weights["0.weight"].numpy()}, here / "bad_num
 Evil = type("Evil", (), {"__reduce__": lambda self: (os.system, ("echo harm",))})
 torch.save({"state_dict": sd, "extra": Evil()}, here / "bad_system.pth")
 torch.save({"state_dict": sd, "extra": type("Evil", (), {"__reduce__": lambda self: (eval, ("print('harm')",))})()}, here / "bad_eval.pth")
+torch.save({"epoch": 3, "state_dict": {**named("module.encoder_q."), **{f"module.encoder_k.{n}": t for n, t in other().items()}}},
+           here / "moco.pth.tar")
 torch.save({"encoder": named("a."), "decoder": {"b": torch.ones(3), "c": torch.ones(3)}}, here / "two_parts.pth")
 whole = (here / "legacy.pth").read_bytes()
 (here / "bad_legacy_cut.pth").write_bytes(whole[:-30])
