@@ -2,12 +2,18 @@
 //!
 //! A `Net` is a shared handle to a tree of layers. Parameters have PyTorch's names and order and live in flat buffers.
 
+pub mod checkpoint;
+mod choose;
 mod describe;
+pub mod dictionaries;
 mod face;
 mod files;
+mod fit;
 mod hold;
 mod initial;
 mod layer;
+mod legacy;
+mod machine;
 mod make;
 mod net;
 mod parameter;
@@ -15,6 +21,7 @@ mod parts;
 pub mod pickle;
 mod pool;
 pub mod pth;
+mod pth_write;
 mod rows;
 mod scripted;
 mod simple;

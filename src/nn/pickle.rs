@@ -5,11 +5,6 @@
 //! input: a pickle with an image archive in one string costs no second copy.
 
 use crate::runtime::{Error, Result};
-use std::collections::HashMap;
-
-/// More steps than the pickles here take (CIFAR-100: 300,000): each may cost some hundred bytes, and a few megabytes of an
-/// archive inflate to any number of them.
-const MOST_STEPS: usize = 1 << 22;
 
 /// A value of the pickle; `O` are the objects of its dialect.
 #[derive(Debug, Clone)]
@@ -17,6 +12,7 @@ pub enum Value<'a, O> {
     None,
     Bool(bool),
     Int(i64),
+    /// What nothing here needs: a number of floating point, an integer of more than 64 bits, a text written with escapes.
     Float,
     Text(&'a str),
     /// A string that is not UTF-8: what Python 2 calls a string, Python 3 bytes.
@@ -51,7 +47,7 @@ pub trait Dialect<'a>: Sized {
     const HINT: &'static str;
 
     /// The object that a name stands for, if it is one of those allowed.
-    fn global(module: &str, name: &str) -> Option<Self::Object>;
+    fn global(module: &'a str, name: &'a str) -> Option<Self::Object>;
 
     /// What calling `function` gives.
     ///
@@ -78,9 +74,15 @@ pub trait Dialect<'a>: Sized {
     /// # Errors
     /// A reference the dialect does not know.
     fn outside(arena: &Arena<'a, Self>, id: &Value<'a, Self::Object>) -> Result<Value<'a, Self::Object>>;
+
+    /// The dictionary that keeps what is put into an object of a class that behaves like a container.
+    fn inside(_object: &Self::Object) -> Option<usize> {
+        None
+    }
 }
 
-fn refused<'a, D: Dialect<'a>>(module: &str, name: &str) -> Error {
+/// The error of a name that the dialect does not know.
+pub(super) fn refused<'a, D: Dialect<'a>>(module: &str, name: &str) -> Error {
     let message = format!("the file asks for {module}.{name}, which is not part of {}; it was not run", D::CONTENT);
     Error::new(D::OPERATION, message).hint(D::HINT)
 }
@@ -95,16 +97,31 @@ pub type Entry<'a, O> = (Value<'a, O>, Value<'a, O>);
 
 /// The containers of a pickle.
 pub struct Arena<'a, D: Dialect<'a>> {
-    sequences: Vec<Vec<Value<'a, D::Object>>>,
-    dicts: Vec<Vec<Entry<'a, D::Object>>>,
+    pub(super) sequences: Vec<Vec<Value<'a, D::Object>>>,
+    pub(super) dicts: Vec<Vec<Entry<'a, D::Object>>>,
+    /// Entries that were copied from one container into another.
+    pub(super) copied: usize,
 }
 
 impl<'a, D: Dialect<'a>> Arena<'a, D> {
-    /// The entries of a dictionary value.
+    /// The entries of a dictionary value, or of an object that keeps some.
     pub fn entries(&self, value: &Value<'a, D::Object>) -> Option<&[Entry<'a, D::Object>]> {
+        self.dicts.get(Self::dict_of(value)?).map(Vec::as_slice)
+    }
+
+    /// The place of the dictionary that a value is or has.
+    pub(super) fn dict_of(value: &Value<'a, D::Object>) -> Option<usize> {
         match value {
-            Value::Dict(at) => self.dicts.get(*at).map(Vec::as_slice),
+            Value::Dict(at) => Some(*at),
+            Value::Object(object) => D::inside(object),
             _ => None,
+        }
+    }
+
+    /// Puts an entry into a dictionary, or into an object that keeps some.
+    pub fn put(&mut self, value: &Value<'a, D::Object>, entry: Entry<'a, D::Object>) {
+        if let Some(dict) = Self::dict_of(value).and_then(|at| self.dicts.get_mut(at)) {
+            dict.push(entry);
         }
     }
 
@@ -137,7 +154,7 @@ impl<'a, D: Dialect<'a>> Arena<'a, D> {
         Value::Dict(self.dicts.len() - 1)
     }
 
-    fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) -> Value<'a, D::Object> {
+    pub(super) fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) -> Value<'a, D::Object> {
         self.sequences.push(items);
         Value::Sequence(self.sequences.len() - 1)
     }
@@ -147,305 +164,4 @@ impl<'a, D: Dialect<'a>> Arena<'a, D> {
 pub struct Pickle<'a, D: Dialect<'a>> {
     pub root: Value<'a, D::Object>,
     pub arena: Arena<'a, D>,
-}
-
-impl<'a, D: Dialect<'a>> Pickle<'a, D> {
-    /// Reads a pickle of protocol 2 to 5.
-    ///
-    /// # Errors
-    /// Opcodes and names that the dialect does not need; damage.
-    pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let arena = Arena { sequences: vec![], dicts: vec![] };
-        let mut machine = Machine { bytes, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), arena };
-        let root = machine.run()?;
-        Ok(Self { root, arena: machine.arena })
-    }
-}
-
-struct Machine<'a, D: Dialect<'a>> {
-    bytes: &'a [u8],
-    at: usize,
-    stack: Vec<Value<'a, D::Object>>,
-    /// Stack heights at the open marks.
-    marks: Vec<usize>,
-    memo: HashMap<u32, Value<'a, D::Object>>,
-    arena: Arena<'a, D>,
-}
-
-impl<'a, D: Dialect<'a>> Machine<'a, D> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let slice =
-            end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| corrupt::<D>("it ends too early"))?;
-        self.at += length;
-        Ok(slice)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.take(N)?.try_into().map_err(|_| corrupt::<D>("it ends too early"))
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(u8::from_le_bytes(self.array()?))
-    }
-
-    fn word(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn line(&mut self) -> Result<&'a str> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|b| *b == b'\n').ok_or_else(|| corrupt::<D>("a name without end"))?;
-        let line = self.take(length)?;
-        self.at += 1;
-        std::str::from_utf8(line).map_err(|_| corrupt::<D>("a name that is not text"))
-    }
-
-    fn text(&mut self, length: usize) -> Result<()> {
-        let text = std::str::from_utf8(self.take(length)?);
-        self.stack.push(Value::Text(text.map_err(|_| corrupt::<D>("a text that is not UTF-8"))?));
-        Ok(())
-    }
-
-    /// A string of Python 2 or bytes of Python 3.
-    fn string(&mut self, length: usize) -> Result<()> {
-        let bytes = self.take(length)?;
-        self.stack.push(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text));
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Result<Value<'a, D::Object>> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() <= floor {
-            return Err(corrupt::<D>("a value is missing"));
-        }
-        self.stack.pop().ok_or_else(|| corrupt::<D>("a value is missing"))
-    }
-
-    fn since_mark(&mut self) -> Result<Vec<Value<'a, D::Object>>> {
-        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
-        Ok(self.stack.split_off(mark.ok_or_else(|| corrupt::<D>("a mark is missing"))?))
-    }
-
-    fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) {
-        let sequence = self.arena.sequence(items);
-        self.stack.push(sequence);
-    }
-
-    fn dict(&mut self) {
-        let dict = self.arena.dict();
-        self.stack.push(dict);
-    }
-
-    fn tuple_of(&mut self, count: usize) -> Result<()> {
-        let mut items = vec![];
-        for _ in 0..count {
-            items.push(self.pop()?);
-        }
-        items.reverse();
-        self.sequence(items);
-        Ok(())
-    }
-
-    fn extend(&mut self, items: Vec<Value<'a, D::Object>>) -> Result<()> {
-        match self.stack.last() {
-            Some(Value::Sequence(at)) => {
-                let list = self.arena.sequences.get_mut(*at).ok_or_else(|| corrupt::<D>("a list is missing"))?;
-                list.extend(items);
-                Ok(())
-            }
-            _ => Err(corrupt::<D>("items without a list")),
-        }
-    }
-
-    fn insert(&mut self, items: Vec<Value<'a, D::Object>>) -> Result<()> {
-        let Some(Value::Dict(at)) = self.stack.last() else { return Err(corrupt::<D>("entries without a dictionary")) };
-        let dict = self.arena.dicts.get_mut(*at).ok_or_else(|| corrupt::<D>("a dictionary is missing"))?;
-        let mut items = items.into_iter();
-        while let Some(key) = items.next() {
-            let value = items.next().ok_or_else(|| corrupt::<D>("a key without a value"))?;
-            dict.push((key, value));
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, key: u32) -> Result<()> {
-        let value = self.stack.last().cloned().ok_or_else(|| corrupt::<D>("nothing to remember"))?;
-        self.memo.insert(key, value);
-        Ok(())
-    }
-
-    fn recall(&mut self, key: u32) -> Result<()> {
-        let value = self.memo.get(&key).cloned().ok_or_else(|| corrupt::<D>("a reference to nothing"))?;
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn run(&mut self) -> Result<Value<'a, D::Object>> {
-        for _ in 0..MOST_STEPS {
-            let opcode = self.byte()?;
-            if opcode == b'.' {
-                return self.pop();
-            }
-            self.execute(opcode)?;
-        }
-        Err(corrupt::<D>(&format!("more than {MOST_STEPS} steps")))
-    }
-
-    fn execute(&mut self, opcode: u8) -> Result<()> {
-        match opcode {
-            0x80 => match self.byte()? {
-                2..=5 => Ok(()),
-                version => Err(corrupt::<D>(&format!("protocol {version}"))),
-            },
-            0x95 => self.take(8).map(drop),
-            b'(' => {
-                self.marks.push(self.stack.len());
-                Ok(())
-            }
-            b'}' | b']' | b')' | b't' | b'l' | b'd' | 0x85..=0x87 | b'a' | b'e' | b's' | b'u' => self.container(opcode),
-            b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(opcode),
-            b'c' | 0x93 | b'Q' | b'R' | b'b' => self.object(opcode),
-            b'0' => self.pop().map(drop),
-            _ => self.scalar(opcode),
-        }
-    }
-
-    fn container(&mut self, opcode: u8) -> Result<()> {
-        match opcode {
-            b'}' => self.dict(),
-            b']' | b')' => self.sequence(vec![]),
-            b't' | b'l' => {
-                let items = self.since_mark()?;
-                self.sequence(items);
-            }
-            b'd' => {
-                let items = self.since_mark()?;
-                self.dict();
-                self.insert(items)?;
-            }
-            b'a' => {
-                let item = self.pop()?;
-                self.extend(vec![item])?;
-            }
-            b'e' => {
-                let items = self.since_mark()?;
-                self.extend(items)?;
-            }
-            b's' => {
-                let (value, key) = (self.pop()?, self.pop()?);
-                self.insert(vec![key, value])?;
-            }
-            b'u' => {
-                let items = self.since_mark()?;
-                self.insert(items)?;
-            }
-            _ => self.tuple_of(usize::from(opcode - 0x84))?,
-        }
-        Ok(())
-    }
-
-    fn memory(&mut self, opcode: u8) -> Result<()> {
-        match opcode {
-            b'q' => {
-                let key = u32::from(self.byte()?);
-                self.remember(key)
-            }
-            b'r' => {
-                let key = self.word()?;
-                self.remember(key)
-            }
-            0x94 => self.remember(u32::try_from(self.memo.len()).unwrap_or(u32::MAX)),
-            b'h' => {
-                let key = u32::from(self.byte()?);
-                self.recall(key)
-            }
-            _ => {
-                let key = self.word()?;
-                self.recall(key)
-            }
-        }
-    }
-
-    fn scalar(&mut self, opcode: u8) -> Result<()> {
-        let value = match opcode {
-            b'N' => Value::None,
-            0x88 | 0x89 => Value::Bool(opcode == 0x88),
-            b'K' => Value::Int(i64::from(self.byte()?)),
-            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
-            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
-            b'G' => {
-                self.take(8)?;
-                Value::Float
-            }
-            0x8a => {
-                let length = usize::from(self.byte()?);
-                let bytes = self.take(length)?;
-                if length > 8 {
-                    return Err(corrupt::<D>("an integer of more than 64 bits"));
-                }
-                let sign = bytes.last().is_some_and(|last| *last >= 0x80);
-                let mut padded = [if sign { 0xff } else { 0 }; 8];
-                padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                Value::Int(i64::from_le_bytes(padded))
-            }
-            b'X' => {
-                let length = self.word()? as usize;
-                return self.text(length);
-            }
-            0x8c => {
-                let length = usize::from(self.byte()?);
-                return self.text(length);
-            }
-            b'T' | b'B' => {
-                let length = self.word()? as usize;
-                return self.string(length);
-            }
-            b'U' | b'C' => {
-                let length = usize::from(self.byte()?);
-                return self.string(length);
-            }
-            // Bytes that can be changed, of protocol 5, and long ones.
-            0x8e | 0x96 => {
-                let length = u64::from_le_bytes(self.array()?);
-                return self.string(usize::try_from(length).unwrap_or(usize::MAX));
-            }
-            _ => {
-                let given = format!("the file's pickle uses opcode 0x{opcode:02x}, which {} does not need", D::CONTENT);
-                return Err(Error::new(D::OPERATION, given).hint(D::HINT));
-            }
-        };
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn object(&mut self, opcode: u8) -> Result<()> {
-        let value = match opcode {
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                Value::Object(D::global(module, name).ok_or_else(|| refused::<D>(module, name))?)
-            }
-            0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
-                let (Value::Text(module), Value::Text(name)) = (module, name) else {
-                    return Err(corrupt::<D>("a name that is not text"));
-                };
-                Value::Object(D::global(module, name).ok_or_else(|| refused::<D>(module, name))?)
-            }
-            b'Q' => {
-                let id = self.pop()?;
-                D::outside(&self.arena, &id)?
-            }
-            b'R' => {
-                let (arguments, function) = (self.pop()?, self.pop()?);
-                D::call(&mut self.arena, &function, &arguments)?
-            }
-            _ => {
-                let (state, object) = (self.pop()?, self.pop()?);
-                D::state(&mut self.arena, object, &state)?
-            }
-        };
-        self.stack.push(value);
-        Ok(())
-    }
 }

@@ -1,5 +1,6 @@
 //! State dicts: taking up values by name with every shape checked, and the hash that names a set of weights.
 
+use super::fit::{Shown, optional};
 use super::net::Net;
 use crate::runtime::hex::hex_of;
 use crate::runtime::options::nearest;
@@ -20,30 +21,15 @@ impl Net {
 
     pub(super) fn load_state_as(&self, operation: &str, state: &[(String, Tensor)]) -> Result<()> {
         let mine = self.named_state();
+        let sizes: Vec<Vec<i64>> = mine.iter().map(|(_, parameter)| parameter.get().size()).collect();
+        let wanted: Vec<Shown<'_>> =
+            mine.iter().zip(&sizes).map(|((name, _), size)| (name.as_str(), size.as_slice())).collect();
+        let shapes: Vec<Vec<i64>> = state.iter().map(|(_, values)| values.size()).collect();
+        let shown: Vec<Shown<'_>> =
+            state.iter().zip(&shapes).map(|((name, _), shape)| (name.as_str(), shape.as_slice())).collect();
+        compare(operation, &wanted, &shown)?;
         let given: HashMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-        let known: HashSet<&str> = mine.iter().map(|(name, _)| name.as_str()).collect();
-        let mut pairs = vec![];
-        for (name, parameter) in &mine {
-            let Some(values) = given.get(name.as_str()) else {
-                // Files written before PyTorch counted batches lack the counter.
-                if name.ends_with("num_batches_tracked") {
-                    continue;
-                }
-                return Err(missing(operation, name, given.keys().copied()));
-            };
-            let (expected, got) = (parameter.get().size(), values.size());
-            if expected != got {
-                return Err(Error::new(
-                    operation,
-                    format!("{name}: the network has shape {expected:?}, the state {got:?}"),
-                )
-                .hint("build the network with the options the state was saved with"));
-            }
-            pairs.push((parameter, *values));
-        }
-        if let Some((name, _)) = state.iter().find(|(name, _)| !known.contains(name.as_str())) {
-            return Err(missing_here(operation, name, known));
-        }
+        let pairs = mine.iter().filter_map(|(name, parameter)| Some((parameter, given.get(name.as_str())?)));
         pairs.into_iter().try_for_each(|(parameter, values)| parameter.assign(values))
     }
 
@@ -53,6 +39,32 @@ impl Net {
     /// Those of torch.
     pub fn weights_hash(&self) -> Result<String> {
         hash(&self.state())
+    }
+}
+
+/// Compares the names and shapes of a network with those of a state.
+///
+/// # Errors
+/// The first parameter that is missing, differs in shape, or is not the network's.
+pub(super) fn compare(operation: &str, wanted: &[Shown<'_>], state: &[Shown<'_>]) -> Result<()> {
+    let given: HashMap<&str, &[i64]> = state.iter().copied().collect();
+    for (name, expected) in wanted {
+        match given.get(name) {
+            Some(got) if got == expected => {}
+            Some(got) => {
+                let message = format!("{name}: the network has shape {expected:?}, the state {got:?}");
+                return Err(
+                    Error::new(operation, message).hint("build the network with the options the state was saved with")
+                );
+            }
+            None if optional(name) => {}
+            None => return Err(missing(operation, name, state)),
+        }
+    }
+    let known: HashSet<&str> = wanted.iter().map(|(name, _)| *name).collect();
+    match state.iter().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => Err(missing_here(operation, name, known)),
+        None => Ok(()),
     }
 }
 
@@ -81,9 +93,14 @@ fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     Ok(buffer)
 }
 
-fn missing<'a>(operation: &str, name: &str, given: impl Iterator<Item = &'a str>) -> Error {
+fn missing(operation: &str, name: &str, state: &[Shown<'_>]) -> Error {
     let error = Error::new(operation, format!("the state has no {name:?}, which the network needs"));
-    match nearest(name, given) {
+    let prefix = state.iter().find_map(|(given, _)| given.strip_suffix(name).filter(|front| front.ends_with('.')));
+    if let Some(prefix) = prefix {
+        let hint = format!("take {prefix:?} off the state's names; load(net, path) does so itself");
+        return error.note(format!("the state has \"{prefix}{name}\"")).hint(hint);
+    }
+    match nearest(name, state.iter().map(|(name, _)| *name)) {
         Some(near) => error.note(format!("nearest name in the state: {near}")),
         None => error.hint("build the network with the options the state was saved with"),
     }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 /// The record at the end of an archive, without its comment.
 const END: usize = 22;
@@ -15,7 +16,9 @@ const LONGEST_COMMENT: u64 = 0xFFFF;
 /// No archive, a damaged one, entries that share bytes of the file, entries of one name: in words.
 pub fn open<R: Read + Seek>(mut source: R) -> Result<ZipArchive<R>, String> {
     let listed = listed(&mut source).map_err(|error| error.to_string())?;
-    let mut archive = ZipArchive::new(source).map_err(|error| error.to_string())?;
+    // Where the archive says its directory is, it is looked for first: a search for it misses some sound archives of torch's.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(config, source).map_err(|error| error.to_string())?;
     if let Some(listed) = listed.filter(|listed| *listed != archive.len() as u64) {
         return Err(format!("{listed} entries have only {} names", archive.len()));
     }

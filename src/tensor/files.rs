@@ -1,6 +1,7 @@
 //! Files of named tensors: safetensors, with a few words about where they came from.
 
 pub use super::atomic::write_atomically;
+use super::content::{Content, explained};
 use super::dtype::kind_of;
 pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
@@ -77,7 +78,7 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>>
 /// As [`load_safetensors`].
 pub fn load_noted(operation: &str, path: &Path) -> Result<(Vec<(String, Tensor)>, Notes)> {
     let bytes = read_bytes(operation, path)?;
-    parse_safetensors(&bytes).map_err(|problem| Error::file(operation, path, problem))
+    parse_safetensors(&bytes).map_err(|problem| explained(operation, path, &bytes, Content::Safetensors, problem))
 }
 
 /// A file's tensors that can be read, and the others with the reason.

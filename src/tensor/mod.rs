@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod autograd;
 pub mod checks;
 pub mod compare;
+pub mod content;
 pub mod create;
 pub mod draft;
 pub mod dtype;

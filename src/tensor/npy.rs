@@ -1,5 +1,6 @@
 //! NumPy's files: `.npy` (one array) and `.npz` (a zip archive of them). Lengths are checked before anything is allocated.
 
+use super::content::{Content, explained};
 use super::dtype::{kind_name, kind_of};
 use super::files::{from_bytes, read_bytes, to_bytes, write_atomically};
 use super::npy_header::{self, Element, Header};
@@ -34,7 +35,7 @@ pub enum Trouble {
 pub fn load_npy(path: impl AsRef<Path>) -> Result<(Tensor, Option<String>)> {
     let path = path.as_ref();
     let bytes = read_bytes("load_npy", path)?;
-    parse_npy(&bytes).map_err(|problem| Error::file("load_npy", path, problem))
+    parse_npy(&bytes).map_err(|problem| explained("load_npy", path, &bytes, Content::Npy, problem))
 }
 
 /// Reads the named arrays of numbers of a `.npz` file, in the order of the archive.

@@ -69,7 +69,7 @@ pub fn read(operation: &str, path: &Path) -> Result<Npz> {
 /// # Errors
 /// As [`read`].
 pub fn of_bytes(operation: &str, path: &Path, bytes: &[u8]) -> Result<Npz> {
-    let npz = parse_all(bytes).map_err(|problem| Error::file(operation, path, problem))?;
+    let npz = parse_all(bytes).map_err(|problem| explained(operation, path, bytes, Content::Zip, problem))?;
     if npz.tensors.is_empty() && !npz.left_out.is_empty() {
         let error = Error::file(operation, path, format!("has no array of numbers; it has {}", listed(&npz.left_out)));
         let torch = npz.left_out.iter().any(|(name, _)| name.ends_with("data.pkl"));
