@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod catalog;
+pub mod codes;
 pub mod constructs;
 pub mod diagnostics;
 pub mod docs;
@@ -9,9 +10,11 @@ pub mod engine;
 pub mod evaluate;
 pub mod explain;
 pub mod flow;
+pub mod habits;
 pub mod library;
 pub mod lint;
 mod predicates;
+mod printing;
 pub mod reference;
 pub mod render;
 pub mod resolver;
@@ -29,4 +32,5 @@ pub fn register(engine: &mut rhai::Engine) {
     flow::register(engine);
     sorting::register(engine);
     predicates::register(engine);
+    printing::register(engine);
 }
