@@ -56,7 +56,14 @@ pub fn check(out: &Path) -> Result<()> {
             if there == out { "is a file, not a folder".into() } else { format!("{} is a file", there.display()) };
         return refuse(what);
     }
-    if allows_writing(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
+    if !allows_writing(there) {
+        return refuse(format!("{} cannot be written", there.display()));
+    }
+    // Permissions do not tell of file systems that take no files, such as /proc.
+    match tempfile::Builder::new().prefix(".lethe-").tempdir_in(there) {
+        Ok(_) => Ok(()),
+        Err(problem) => refuse(format!("{} takes no files: {}", there.display(), reason(&problem))),
+    }
 }
 
 /// Whether an earlier run left results in this folder.

@@ -4,7 +4,7 @@
 use super::given::{self, Called};
 use super::imports::Raw;
 use super::known::{Known, is_keyword};
-use super::manual::Manual;
+use super::manual::{Manual, Refusal, Taken};
 use super::paths::{self, Written};
 use super::rules;
 use super::values::{Scope, Value, literal, operated};
@@ -379,7 +379,7 @@ impl<'a> Reader<'a> {
         if uncertain && self.context.keys.contains(name) {
             return Value::default();
         }
-        let start = given::place(call.namespace.position(), position);
+        let start = if call.namespace.is_empty() { position } else { call.namespace.position() };
         if self.types(&space, name, &values, start, method) {
             self.arguments(call, &space, name, &values, method);
         }
@@ -420,9 +420,8 @@ impl<'a> Reader<'a> {
             return false;
         }
         let taken = manual.takes(space, name, &kinds);
-        let refused = documented
-            && forms.iter().all(|form| matches!(form.refuses(&kinds), Some(super::manual::Refusal::Argument(_))));
-        if taken && !refused {
+        let refused = documented && forms.iter().all(|form| matches!(form.refuses(&kinds), Some(Refusal::Argument(_))));
+        if taken == Taken::Exactly || taken == Taken::Loosely && !refused {
             return true;
         }
         let shown: Vec<&str> = kinds.iter().map(|kind| if kind.is_empty() { "any" } else { kind }).collect();

@@ -3,12 +3,11 @@
 use super::calls::Context;
 use super::imports::Raw;
 use super::manual::{OptionForm, accepts};
-use super::rules::position_of;
 use super::values::{Key, Value};
 use super::vocabulary;
 use crate::experiment::rules::{self, RUN_OPTIONS};
 use crate::runtime::options::{as_integer, as_number, describe, nearest};
-use rhai::{Dynamic, Map, Position};
+use rhai::{Dynamic, Map};
 
 /// Functions that hand options on to others, and those.
 const HANDED_ON: &[(&str, &[&str])] = &[
@@ -181,7 +180,6 @@ fn by_rules(method: &str, declared: &Map, keys: &[Key], file: usize) -> Vec<Raw>
             }
         }
     }
-    debug_assert!(keys.iter().all(|(key, ..)| position_of(keys, key).is_some()));
     found
 }
 
@@ -299,7 +297,6 @@ fn in_words(kinds: &[String]) -> String {
     kinds.iter().map(word).collect::<Vec<_>>().join(" or ")
 }
 
-/// Whether a place is known.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,9 +341,4 @@ mod tests {
         }
         assert!(narrower.is_empty(), "{narrower:#?}");
     }
-}
-
-/// The place at which a call stands, for findings without a better one.
-pub fn place(position: Position, other: Position) -> Position {
-    if position.is_none() { other } else { position }
 }

@@ -139,17 +139,24 @@ impl Manual {
         (!all.is_empty()).then_some(all)
     }
 
-    /// Whether something registered takes arguments of these types; an empty type may be any. True where nothing with as many
-    /// parameters is registered: that is for others to say.
-    pub fn takes(&self, space: &str, name: &str, given: &[String]) -> bool {
+    /// How something registered takes arguments of these types; an empty type may be any. Where nothing with as many
+    /// parameters is registered, that is for others to say.
+    pub fn takes(&self, space: &str, name: &str, given: &[String]) -> Taken {
         let key = if space.is_empty() { name.to_string() } else { format!("{space}::{name}") };
-        let Some(all) = self.overloads.get(&key) else { return true };
-        let mut same = all.iter().filter(|kinds| kinds.len() == given.len()).peekable();
+        let mut same =
+            self.overloads.get(&key).into_iter().flatten().filter(|kinds| kinds.len() == given.len()).peekable();
         if same.peek().is_none() {
-            return true;
+            return Taken::Loosely;
         }
+        let exact =
+            |kinds: &Vec<String>| kinds.iter().zip(given).all(|(kind, given)| given.is_empty() || kind == given);
         let fits = |kinds: &Vec<String>| kinds.iter().zip(given).all(|(kind, given)| self.matches(kind, given));
-        same.any(fits)
+        let how = same.map(|kinds| match () {
+            () if exact(kinds) => Taken::Exactly,
+            () if fits(kinds) => Taken::Loosely,
+            () => Taken::No,
+        });
+        how.max().unwrap_or(Taken::Loosely)
     }
 
     /// Whether a parameter of a registered type takes a value of this type.
@@ -239,6 +246,17 @@ impl Form {
             }
         }
     }
+}
+
+/// How a function takes arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// Not at all.
+    No,
+    /// Values of any type, which it looks at itself.
+    Loosely,
+    /// Values of these very types.
+    Exactly,
 }
 
 /// Why a signature does not take arguments.

@@ -67,9 +67,8 @@ pub fn definition(text: &str, function: &ScriptFuncDef) -> Position {
 /// Shows every node of a function's body, with the nodes around it. Rhai gives no direct access to bodies: a script of this
 /// function alone does.
 pub fn walk_body(ast: &AST, function: &ScriptFuncDef, see: &mut impl FnMut(&[ASTNode])) {
-    let alone = ast.clone_functions_only_filtered(|_, _, _, name, parameters| {
-        name == function.name && parameters == function.params.len()
-    });
+    let mut alone = ast.clone_functions_only();
+    alone.retain_functions(|_, _, name, parameters| name == function.name && parameters == function.params.len());
     alone.walk(&mut |path| {
         see(path);
         true

@@ -1,6 +1,6 @@
 //! The options that a function of a script declares with `options(opt, #{ .. })`, read off its text.
 
-use rhai::{AST, ASTNode, Caches, Dynamic, Engine, Expr, FnCallExpr, Map, Position, Scope, ScriptFuncDef, Stmt};
+use rhai::{AST, ASTNode, Caches, Dynamic, Engine, Expr, FnCallExpr, Map, Scope, ScriptFuncDef, Stmt};
 use std::collections::HashMap;
 
 /// The functions that declare a range in `options`.
@@ -60,9 +60,4 @@ fn rule(expr: &Expr, engine: &Engine) -> Dynamic {
     let statement = [Stmt::Expr(Box::new(expr.clone()))];
     let (mut global, mut caches) = (engine.new_global_runtime_state(), Caches::new());
     engine.eval_statements_raw(&mut global, &mut caches, &mut Scope::new(), &statement).unwrap_or(Dynamic::UNIT)
-}
-
-/// The place of a key in a literal map, for a finding about it.
-pub fn position_of(keys: &[super::values::Key], key: &str) -> Option<Position> {
-    keys.iter().find(|(known, ..)| known == key).map(|(_, position, _)| *position)
 }

@@ -21,6 +21,8 @@ pub enum Noun {
     Condenser,
     /// A metric.
     Metric,
+    /// A metric, or what a script has recorded.
+    Recorded,
 }
 
 /// The arguments that are names: function, place of the argument (that before a dot counts), what it names.
@@ -32,16 +34,15 @@ const ARGUMENTS: &[(&str, usize, Noun)] = &[
     ("tune", 0, Noun::Method),
     ("accelerated", 0, Noun::Method),
     ("metric_direction", 0, Noun::Metric),
-    ("metric_label", 0, Noun::Metric),
 ];
 
 /// The options that hold names, alone or in an array: function, key, what they name.
 const OPTIONS: &[(&str, &str, Noun)] = &[
     ("compare_condensers", "methods", Noun::Condenser),
-    ("curves", "metric", Noun::Metric),
-    ("statistics", "metrics", Noun::Metric),
-    ("aggregate", "metrics", Noun::Metric),
-    ("equivalence", "metric", Noun::Metric),
+    ("curves", "metric", Noun::Recorded),
+    ("statistics", "metrics", Noun::Recorded),
+    ("aggregate", "metrics", Noun::Recorded),
+    ("equivalence", "metric", Noun::Recorded),
 ];
 
 /// What an argument of a function names.
@@ -69,7 +70,8 @@ pub fn check(noun: Noun, text: &str, near: &str, file: usize, position: Position
             let names = crate::condense::listing::list().map(|one| one.name);
             unknown("condenser", text, &names)?
         }
-        Noun::Metric => return unknown_metric(text, file, position),
+        Noun::Metric => unknown("metric", text, &metrics())?,
+        Noun::Recorded => return unknown_metric(text, file, position),
     };
     Some(Raw::fault(file, position, &error))
 }
@@ -111,9 +113,13 @@ fn unknown(noun: &str, text: &str, names: &[&str]) -> Option<Error> {
     })
 }
 
+fn metrics() -> Vec<&'static str> {
+    crate::eval::listing::list().iter().map(|metric| metric.name).collect()
+}
+
 /// Scripts record metrics of their own: only what is nearly one of ours is told, as advice.
 fn unknown_metric(text: &str, file: usize, position: Position) -> Option<Raw> {
-    let names: Vec<&str> = crate::eval::listing::list().iter().map(|metric| metric.name).collect();
+    let names = metrics();
     if names.contains(&text) {
         return None;
     }
