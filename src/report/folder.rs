@@ -60,8 +60,10 @@ pub fn check(out: &Path) -> Result<()> {
         return refuse(format!("{} cannot be written", there.display()));
     }
     // Permissions do not tell of file systems that take no files, such as /proc.
-    match tempfile::Builder::new().prefix(".lethe-").tempdir_in(there) {
-        Ok(_) => Ok(()),
+    let probe = there.join(format!(".lethe-{}", std::process::id()));
+    match std::fs::create_dir(&probe) {
+        Ok(()) => std::fs::remove_dir(&probe).map_err(|problem| Error::file("--out", &probe, problem)),
+        Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(problem) => refuse(format!("{} takes no files: {}", there.display(), reason(&problem))),
     }
 }
