@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod doc;
 mod doctor;
+mod explain;
 mod list;
 mod record;
 mod repl;
@@ -59,6 +60,7 @@ Examples:
   lethe run exp.rhai --set epochs=20 --seed 3   override arg(\"epochs\", ..), choose the seed
   lethe repl                                    try things out
   lethe check my_method.rhai                    find mistakes before anything runs
+  lethe explain E0201                           what the code of an error means
   lethe doc mmd                                 what a function does, with an example
   lethe list unlearners                         which methods there are
   lethe report runs/table                       the leaderboards of a finished run
@@ -96,10 +98,12 @@ enum Command {
     Run(RunOptions),
     /// Try things out: a session that remembers
     Repl(ReplOptions),
-    /// Find mistakes without running anything: syntax, unknown names, arity, imports
+    /// Find mistakes without running anything: syntax, names, arguments, options, imports, files
     Check(CheckOptions),
     /// What a function does, with its options and an example; without a name, everything there is
     Doc(DocOptions),
+    /// What the code of an error means, with examples; without a code, all of them
+    Explain(ExplainOptions),
     /// List unlearners, datasets, models, condensers or metrics
     List(ListOptions),
     /// The leaderboards of finished runs, with every metric computed from the stored predictions
@@ -166,7 +170,7 @@ struct ReplOptions {
 
 #[derive(Debug, clap::Args)]
 struct CheckOptions {
-    /// The scripts; - reads one from standard input
+    /// The scripts, or folders of them; - reads one from standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
@@ -191,6 +195,17 @@ struct DocOptions {
     /// Whether this manual is current: exit code 2 when it is not
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "name", "markdown"])]
     check: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lethe explain
+  lethe explain E0201")]
+struct ExplainOptions {
+    /// The code, as it stands behind `error`
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -299,6 +314,7 @@ fn dispatch(cli: &Cli) -> Ending {
         Command::Repl(options) => repl::repl(options, cli.quiet),
         Command::Check(options) => check::check(options, cli.quiet),
         Command::Doc(options) => doc::doc(options),
+        Command::Explain(options) => explain::explain(options),
         Command::List(options) => list::list(options),
         Command::Report(options) => report::report(options, cli.quiet),
         Command::Cache(options) => cache::cache(options),

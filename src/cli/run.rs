@@ -6,7 +6,7 @@ use crate::host::arguments::{Arguments, Declared};
 use crate::host::{Host, flow, lint};
 use crate::report::succession::Left;
 use crate::report::{Recorder, folder};
-use crate::runtime::{Result, output};
+use crate::runtime::{Result, interrupt, output};
 use rhai::{AST, EvalAltResult};
 
 /// Runs the script; what went wrong is on stderr.
@@ -47,6 +47,10 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
     }
     if report.errors() > 0 {
         return Err(Ending::Usage);
+    }
+    if interrupt::raised() {
+        output::tell("interrupted while the script was checked");
+        return Err(Ending::Interrupted);
     }
     let ast = host.compile(&script.name, &script.text).map_err(|problem| {
         output::tell(&host.diagnose(&problem, &script.name).render(start::colored(&std::io::stderr())));

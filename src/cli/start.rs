@@ -27,9 +27,15 @@ pub fn prepare_process() {
 pub fn on_large_stack(work: impl FnOnce() -> Ending + Send + 'static) -> Ending {
     const STACK: usize = 256 << 20;
     crate::host::evaluate::quiet_panics();
-    let thread = std::thread::Builder::new().name("lethe".into()).stack_size(STACK).spawn(work);
+    let guarded = || crate::host::evaluate::guarded(work);
+    let thread = std::thread::Builder::new().name("lethe".into()).stack_size(STACK).spawn(guarded);
     match thread.map(std::thread::JoinHandle::join) {
-        Ok(Ok(ending)) => ending,
+        Ok(Ok(Ok(ending))) => ending,
+        Ok(Ok(Err(said))) => {
+            let error = Error::new("", format!("internal error: {said}"));
+            complain(&error.hint("this is a defect of Lethe, not of the script; please report it"));
+            Ending::ScriptError
+        }
         Ok(Err(_)) => Ending::ScriptError,
         Err(problem) => complain(&Error::new("", format!("no thread for the interpreter: {problem}"))),
     }

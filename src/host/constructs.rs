@@ -4,7 +4,7 @@ use super::catalog::{Entry, Kind};
 use super::docs::Doc;
 
 /// Their names; a room's function of such a name needs no entry of its own.
-pub const NAMES: [&str; 4] = ["no_grad", "timed", "@", "**"];
+pub const NAMES: [&str; 5] = ["no_grad", "timed", "print", "@", "**"];
 
 /// Those that are operators.
 const OPERATORS: [&str; 2] = ["@", "**"];
@@ -25,6 +25,13 @@ const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
         "The device is synchronised at both ends, so that the time covers all work on it. Stages nest; time spent in evaluation does \
          not count.",
         "let total = timed \"setup\" { 1 + 2 };\nassert(total == 3);",
+    ),
+    (
+        "print",
+        "print(...values: any)",
+        "Prints values in one line, with a blank between them; none at all print an empty line.",
+        "Up to 16 values. Texts stand as they are, everything else in its short form, as in `${x}`.",
+        "print(\"loss\", 0.25, [1, 2]);\nprint();\nassert(`${0.25}` == \"0.25\");",
     ),
     (
         "@",

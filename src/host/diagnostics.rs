@@ -245,6 +245,10 @@ impl Diagnostic {
             },
             other => explain::explain(&mut found, other, catalog),
         }
+        if let EvalAltResult::ErrorParsing(kind, position) = root {
+            let text = sources.map.get(&source).unwrap_or_default();
+            found.hint = explain::habit(kind, &text, *position).map_or(found.hint, Into::into);
+        }
         if found.frames.first().is_some_and(|frame| frame.place == found.place) {
             found.frames.remove(0);
         }

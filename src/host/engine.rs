@@ -6,7 +6,7 @@ use super::evaluate::evaluate;
 use super::resolver::Resolver;
 use crate::runtime::sources::SourceMap;
 use crate::runtime::{Run, heap, interrupt, notation, run::Settings};
-use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, LexError, OptimizationLevel, Position, Scope, Token};
 use std::rc::Rc;
 
 /// How deep functions may call each other; the interpreter's stack holds several times as many.
@@ -30,6 +30,12 @@ impl Host {
         engine.set_module_resolver(Resolver::new(&run));
         // Simple folds constants only; full optimisation would call natives such as `randn` while compiling.
         engine.set_optimization_level(OptimizationLevel::Simple);
+        // A text of many thousand lines can be given up while it is read.
+        #[allow(deprecated, reason = "not deprecated, says its note, but volatile")]
+        engine.on_parse_token(|token, _, _| match interrupt::raised() {
+            true => Token::LexError(LexError::Runtime("interrupted".into()).into()),
+            false => token,
+        });
         engine.on_progress(|_| match interrupt::raised() {
             true => Some(interrupt::cut().map_or(Dynamic::UNIT, Dynamic::from)),
             false => heap::beyond().map(Dynamic::from),

@@ -30,6 +30,14 @@ pub fn quiet_panics() {
     }));
 }
 
+/// Does some work; what it said where it panics.
+///
+/// # Errors
+/// The panic's words.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| SAID.with(|said| said.borrow_mut().take()).unwrap_or_default())
+}
+
 /// Evaluates the statements of a script in a state and a scope that outlive it; the value of the last one.
 ///
 /// # Errors

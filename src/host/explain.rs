@@ -3,6 +3,8 @@
 use super::catalog::{Catalog, script_type};
 use super::diagnostics::Diagnostic;
 use super::engine::CALL_LEVELS;
+use super::habits;
+use super::lint::{calls, manual};
 use super::syntax::EVAL;
 use crate::runtime::notation::{COMMENT, POWER};
 use rhai::{EvalAltResult, LexError, ParseErrorType};
@@ -34,6 +36,11 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
         }
         E::ErrorMismatchOutputType(expected, actual, _) => {
             found.message = format!("expected a result of type {}, got {}", script_type(expected), script_type(actual));
+        }
+        E::ErrorFor(_) => {
+            found.message = "a for loop cannot go through this value".into();
+            found.hint =
+                "loops go through arrays, ranges and batches; for key in map.keys() { .. } goes through a map".into();
         }
         E::ErrorDotExpr(text, _) => property(found, text, catalog),
         E::ErrorIndexingType(text, _) => {
@@ -76,7 +83,7 @@ pub fn syntax(kind: &ParseErrorType) -> (String, String) {
     let said = |text: String| format!("syntax: {}", uncapital(&text));
     match kind {
         P::Reserved(word) if word.starts_with(|c: char| c.is_alphabetic()) => (
-            format!("syntax: `{word}` is a word of the language"),
+            format!("syntax: `{word}` is a reserved word"),
             "it cannot name a variable, a function or an option; choose another name".into(),
         ),
         P::UnexpectedEOF => {
@@ -100,6 +107,19 @@ pub fn syntax(kind: &ParseErrorType) -> (String, String) {
         P::ModuleUndefined(name) => (format!("unknown module `{name}`"), String::new()),
         _ => (said(kind.to_string()), String::new()),
     }
+}
+
+/// What to write for a construct of elsewhere that the parser stumbles over; `text` is the script.
+pub fn habit(kind: &ParseErrorType, text: &str, position: rhai::Position) -> Option<&'static str> {
+    use ParseErrorType as P;
+    // Errors with a clear cause of their own.
+    let own = match kind {
+        P::BadInput(LexError::ImproperSymbol(symbol, _)) => symbol == POWER || symbol == COMMENT,
+        P::AssignmentToConstant(_) | P::WrongFnDefinition | P::FnDuplicatedDefinition(..) | P::LoopBreak => true,
+        _ => false,
+    };
+    let line = position.line().unwrap_or_else(|| text.lines().count());
+    if own { None } else { habits::syntax(text, line) }
 }
 
 /// Name and argument types of a signature such as `f (i64, map)` or `alias::f (i64)`.
@@ -137,14 +157,20 @@ fn unknown_function(found: &mut Diagnostic, signature: &str, catalog: &Catalog) 
     let forms: Vec<String> = entries.iter().flat_map(|entry| entry.signatures.clone()).collect();
     if forms.is_empty() {
         found.message = format!("unknown function `{name}`");
-        found.hint = nearest(plain, catalog);
+        found.hint = habits::function(plain).map_or_else(|| nearest(plain, catalog), Into::into);
         return;
     }
     found.message = format!("{name} does not take ({given})");
-    found.notes.extend(forms.iter().map(|form| match difference(form, &types) {
-        Some(difference) => format!("exists: {form}, but {difference}"),
-        None => format!("exists: {form}"),
-    }));
+    found.hint = calls::advice(plain, &types);
+    found.notes.extend(forms.iter().map(|form| compared(form, &types)));
+}
+
+/// A signature, and what keeps it from taking these arguments.
+pub fn compared(text: &str, given: &[String]) -> String {
+    match manual::form(text, "").and_then(|form| form.difference(given)) {
+        Some(difference) => format!("exists: {text}, but {difference}"),
+        None => format!("exists: {text}"),
+    }
 }
 
 /// `2 arguments (int, float)`.
@@ -156,44 +182,8 @@ fn count(types: &[String]) -> String {
     }
 }
 
-/// The first argument that a documented signature does not accept.
-fn difference(form: &str, given: &[String]) -> Option<String> {
-    let inside = form.split_once('(')?.1;
-    let inside = inside.split(" -> ").next()?.trim_end().strip_suffix(')')?;
-    let parameters = split_list(inside);
-    for (given, parameter) in given.iter().zip(&parameters) {
-        // A map of options, or a name with its type.
-        let (name, kinds) = match parameter.split_once(':') {
-            Some((name, kinds)) if !parameter.starts_with("#{") => (name.trim(), kinds),
-            _ if parameter.starts_with("#{") => ("the options", "map"),
-            _ => return None,
-        };
-        let bare = |kind: &str| kind.split(['[', '=']).next().unwrap_or(kind).trim().trim_end_matches('?').to_string();
-        let kinds: Vec<String> = kinds.split('|').map(bare).collect();
-        let accepts = |kind: &String| {
-            kind == given
-                || (kind == "Fn" && given == "function")
-                || matches!(kind.as_str(), "any" | "number" | "shape" | "")
-                || (kind == "float" && given == "int")
-                || !(kind.starts_with(char::is_uppercase) || is_basic(kind))
-        };
-        if !kinds.iter().any(accepts) {
-            let (name, kinds) = (name.trim_start_matches("...").to_string(), kinds.join(" or "));
-            return Some(format!("{name} is {given}, not {kinds}"));
-        }
-    }
-    let options = parameters.iter().filter(|parameter| parameter.starts_with("#{")).count();
-    let least = parameters.len() - options;
-    (given.len() < least || given.len() > parameters.len()).then(|| format!("it takes {least} arguments"))
-}
-
-/// Whether a word names one of the language's own types.
-fn is_basic(kind: &str) -> bool {
-    matches!(kind, "int" | "float" | "string" | "bool" | "array" | "map" | "function" | "range" | "char")
-}
-
 /// The items of a list separated by commas, those inside brackets left together.
-fn split_list(text: &str) -> Vec<String> {
+pub fn split_list(text: &str) -> Vec<String> {
     let (mut items, mut item, mut depth) = (vec![], String::new(), 0_i32);
     for letter in text.chars() {
         match letter {
@@ -234,14 +224,20 @@ pub fn nearest(word: &str, catalog: &Catalog) -> String {
     if names.is_empty() { String::new() } else { format!("did you mean {}?", names.join(" or ")) }
 }
 
+/// What to do about a variable that exists outside the function that asks for it.
+pub fn outside(name: &str) -> String {
+    format!(
+        "functions see their parameters and global constants alone: pass `{name}` as a parameter, use a closure |x| .., or \
+         declare const {name} and write global::{name}"
+    )
+}
+
 fn unknown_variable(found: &mut Diagnostic, name: &str, catalog: &Catalog) {
     found.message = format!("unknown variable `{name}`");
     found.hint = if catalog.find(name).is_empty() {
-        let near = nearest(name, catalog);
-        if near.is_empty() {
-            "functions see their parameters and `global::CONSTANT`s, not variables around them".into()
-        } else {
-            near
+        match habits::word(name) {
+            Some(hint) => hint.into(),
+            None => nearest(name, catalog),
         }
     } else {
         format!("`{name}` is a function; to pass it on write Fn(\"{name}\") or |x| {name}(x)")
@@ -280,13 +276,11 @@ mod tests {
     fn the_first_argument_that_differs_is_named() {
         let types = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         let form = "mmd(x: Tensor[n], y: Tensor[m], #{ sigma: float = 1.0 }) -> Tensor[]";
-        assert_eq!(difference(form, &types(&["Tensor", "int"])), Some("y is int, not Tensor".into()));
-        assert_eq!(
-            difference(form, &types(&["Tensor", "Tensor", "float"])),
-            Some("the options is float, not map".into())
-        );
-        assert_eq!(difference(form, &types(&["Tensor"])), Some("it takes 2 arguments".into()));
-        assert_eq!(difference(form, &types(&["Tensor", "Tensor"])), None);
-        assert_eq!(difference("run(method: string | Fn, n: float)", &types(&["function", "int"])), None);
+        let told = |list: &[&str]| compared(form, &types(list));
+        assert!(told(&["Tensor", "int"]).ends_with("but y is int, not Tensor"));
+        assert!(told(&["Tensor", "Tensor", "float"]).ends_with("but the options are a map #{ .. }, got float"));
+        assert!(told(&["Tensor"]).ends_with("but it takes 2 or 3 arguments"));
+        assert!(!told(&["Tensor", "Tensor"]).contains("but"));
+        assert!(!compared("run(method: string | Fn, n: float)", &types(&["function", "int"])).contains("but"));
     }
 }

@@ -1,14 +1,20 @@
 //! What can be found in a script, and in those it imports, before anything runs: every finding at once.
 
+pub mod calls;
+mod given;
 mod imports;
 mod known;
+pub mod manual;
 pub mod names;
 mod notation;
+mod paths;
 pub mod properties;
+mod rules;
+mod values;
 mod visit;
+mod vocabulary;
 
 use super::Host;
-use super::catalog::Catalog;
 use super::diagnostics::{Diagnostic, Severity, Sources};
 use super::unknown_keys::Watch;
 use crate::runtime::sources::SourceMap;
@@ -64,12 +70,10 @@ impl Report {
 pub fn check(host: &Host, name: &str, text: &str) -> Report {
     let mut importer = Importer::new(host);
     importer.main(name, text);
-    let mut raw = importer.findings;
+    let mut raw = std::mem::take(&mut importer.findings);
     if raw.is_empty() {
         return Report::default();
     }
-    // Only a script with findings pays for the catalog.
-    let catalog = Catalog::of(&host.engine);
     let map = host.run.slot::<SourceMap>();
     raw.sort_by_key(|finding| (finding.file, finding.position.line(), finding.position.position()));
     let sources = Sources { map: &map, main: name };
@@ -77,7 +81,7 @@ pub fn check(host: &Host, name: &str, text: &str) -> Report {
     for finding in raw {
         let source = importer.names.get(finding.file).map_or(name, String::as_str);
         host.run.slot::<Watch>().told(source, finding.position);
-        report.add(Report { findings: vec![finding.explain(&sources, source, &catalog)] });
+        report.add(Report { findings: vec![finding.explain(&sources, source, &importer.catalog)] });
     }
     report
 }

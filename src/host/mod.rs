@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod catalog;
+pub mod codes;
 mod comparisons;
 pub mod constructs;
 pub mod diagnostics;
@@ -11,9 +12,11 @@ pub mod evaluate;
 pub mod explain;
 pub mod flow;
 mod growth;
+pub mod habits;
 pub mod library;
 pub mod lint;
 mod predicates;
+mod printing;
 pub mod reference;
 pub mod render;
 pub mod resolver;
@@ -34,4 +37,5 @@ pub fn register(engine: &mut rhai::Engine) {
     sorting::register(engine);
     predicates::register(engine);
     comparisons::register(engine);
+    printing::register(engine);
 }

@@ -1,5 +1,6 @@
 //! Diagnostics as people read them: the source line with a caret, facts, calls, advice.
 
+use super::codes;
 use super::diagnostics::{Diagnostic, Place, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -15,6 +16,10 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let title = level.primary_title(&self.message);
+        let title = match codes::of(&self.message) {
+            Some(code) => title.id(code.code),
+            None => title,
+        };
         // A short correction stands behind the caret, longer advice below.
         let beside =
             self.place.as_ref().is_some_and(|place| !place.text.is_empty()) && self.hint.starts_with("did you mean");
@@ -83,7 +88,7 @@ mod tests {
             ..Diagnostic::default()
         };
         let expected = "\
-error: unknown option `widht`
+error[E0201]: unknown option `widht`
  --> a.rhai:7:14
   |
 7 | let é = f(#{ widht: 1 });

@@ -209,9 +209,12 @@ impl Session {
             found.place = self.statement(error.position()).and_then(|start| sources.place(&self.source, start));
             found.frames.clear();
         }
-        if let Some(near) = self.similar(error) {
-            found.hint = format!("did you mean `{near}`?");
+        match (self.hidden(error), self.similar(error)) {
+            (Some(hint), _) => found.hint = hint,
+            (None, Some(near)) => found.hint = format!("did you mean `{near}`?"),
+            (None, None) => {}
         }
+        found.notes.extend(self.own_forms(error));
         found
     }
 
@@ -220,6 +223,25 @@ impl Session {
         let key = |p: &Position| (p.line(), p.position());
         let before = self.starts.iter().rev().find(|start| key(start) <= key(&position));
         before.or(self.starts.first()).copied()
+    }
+
+    /// What to do about a variable of the session that a function of it does not see.
+    fn hidden(&self, error: &EvalAltResult) -> Option<String> {
+        let EvalAltResult::ErrorInFunctionCall(..) = error else { return None };
+        match error.unwrap_inner() {
+            EvalAltResult::ErrorVariableNotFound(name, _) if self.scope.contains(name) => {
+                Some(super::explain::outside(name))
+            }
+            _ => None,
+        }
+    }
+
+    /// The functions of the session that have the name of one that was not found.
+    fn own_forms(&self, error: &EvalAltResult) -> Vec<String> {
+        let EvalAltResult::ErrorFunctionNotFound(signature, _) = error.unwrap_inner() else { return vec![] };
+        let name = signature.split('(').next().unwrap_or_default().trim();
+        let own = self.functions.iter_functions().filter(|function| function.name == name);
+        own.map(|one| format!("exists: {name}({}), a function of this session", one.params.join(", "))).collect()
     }
 
     /// The name of the session nearest to one that was not found.

@@ -60,7 +60,16 @@ pub fn check(out: &Path) -> Result<()> {
             if there == out { "is a file, not a folder".into() } else { format!("{} is a file", there.display()) };
         return refuse(what);
     }
-    if allows_writing(there) { Ok(()) } else { refuse(format!("{} cannot be written", there.display())) }
+    if !allows_writing(there) {
+        return refuse(format!("{} cannot be written", there.display()));
+    }
+    // Permissions do not tell of file systems that take no files, such as /proc.
+    let probe = there.join(format!(".lethe-{}", std::process::id()));
+    match std::fs::create_dir(&probe) {
+        Ok(()) => std::fs::remove_dir(&probe).map_err(|problem| Error::file("--out", &probe, problem)),
+        Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(problem) => refuse(format!("{} takes no files: {}", there.display(), reason(&problem))),
+    }
 }
 
 /// Whether an earlier run left results in this folder.

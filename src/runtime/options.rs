@@ -62,7 +62,10 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     names
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= limit && *distance < name.chars().count().max(word.chars().count()))
+        // A name is no slip of itself.
+        .filter(|(distance, name)| {
+            (1..=limit).contains(distance) && *distance < name.chars().count().max(word.chars().count())
+        })
         .min()
         .map(|(_, name)| name)
 }

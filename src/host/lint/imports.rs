@@ -1,18 +1,23 @@
 //! Reads a script and those it imports, each once, and checks them one by one.
 
+use super::calls;
 use super::known::{Arities, Known, arguments};
+use super::manual::Manual;
 use super::names::{self, Names};
 use super::notation;
 use super::properties;
+use super::rules;
 use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::catalog::Catalog;
 use crate::host::diagnostics::{Diagnostic, Severity, Sources};
 use crate::host::{Host, explain};
+use crate::runtime::Error;
 use crate::runtime::imports;
+use crate::runtime::interrupt;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
-use crate::runtime::sources::{SourceMap, embedded};
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, Stmt};
+use crate::runtime::sources::{STDLIB, SourceMap, embedded};
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, ScriptFuncDef, Stmt};
 use std::collections::{HashMap, HashSet};
 
 /// A finding before it is put into words with the catalog's help.
@@ -27,6 +32,8 @@ pub struct Raw {
     pub slip: Option<(String, Vec<String>)>,
     /// A function whose signatures help.
     pub forms: Option<String>,
+    /// Facts, such as signatures and what keeps them from taking the arguments.
+    pub notes: Vec<String>,
     /// A word behind the position that is to be underlined.
     pub word: Option<String>,
     /// What the parser said.
@@ -45,6 +52,7 @@ impl Raw {
             hint: String::new(),
             slip: None,
             forms: None,
+            notes: vec![],
             word: None,
             syntax: None,
         }
@@ -53,6 +61,13 @@ impl Raw {
     /// A piece of advice.
     pub fn warning(file: usize, position: Position, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(file, position, message) }
+    }
+
+    /// A finding in the words that a run would have for it.
+    pub fn fault(file: usize, position: Position, error: &Error) -> Self {
+        let Error::Fault(fault) = error else { return Self::error(file, position, error.to_string()) };
+        let word = Some(fault.word.clone()).filter(|word| !word.is_empty());
+        Self { word, notes: fault.notes.clone(), ..Self::error(file, position, error.to_string()).hint(&fault.hint) }
     }
 
     /// Adds what to do about it.
@@ -80,7 +95,7 @@ impl Raw {
                 Some(word) => place.map(|place| sources.seek(&place, &word).unwrap_or(place)),
                 None => place,
             },
-            notes: forms.map(|form| format!("exists: {form}")).collect(),
+            notes: forms.map(|form| format!("exists: {form}")).chain(self.notes).collect(),
             hint,
             ..Diagnostic::default()
         }
@@ -118,12 +133,21 @@ pub struct Importer<'h> {
     written: HashSet<String>,
     modules: HashMap<String, Exports>,
     reading: Vec<String>,
+    /// Everything callable.
+    pub catalog: Catalog,
+    manual: Manual,
+    /// The options that functions of the embedded library declare.
+    library: HashMap<String, rhai::Map>,
 }
 
 impl<'h> Importer<'h> {
     /// An importer that has read nothing.
     pub fn new(host: &'h Host) -> Self {
+        let catalog = Catalog::of(&host.engine);
         Self {
+            manual: Manual::of(&host.engine, &catalog),
+            library: library(host),
+            catalog,
             host,
             known: Known::of(&host.engine),
             names: vec![],
@@ -147,13 +171,13 @@ impl<'h> Importer<'h> {
         self.host.run.slot::<SourceMap>().insert(name, text);
         let faults = faults(&self.host.engine, text);
         let lost = faults.iter().any(is_open);
-        faults.into_iter().for_each(|fault| self.syntax(file, fault));
+        faults.into_iter().for_each(|fault| self.syntax(file, text, fault));
         let ast = match self.host.engine.compile(text) {
             Ok(ast) => ast,
             Err(problem) => {
                 // Behind what is not closed, nothing else is to be said.
                 if !lost {
-                    self.syntax(file, problem);
+                    self.syntax(file, text, problem);
                 }
                 return Exports::default();
             }
@@ -169,13 +193,29 @@ impl<'h> Importer<'h> {
             names::check(&Names { known: &self.known, keys: &self.keys, aliases: &aliases, ast: &ast, file });
         self.findings.extend(findings);
         self.findings.extend(properties::check(&ast, &self.known, &self.host.engine, &self.written, file));
+        if !name.starts_with("std/") {
+            let context = calls::Context {
+                manual: &self.manual,
+                host: self.host,
+                known: &self.known,
+                keys: &self.keys,
+                library: &self.library,
+            };
+            self.findings.extend(calls::check(&context, &ast, name, file));
+        }
         self.reading.pop();
         exports(&ast)
     }
 
     /// Notes what the parser, or the notation, objects to.
-    fn syntax(&mut self, file: usize, problem: ParseError) {
-        let (message, hint) = explain::syntax(&problem.0);
+    fn syntax(&mut self, file: usize, text: &str, problem: ParseError) {
+        if interrupt::raised() {
+            return;
+        }
+        let (message, mut hint) = explain::syntax(&problem.0);
+        if let Some(habit) = explain::habit(&problem.0, text, problem.1) {
+            hint = habit.into();
+        }
         let raw = Raw::error(file, problem.1, message).hint(hint);
         self.findings.push(Raw { syntax: Some(*problem.0), ..raw });
     }
@@ -210,7 +250,8 @@ impl<'h> Importer<'h> {
         let (name, text) = match imports::find(Some(from), path) {
             Ok(found) => found,
             Err(message) => {
-                self.findings.push(Raw::error(file, position, message));
+                let hint = library_name(path).map_or_else(String::new, |name| format!("did you mean {name:?}?"));
+                self.findings.push(Raw::error(file, position, message).hint(hint));
                 return None;
             }
         };
@@ -250,7 +291,7 @@ impl<'h> Importer<'h> {
             }
             let has = |among: &Arities, arity: usize| among.get(name).is_some_and(|arities| arities.contains(&arity));
             // `x.name(..)` looks for a script function with one parameter less, whose `this` is x.
-            let method = has(&self.known.functions, arity + 1) && uses_this(ast, name);
+            let method = has(&self.known.functions, arity + 1) && uses_this(ast, function);
             if has(&self.known.plain, arity) || method {
                 let message = format!("`{name}` with {} takes the place of the built-in one", arguments([arity]));
                 let form = if method { format!("x.{name}(..)") } else { format!("{name}(..)") };
@@ -280,6 +321,19 @@ impl<'h> Importer<'h> {
     }
 }
 
+/// The options that the functions of the embedded library declare.
+fn library(host: &Host) -> HashMap<String, rhai::Map> {
+    let scripts = STDLIB.iter().filter_map(|(_, text)| host.engine.compile(text).ok());
+    scripts.flat_map(|ast| rules::of(&ast, &host.engine)).collect()
+}
+
+/// The module of the library that a path without its folder may mean.
+fn library_name(path: &str) -> Option<String> {
+    let last = path.trim_end_matches(".rhai").rsplit(['/', '.']).next()?;
+    let names = STDLIB.iter().filter_map(|(file, _)| file.strip_suffix(".rhai")).chain(["std/unlearn"]);
+    names.into_iter().find(|name| name.rsplit('/').next() == Some(last)).map(String::from)
+}
+
 /// The keys of `options(opt, #{ .. })` that are not for methods.
 fn reserved_options(call: &FnCallExpr) -> Vec<(String, Position)> {
     if call.name != "options" || !call.namespace.is_empty() {
@@ -301,15 +355,11 @@ fn reserved_options(call: &FnCallExpr) -> Vec<(String, Position)> {
 }
 
 /// Whether a function speaks of `this`, and so is meant to be called as a method.
-fn uses_this(ast: &AST, name: &str) -> bool {
+fn uses_this(ast: &AST, function: &ScriptFuncDef) -> bool {
     let mut uses = false;
-    for (_, _, function, _, definition) in ast.shared_lib().iter_script_fn_info() {
-        if function == name {
-            names::walk_body(ast, definition, &mut |path| {
-                uses |= matches!(path.last(), Some(ASTNode::Expr(Expr::ThisPtr(_))));
-            });
-        }
-    }
+    names::walk_body(ast, function, &mut |path| {
+        uses |= matches!(path.last(), Some(ASTNode::Expr(Expr::ThisPtr(_))));
+    });
     uses
 }
 

@@ -4,6 +4,7 @@ use super::imports::{Aliases, Exports, Raw};
 use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
 use crate::host::syntax::EVAL;
+use crate::host::{explain, habits};
 use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
 use std::collections::HashSet;
 
@@ -102,8 +103,11 @@ impl Checker<'_> {
         }
         let known = self.names.known.functions.get(name);
         let arities: Vec<usize> = own.into_iter().chain(known).flatten().copied().collect();
+        let habit = habits::function(name);
         let raw = if !arities.is_empty() {
-            self.wrong_number(name, position, arities, given)
+            self.wrong_number(name, position, arities, given).hint(habit.unwrap_or_default())
+        } else if let Some(hint) = habit.filter(|_| !scope.has(name)) {
+            self.error(position, format!("unknown function `{name}`")).hint(hint)
         } else if scope.has(name) {
             let message = format!("`{name}` is a variable and cannot be called by its name");
             let listed = (0..given).map(|_| "..").collect::<Vec<_>>().join(", ");
@@ -118,8 +122,17 @@ impl Checker<'_> {
 
     fn wrong_number(&self, name: &str, position: Position, arities: Vec<usize>, given: usize) -> Raw {
         let mut raw = self.error(position, format!("{name} takes {}, got {given}", arguments(arities)));
-        raw.forms = Some(name.into()).filter(|_| !self.own.contains_key(name));
+        let bare = name.trim_start_matches('.');
+        raw.forms = Some(bare.into()).filter(|_| !self.own.contains_key(bare));
+        raw.notes = self.own_forms(bare);
         raw
+    }
+
+    /// The script's own functions of this name.
+    fn own_forms(&self, name: &str) -> Vec<String> {
+        let own = self.names.ast.iter_functions().filter(|function| function.name == name);
+        own.map(|function| format!("exists: {name}({}), a function of this script", function.params.join(", ")))
+            .collect()
     }
 
     /// `x.f(..)`.
@@ -143,7 +156,10 @@ impl Checker<'_> {
             self.wrong_number(&format!(".{name}"), position, arities, given)
         } else {
             let mut raw = self.error(position, format!("unknown method `{name}`"));
-            raw.slip = Some((name.into(), vec![]));
+            match habits::method(name) {
+                Some(hint) => raw = raw.hint(hint),
+                None => raw.slip = Some((name.into(), vec![])),
+            }
             raw
         };
         self.report(raw);
@@ -238,11 +254,12 @@ impl Visitor for Checker<'_> {
             return;
         }
         let mut raw = self.error(position, format!("unknown variable `{name}`"));
-        if self.names.known.functions.contains_key(name) {
+        if let Some(hint) = habits::word(name) {
+            raw = raw.hint(hint);
+        } else if self.names.known.functions.contains_key(name) {
             raw = raw.hint(format!("`{name}` is a function; to pass it on write Fn(\"{name}\") or |x| {name}(x)"));
         } else if scope.function.is_some() && self.top.contains(name) {
-            let advice = "functions do not see the variables around them; pass it as an argument";
-            raw = raw.hint(format!("{advice}, or declare it const and write global::{name}"));
+            raw = raw.hint(explain::outside(name));
         } else {
             raw.slip = Some((name.into(), scope.names().map(ToString::to_string).collect()));
         }

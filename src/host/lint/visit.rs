@@ -1,6 +1,8 @@
 //! A walk over a script's syntax tree that knows which variables each expression can see.
 
+use crate::runtime::interrupt;
 use rhai::{Expr, FnCallExpr, Namespace, Position, ScriptFuncDef, Stmt, StmtBlock};
+use std::collections::HashMap;
 
 /// What a walk meets.
 pub trait Visitor {
@@ -14,6 +16,8 @@ pub trait Visitor {
 #[derive(Default)]
 pub struct Scope {
     names: Vec<String>,
+    /// How often each stands in the list: scripts may declare tens of thousands.
+    counts: HashMap<String, usize>,
     /// The function whose body this is; `None` at the top of a script.
     pub function: Option<String>,
 }
@@ -21,15 +25,29 @@ pub struct Scope {
 impl Scope {
     /// The variables at the start of a function.
     pub fn of(function: &ScriptFuncDef) -> Self {
-        Self {
-            names: function.params.iter().map(ToString::to_string).collect(),
-            function: Some(function.name.to_string()),
+        let mut scope = Self { function: Some(function.name.to_string()), ..Self::default() };
+        function.params.iter().for_each(|name| scope.declare(name));
+        scope
+    }
+
+    /// Adds a variable.
+    fn declare(&mut self, name: &str) {
+        *self.counts.entry(name.into()).or_default() += 1;
+        self.names.push(name.into());
+    }
+
+    /// Forgets all but the first variables.
+    fn truncate(&mut self, length: usize) {
+        for name in self.names.drain(length..) {
+            if let Some(count) = self.counts.get_mut(&name) {
+                *count -= 1;
+            }
         }
     }
 
     /// Whether a variable of this name is in sight.
     pub fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
+        self.counts.get(name).is_some_and(|count| *count > 0)
     }
 
     /// All of them.
@@ -41,6 +59,9 @@ impl Scope {
 /// Walks the statements in order.
 pub fn statements<'a>(list: impl IntoIterator<Item = &'a Stmt>, scope: &mut Scope, visitor: &mut impl Visitor) {
     for one in list {
+        if interrupt::raised() {
+            return;
+        }
         statement(one, scope, visitor);
     }
 }
@@ -48,9 +69,9 @@ pub fn statements<'a>(list: impl IntoIterator<Item = &'a Stmt>, scope: &mut Scop
 /// A block: what it declares is gone at its end.
 fn block(body: &StmtBlock, scope: &mut Scope, visitor: &mut impl Visitor, declared: &[&str]) {
     let outside = scope.names.len();
-    scope.names.extend(declared.iter().map(ToString::to_string));
-    statements(body, scope, visitor);
-    scope.names.truncate(outside);
+    declared.iter().for_each(|name| scope.declare(name));
+    statements(body.iter(), scope, visitor);
+    scope.truncate(outside);
 }
 
 /// Walks one statement; what it declares stays in sight.
@@ -88,7 +109,7 @@ pub fn statement(statement: &Stmt, scope: &mut Scope, visitor: &mut impl Visitor
         }
         Stmt::Var(parts, ..) => {
             expression(&parts.1, scope, visitor);
-            scope.names.push(parts.0.name.to_string());
+            scope.declare(&parts.0.name);
         }
         Stmt::Assignment(parts) => {
             expression(&parts.1.lhs, scope, visitor);
