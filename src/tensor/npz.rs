@@ -1,6 +1,7 @@
 //! Reading of NumPy's archives (`.npz`): every array that tensors have the type of, and in words what else lies there.
 
 use super::archive;
+use super::content::{Content, explained};
 use super::files::read_bytes;
 use super::npy::{Array, Trouble, parse};
 use crate::runtime::budget::{Budget, ENTRY};
