@@ -232,7 +232,7 @@ fn listing_names_looks_into_no_value() {
 fn loaded_files_keep_their_names_and_lines() {
     let mut session = session();
     session.shown("fn own(x) {\n  missing_here(x)\n}");
-    session.load("lib.rhai", "fn outer(f, x) {\n    f.call(x)\n}\nfn bad(x) {\n    own(x)\n}\nlet size = 3;").unwrap();
+    session.load("lib.rhai", "fn relay(f, x) {\n    f.call(x)\n}\nfn bad(x) {\n    own(x)\n}\nlet size = 3;").unwrap();
     assert_eq!(session.shown("size"), "3");
     let place = |found: &Diagnostic| found.place.as_ref().map(ToString::to_string).unwrap_or_default();
     let calls = |found: &Diagnostic| -> Vec<String> {
@@ -241,11 +241,11 @@ fn loaded_files_keep_their_names_and_lines() {
     let found = session.fails("bad(1)");
     assert_eq!(place(&found), "repl:2:3");
     assert_eq!(calls(&found), ["own lib.rhai:5:5", "bad repl:5:1"]);
-    let found = session.fails("outer(|x| x + nowhere, 1)");
+    let found = session.fails("relay(|x| x + nowhere, 1)");
     assert_eq!(place(&found), "repl:6:15", "{}", found.render(false));
     let found = *session.load("lib.rhai", "fn bad(x) {\n\n  x.nothing()\n}\nbad(2)").unwrap_err();
     assert_eq!((place(&found).as_str(), calls(&found)), ("lib.rhai:3:5", vec!["bad lib.rhai:5:1".to_string()]));
-    assert!(session.fails("outer(|x| x, 1)").message.contains("unknown function `outer`"));
+    assert!(session.fails("relay(|x| x, 1)").message.contains("unknown function `relay`"));
     let found = *session.load("lib.rhai", "let a = 1;\nlet b = = 2").unwrap_err();
     assert_eq!(place(&found), "lib.rhai:2:9");
     session.shown("fn bad(x) { x }");
