@@ -48,7 +48,7 @@ fn one_call_that_would_make_much_of_little_asks_for_room() {
     let small = "let a = [1]; a.pad(4, 0); let s = \"ab\"; s.pad(5, \"xyz\"); let b = blob(1, 7); b.pad(3, 8);
                  let r = \"a-b\"; r.replace(\"-\", \"--\");
                  print(`${a} ${s} ${b.len} ${b[2]} ${r} ${\"a,b\".split(\",\")} ${\"ab\".to_chars()}`);";
-    assert_eq!(Place::new().run(small).stdout, "[1, 0, 0, 0] abxyz 3 8 a--b [\"a\", \"b\"] ['a', 'b']\n");
+    assert_eq!(Place::new().run(small).stdout, "[1, 0, 0, 0] abxyz 3 8 a--b [\"a\", \"b\"] [a, b]\n");
 }
 
 #[test]

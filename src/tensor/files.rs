@@ -30,10 +30,10 @@ pub fn reason(problem: &std::io::Error) -> String {
     }
 }
 
-/// The whole content of a file; of what is none (a pipe, say) as much as a small file may take.
+/// The whole content of a file.
 ///
 /// # Errors
-/// A missing or unreadable file, a folder, or one larger than the memory that is free.
+/// A missing or unreadable file, a folder, a pipe or device, or one larger than the memory that is free.
 pub fn read_bytes(operation: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |problem: std::io::Error| Error::file(operation, path, reason(&problem));
     let mut file = regular::open(path).map_err(failed)?;

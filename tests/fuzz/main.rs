@@ -20,13 +20,17 @@ use std::time::{Duration, Instant};
 /// How an input ended that ended well.
 pub type Verdict = Result<(), String>;
 
+/// Makes an input.
+pub type Draw = Box<dyn Fn(&mut Random) -> Vec<u8>>;
+
+/// Feeds one; what is wrong with how it ended. Panics are caught outside.
+pub type Feed = Box<dyn Fn(&[u8]) -> Verdict>;
+
 /// Something that is fed.
 pub struct Target {
     pub name: &'static str,
-    /// Makes an input.
-    pub draw: Box<dyn Fn(&mut Random) -> Vec<u8>>,
-    /// Feeds one; what is wrong with how it ended. Panics are caught outside.
-    pub feed: Box<dyn Fn(&[u8]) -> Verdict>,
+    pub draw: Draw,
+    pub feed: Feed,
 }
 
 /// What the command line asks for.

@@ -1,7 +1,7 @@
 //! The readers of files that others made. A new one is one line of the table.
 
 use super::mutate::{Packing, mutated};
-use super::{Target, Verdict};
+use super::{Feed, Target};
 use lethe::data::formats::{cifar, cifar_python, idx, matlab, picture, svhn};
 use lethe::host::Host;
 use lethe::runtime::run::Settings;
@@ -97,7 +97,7 @@ fn contents(place: &str) -> Vec<Vec<u8>> {
 }
 
 /// Runs a script that reads the input; its error must be in words.
-fn script(file: &'static str, text: &'static str) -> Box<dyn Fn(&[u8]) -> Verdict> {
+fn script(file: &'static str, text: &'static str) -> Feed {
     let host = Host::new(Settings::default());
     Box::new(move |bytes| {
         std::fs::write(file, bytes).expect("the input");
