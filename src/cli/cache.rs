@@ -5,6 +5,7 @@ use crate::data::decoded_shelf::Decodes;
 use crate::data::folders;
 use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::experiment::cache::Models;
+use crate::report::screen;
 use crate::runtime::{Error, Result, output};
 use crate::tensor::files::reason;
 use clap::builder::PossibleValuesParser;
@@ -17,15 +18,15 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lethe cache list                                    what is there, how large and how old
+  lethe cache list                                    the files, their sizes and ages
   lethe cache list --json | jq '.items[].file'
   lethe cache verify --remove                         read everything, remove what is damaged
-  lethe cache clear --older-than 30                   what would go
+  lethe cache clear --older-than 30                   what would be removed
   lethe cache clear --dataset digits --kind retrained --yes
 
 It holds trained networks (original, retrained) and the decoded images of data sets (decoded).
-Everything can be made again: networks by training as long as the list says, images by decoding
-their files. Several processes may use it at once. LETHE_CACHE names its folder.")]
+Everything can be computed again: networks by training (the list says how long it took), images by
+decoding their files. Several processes may use it at once. LETHE_CACHE names its folder.")]
 pub struct CacheOptions {
     #[command(subcommand)]
     command: Command,
@@ -33,9 +34,9 @@ pub struct CacheOptions {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// What is there: kind, data set, network, seed, split, size, age, and the seconds that training took
+    /// List the files: kind, data set, network, seed, split, size, age, and the seconds that training took
     List(ListOptions),
-    /// Read every file and compare it with what it says of itself
+    /// Read every file and check that it is undamaged
     Verify(VerifyOptions),
     /// Remove files; without --yes, only say which
     Clear(ClearOptions),
@@ -47,8 +48,8 @@ Examples:
   lethe cache list
   lethe cache list --json | jq '[.items[] | select(.dataset == \"digits\")] | length'
 
-A dash stands for what a kind of file does not have or files of older versions do not tell. What
-an earlier version wrote and this one does not use stays until it is cleared (--kind earlier).
+A dash: this kind of file has no such value, or an older version did not store it. Files that only
+an earlier version used are kept until they are cleared (--kind earlier).
 Drafts that a killed process left behind are listed after a day.")]
 struct ListOptions {
     /// For machines
@@ -246,6 +247,7 @@ fn table(items: &[Item]) -> String {
         column.set_padding((0, 2));
         column.set_cell_alignment(if RIGHT.contains(heading) { CellAlignment::Right } else { CellAlignment::Left });
     }
+    screen::fit(&mut table);
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
@@ -285,7 +287,8 @@ impl Found {
 
     fn summary(&self) -> Vec<String> {
         let Self { read, unchecked, earlier, damaged, removed, unreadable, foreign, .. } = self;
-        let mut lines = vec![format!("{} in {}: {damaged} damaged, {foreign} foreign", files(*read), place())];
+        let mut lines =
+            vec![format!("{} in {}: {damaged} damaged, {foreign} not written by lethe", files(*read), place())];
         if *unreadable > 0 {
             lines.push(format!("{} could not be read", files(*unreadable)));
         }
@@ -298,7 +301,7 @@ impl Found {
         if *removed > 0 {
             lines.push(format!("{} removed", files(*removed)));
         } else if *damaged > 0 {
-            lines.push("damaged files are made again when they are needed; --remove removes them".into());
+            lines.push("damaged files are computed again when needed; --remove removes them".into());
         }
         lines
     }
@@ -363,7 +366,7 @@ fn clear(options: &ClearOptions) -> Result<Ending> {
     if !options.yes {
         let (n, size) = (files(all), HumanBytes(bytes(&chosen)));
         say(&format!(
-            "{shown}\nThis would remove {n}, {size}, from {}\nNothing was removed: --yes does it.\n",
+            "{shown}\nThis would remove {n}, {size}, from {}\nNothing removed yet. Repeat with --yes to remove.\n",
             place()
         ));
         return Ok(Ending::Success);

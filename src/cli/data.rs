@@ -57,7 +57,7 @@ fn show(as_json: bool) -> Result<Ending> {
         say(&format!("{:#}", Value::Array(items)));
         return Ok(Ending::Success);
     }
-    for (line, listing) in list::table(&items).lines().zip(sources::list()) {
+    for (line, listing) in list::lines(&items).into_iter().zip(sources::list()) {
         let state = if listing.present { "here" } else { "not here" };
         say(&format!("{line}\n    {state}: {}", listing.location));
     }
@@ -128,8 +128,8 @@ fn verify(known: &Known, found: &Found, run: &Run) -> Result<bool> {
     let unknown = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Unknown).count();
     for (path, verdict) in &verdicts {
         let text = match verdict {
-            Verdict::Sound => "sound: the published checksum".to_string(),
-            Verdict::Repacked => "sound: the published content, packed by someone else".into(),
+            Verdict::Sound => "ok: matches the published checksum".to_string(),
+            Verdict::Repacked => "ok: the published content, packed differently".into(),
             Verdict::Wrong(problem) => format!("WRONG: it {problem}"),
             Verdict::Unknown => continue,
         };

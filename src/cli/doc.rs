@@ -32,7 +32,7 @@ pub fn doc(options: &DocOptions) -> Ending {
 pub(super) fn one(catalog: &Catalog, name: &str, json: bool) -> Result<String> {
     let found = catalog.find(name);
     if found.is_empty() {
-        let error = Error::new("doc", format!("nothing is called {name:?}"));
+        let error = Error::new("doc", format!("no function, type or operator is called {name:?}"));
         let near = catalog.nearest(name);
         return Err(if near.is_empty() {
             error.hint("`lethe doc` lists everything")

@@ -59,7 +59,7 @@ fn software(report: &mut Report) {
     let version = match versions::libtorch() {
         Some(version) if version.starts_with(expected) => Ok(version),
         Some(version) => Err(format!("this is {version}, {expected} is needed: run scripts/setup.sh")),
-        None => Err(format!("its version cannot be told, {expected} is needed: run scripts/setup.sh")),
+        None => Err(format!("its version cannot be read, {expected} is needed: run scripts/setup.sh")),
     };
     report.needed("libtorch", version);
     if let Some(folder) = cuda::libtorch_folder() {

@@ -3,6 +3,7 @@
 use super::{Ending, ListOptions, Listed, start};
 use crate::host::Host;
 use crate::host::catalog::Catalog;
+use crate::report::screen;
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, output};
 use serde_json::{Value, json};
@@ -13,10 +14,18 @@ pub fn list(options: &ListOptions) -> Ending {
         Ok(items) => items,
         Err(error) => return start::complain(&error),
     };
-    let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { table(&items) };
-    output::write(&text);
+    let lines = |items: &[Value]| lines(items).into_iter().map(|line| line + "\n").collect();
+    let text = if options.json { format!("{:#}\n", Value::Array(items)) } else { lines(&items) };
+    let legend = if options.what == Listed::Metrics && !options.json { TIERS } else { "" };
+    output::write(&(text + legend));
     Ending::Success
 }
+
+/// What the marks behind metrics mean.
+const TIERS: &str = "
+tier 0: needs the network alone; tier 1: the retrained network as well; tier 2: trains copies of networks
+from evaluate, compare, gaps: in the rows of unlearn::run; a function: call it and record what it gives
+";
 
 /// The items as objects with at least `name` and `summary`.
 fn items(what: Listed) -> Result<Vec<Value>> {
@@ -44,16 +53,18 @@ fn unlearners() -> Vec<Value> {
     own.map(|entry| json!({ "name": entry.name, "summary": entry.doc.summary, "file": entry.module })).collect()
 }
 
-/// Names and summaries, one line each; of a metric also which way is better, what it needs and where it is from.
-pub(super) fn table(items: &[Value]) -> String {
+/// Names and summaries, a line each (on a terminal as many as it takes); of a metric also which way is better, what it needs
+/// and where it is from.
+pub(super) fn lines(items: &[Value]) -> Vec<String> {
     let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+    let width = screen::width();
     let longest = items.iter().map(|item| text(item, "name").chars().count()).max().unwrap_or(0);
     let line = |item: &Value| {
         let name = text(item, "name");
-        let gap = " ".repeat(longest - name.chars().count());
         let absent = item.get("present") == Some(&Value::Bool(false));
         let note = if absent { format!(" [not here: {}]", text(item, "location")) } else { String::new() };
-        format!("{name}{gap}  {}{note}{}\n", text(item, "summary"), details(item))
+        let about = format!("{}{note}{}", text(item, "summary"), details(item));
+        screen::hanging(&name, longest + 2, &about, width)
     };
     items.iter().map(line).collect()
 }

@@ -100,9 +100,9 @@ enum Command {
     Check(CheckOptions),
     /// What a function does, with its options and an example; without a name, everything there is
     Doc(DocOptions),
-    /// What there is: unlearners, datasets, models, condensers or metrics
+    /// List unlearners, datasets, models, condensers or metrics
     List(ListOptions),
-    /// The leaderboards of finished runs, with every metric read off the stored predictions again
+    /// The leaderboards of finished runs, with every metric computed from the stored predictions
     Report(report::ReportOptions),
     /// The cache of trained networks: list, verify or clear it
     Cache(cache::CacheOptions),
@@ -115,7 +115,7 @@ enum Command {
 /// What scripts run on.
 #[derive(Debug, clap::Args)]
 struct Machine {
-    /// Every random draw derives from it
+    /// Random seed of the whole run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
     /// Threads of libtorch [default: one per core]
@@ -142,12 +142,12 @@ struct RunOptions {
     set: Vec<(String, String)>,
     #[command(flatten)]
     machine: Machine,
-    /// The run folder, of one process at a time [default: a new one below runs/, opened by the first recorded row]
+    /// The run folder, of one process at a time [default: a new one below runs/, opened by the first recorded row]. Files that
+    /// the script writes by relative names go there as well (without --out, to the current folder)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on in the folder of --out where an earlier run stopped: finished results are taken from there as long as all that
-    /// decides them is the same and the files that they name are whole; those that the script does not ask for any more stay,
-    /// marked superseded
+    /// Continue in the folder of --out where an earlier run stopped: finished results are reused if everything they depend on
+    /// is unchanged and their files are undamaged; results that the script no longer uses are kept and marked superseded
     #[arg(long, requires = "out")]
     resume: bool,
 }
@@ -214,7 +214,7 @@ Files go below LETHE_DATA, else below the folder that `data = \"FOLDER\"` in con
 data. Mirrors: a table [mirrors] in config.toml, e.g. cifar10 = \"https://mirror.example/cifar/\". Proxies: HTTPS_PROXY,
 HTTP_PROXY, ALL_PROXY, NO_PROXY.
 
-Exit codes: 0 success, 1 not fetched or not sound, 2 usage, 130 interrupted (what has come is kept).")]
+Exit codes: 0 success, 1 download failed or checksum wrong, 2 usage, 130 interrupted (partial downloads are kept).")]
 struct DataOptions {
     #[command(subcommand)]
     command: DataCommand,
@@ -222,7 +222,7 @@ struct DataOptions {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Which there are, which of them are here, and how to get the others
+    /// List datasets, and how to get the missing ones
     List {
         /// For machines
         #[arg(long)]
@@ -237,13 +237,13 @@ enum DataCommand {
         #[arg(long, value_name = "ADDRESS")]
         url: Vec<String>,
     },
-    /// Compare the files that are here with the published checksums [default: all data sets that are here]
+    /// Compare installed files with the published checksums [default: all installed data sets]
     Verify {
         /// The data sets
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
-    /// Where a data set is or belongs; without a name, the folder of all
+    /// Print where a data set is or should be; without a name, the folder of all data sets
     Path {
         /// The data set
         #[arg(value_name = "NAME")]

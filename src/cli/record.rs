@@ -6,6 +6,7 @@ use crate::host::arguments::Arguments;
 use crate::report::commit::Commit;
 use crate::report::recorder;
 use crate::runtime::moment::now;
+use crate::runtime::places::Places;
 use crate::runtime::run::device_name;
 use crate::runtime::sources::{self, SourceMap};
 use crate::runtime::versions;
@@ -13,9 +14,13 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Tells the recorder where results go: `out` (continued where an earlier run stopped, when told so), or a new folder below
-/// `runs`, opened by the first row.
+/// `runs`, opened by the first row. Files of the script's own go to `out` as well.
 pub fn plan(host: &Host, out: Option<PathBuf>, resume: bool, script: &Script) {
     let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
+    if out.is_some() {
+        let recorder = host.run.slot::<recorder::Recorder>();
+        host.run.slot::<Places>().plan(move || recorder.folder(), &crate::report::folder::OWN);
+    }
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name: script.stem(),
         out,

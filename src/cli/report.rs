@@ -2,6 +2,7 @@
 
 use super::{Ending, start};
 use crate::report::{Leaderboard, export, finished, picture, table};
+use crate::runtime::places::{asked, extension};
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, Run, output};
 use clap::ValueEnum;
@@ -13,21 +14,21 @@ Examples:
   lethe report runs/table                                        its leaderboards
   lethe report runs/seed0 runs/seed1 runs/seed2                  three runs beside each other
   lethe report runs/table --columns forget_accuracy,js,epsilon   these figures (lethe list metrics)
-  lethe report runs/table --baseline finetune                    everybody's paired differences from it
+  lethe report runs/table --baseline finetune                    paired differences of all entries from it
   lethe report runs/table --format csv > table.csv               every figure of every run
   lethe report runs/table --plot table.svg                       accuracy and attack against seconds
   lethe report runs/table --save docs/table                      table.csv, .json, .md, .svg
 
-Metrics are computed from the predictions that runs leave in their folders, so those which were added
-to lethe later are told, too. Results of one data set, network and request make one leaderboard. A result
-that several folders have counts once; one that a later run of its folder did not ask for any more is left out.
+Metrics are computed from the predictions stored in the folders, so metrics that were added to lethe
+later are available as well. Results of one data set, network and request make one leaderboard. A result
+that is in several folders counts once; superseded results are left out.
 
 Exit codes: 0 success, 2 no run folder, nothing in it, or an unknown column or baseline.")]
 pub struct ReportOptions {
     /// The folders of the runs
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// Count results, too, that a later run of their folder did not ask for any more
+    /// Also count superseded results: those that a later run of their folder no longer used
     #[arg(long)]
     superseded: bool,
     /// How to write them
@@ -39,10 +40,11 @@ pub struct ReportOptions {
     /// Show how every entry differs from this one: paired differences over splits and seeds, with verdicts (not in CSV)
     #[arg(long, value_name = "METHOD")]
     baseline: Option<String>,
-    /// Save the picture of every leaderboard in this SVG file (a number is added when there are several)
+    /// Save the picture of every leaderboard in this file, .svg or .png (a number is added when there are several)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Save every leaderboard under this name (a number is added when there are several) as CSV, JSON, Markdown and picture
+    /// Save every leaderboard under this name (a number is added when there are several): as CSV, JSON, Markdown and SVG, or
+    /// as what the extension asks for, .csv, .json, .md, .svg or .png
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
 }
@@ -73,38 +75,43 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
             .hint("use --format table, markdown or json"));
     }
     // Before anything is computed.
-    let plot = options.plot.as_deref().map(|path| export::stem(path, &["svg"])).transpose()?;
-    let save = options.save.as_deref().map(|path| export::stem(path, &export::WRITTEN)).transpose()?;
+    let (plot, save) = (options.plot.as_deref(), options.save.as_deref());
+    plot.map_or(Ok(None), |path| asked("--plot", path, &export::PICTURES))?;
+    save.map_or(Ok(None), |path| asked("--save", path, &export::WRITTEN))?;
     let boards = finished::boards(run, &options.folders, options.superseded)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
         options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;
     }
-    if let Some(path) = &save {
+    if let Some(path) = save {
         for (index, board) in boards.iter().enumerate() {
             export::save(board, &numbered(path, index, boards.len()))?;
         }
     }
-    if let Some(path) = &plot {
+    if let Some(path) = plot {
         for (index, board) in boards.iter().enumerate() {
             let name = numbered(path, index, boards.len());
-            export::save_text(run, &name, "svg", &picture::of(&board.view()).svg())?;
+            export::save_picture(run, "--plot", &name, &picture::of(&board.view()).svg())?;
         }
     }
     text(&boards, options.format)
 }
 
-/// The path of one of several leaderboards. (A bare name would go into the folder of a run.)
+/// The path of one of several leaderboards: a number stands before the extension.
 fn numbered(path: &Path, index: usize, count: usize) -> String {
-    let number = if count > 1 { format!("-{}", index + 1) } else { String::new() };
-    let path = if path.components().count() > 1 { path.to_path_buf() } else { Path::new(".").join(path) };
-    format!("{}{number}", path.display())
+    if count < 2 {
+        return path.display().to_string();
+    }
+    match extension(path).and(path.extension()) {
+        Some(kind) => format!("{}-{}.{}", path.with_extension("").display(), index + 1, kind.to_string_lossy()),
+        None => format!("{}-{}", path.display(), index + 1),
+    }
 }
 
 fn text(boards: &[Leaderboard], format: Format) -> Result<String> {
     let views = boards.iter().map(Leaderboard::view);
     match format {
-        Format::Table => Ok(views.map(|view| table::terminal(&view) + "\n").collect::<Vec<_>>().join("\n\n")),
+        Format::Table => Ok(table::terminals(&views.collect::<Vec<_>>())),
         Format::Markdown => Ok(views.map(|view| table::markdown(&view)).collect::<Vec<_>>().join("\n")),
         Format::Csv => Ok(views.map(|view| export::csv(&view)).collect::<Result<Vec<_>>>()?.join("\n")),
         Format::Json => Ok(format!("{:#}\n", views.map(|view| view.to_json()).collect::<serde_json::Value>())),

@@ -93,7 +93,9 @@ fn numbers_of(tensor: &Tensor) -> Result<Vec<f64>> {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
-    use crate::runtime::Script;
+    use crate::runtime::places::to_write;
+    use crate::runtime::{Run, Script};
+    use rhai::NativeCallContext;
 
     type Dataset = crate::data::Dataset;
 
@@ -106,8 +108,9 @@ pub mod script {
     /// assert(load_dataset(path).classes == [3]);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn save(dataset: Dataset, path: &str) -> Script<()> {
-        Ok(super::save(&dataset, path)?)
+    pub fn save(context: NativeCallContext, dataset: Dataset, path: &str) -> Script<()> {
+        let path = to_write(&Run::of(&context), "save", path)?;
+        Ok(super::save(&dataset, &path.to_string_lossy())?)
     }
 }
 

@@ -165,9 +165,9 @@ pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
+    use crate::runtime::places::to_read;
     use crate::runtime::{Options, Run, Script};
     use rhai::{Map, NativeCallContext};
-    use std::path::Path;
 
     type Dataset = crate::data::Dataset;
     type Data = crate::data::Data;
@@ -211,11 +211,12 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn load_dataset(context: NativeCallContext, path: &str, options: Map) -> Script<Dataset> {
         let (run, o) = (Run::of(&context), Options::new("load_dataset", options));
-        if Path::new(path).is_dir() {
-            return Ok(super::dataset(Path::new(path), o, &run)?);
+        let path = to_read(&run, path);
+        if path.is_dir() {
+            return Ok(super::dataset(&path, o, &run)?);
         }
         o.finish()?;
-        Ok(crate::data::files::load(path, run.device())?)
+        Ok(crate::data::files::load(&path.to_string_lossy(), run.device())?)
     }
 
     #[rhai_fn(name = "load_dataset", return_raw)]
@@ -257,7 +258,8 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load_data(context: NativeCallContext, folder: &str, options: Map) -> Script<Data> {
-        Ok(super::data(Path::new(folder), Options::new("load_data", options), &Run::of(&context))?)
+        let run = Run::of(&context);
+        Ok(super::data(&to_read(&run, folder), Options::new("load_data", options), &run)?)
     }
 
     #[rhai_fn(name = "load_data", return_raw)]

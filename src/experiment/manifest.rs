@@ -75,7 +75,7 @@ pub fn save(run: &Run, task: &Task, name: &str) -> Result<PathBuf> {
     };
     let manifest = Manifest { format: FORMAT, hash: content.hash()?, content };
     let text = serde_json::to_string(&manifest).map_err(|problem| Error::new("save_split", problem.to_string()))?;
-    export::save_text(run, name, "json", &(text + "\n"))
+    export::save_as(run, "save_split", name, "json", (text + "\n").as_bytes())
 }
 
 /// The task of a saved split.

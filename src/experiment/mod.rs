@@ -1,6 +1,7 @@
 //! Experiments: tasks, running a method, presets, caches of originals and retrained references.
 
 pub mod accelerate;
+pub mod announce;
 pub mod api;
 pub mod assess;
 pub mod board;

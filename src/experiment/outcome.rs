@@ -221,7 +221,7 @@ pub mod script {
             Err(Absent::Failed) => Ok(Dynamic::UNIT),
             Err(Absent::Resumed) => {
                 let label = outcome.text("label");
-                Err(Error::new("", format!("the network of {label:?} is not here: its row is of an earlier run"))
+                Err(Error::new("", format!("the network of {label:?} was not kept: its row is of an earlier run"))
                     .hint("run it with weights: true, so that a resumed run finds its network again")
                     .into())
             }

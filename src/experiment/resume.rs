@@ -24,9 +24,8 @@ struct Said(RefCell<HashSet<String>>);
 impl Said {
     fn once(&self, run: &Run, label: &str, what: &str) {
         if self.0.borrow_mut().insert(label.into()) {
-            let told = format!(
-                "the rows of {label} will not be reused by --resume: it cannot be told whether they are of the same thing"
-            );
+            let told =
+                format!("--resume will not reuse the rows of {label}: not everything that decides them is known");
             run.progress().warn(&format!("{told} ({what})"));
         }
     }
@@ -52,8 +51,10 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     let found = match net(run, task, order, options, &row)? {
         Some(net) if keeps_predictions(run, task, &row, net.as_ref())? => net,
         _ => {
-            run.progress()
-                .say(&format!("{}: files of the earlier result are not whole, it is made again", order.label));
+            run.progress().say(&format!(
+                "{}: files of the earlier result are missing or damaged; it is computed again",
+                order.label
+            ));
             recorder.make_again(&row);
             return Ok(None);
         }
@@ -66,7 +67,6 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     }
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     let outcome = Outcome::new(run, found.ok_or(Absent::Resumed), metrics, row, history, retrained);
-    run.progress().say(&format!("{} (from the earlier part of this run)", outcome.describe()));
     Ok(Some(outcome))
 }
 

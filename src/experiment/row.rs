@@ -116,7 +116,7 @@ fn retain(task: &Task) -> Value {
 }
 
 /// An option as JSON; a function by its name.
-fn option(value: &Dynamic) -> Value {
+pub(super) fn option(value: &Dynamic) -> Value {
     match value.read_lock::<FnPtr>() {
         Some(function) if function.is_anonymous() => "closure".into(),
         Some(function) => function.fn_name().into(),

@@ -1,6 +1,7 @@
 //! `unlearn::run`: one method on one task, timed, evaluated and recorded.
 
 use super::accelerate::{self, Accelerate};
+use super::announce;
 use super::assess::{self, Assessment};
 use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
@@ -15,6 +16,7 @@ use super::row;
 use super::task::Task;
 use crate::eval::{Metrics, alarms};
 use crate::nn::{Hooks, Net};
+use crate::report::row::Row;
 use crate::report::{PredictionStore, Recorder};
 use crate::runtime::clock;
 use crate::runtime::error::message_of;
@@ -82,11 +84,12 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
 
 fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
     frame::current(run).record.question.refuse_work()?;
-    let (mut order, options) = order::read(context, task, &called.subject(), given)?;
+    let (mut order, options) = order::read(context, task, &called.subject(), given.clone())?;
     let asked = run.slot::<Recorder>().count_order(&order.identity.key);
     order.identity = order.identity.repeated(asked);
     let run_id = row::new_id(run, &order);
     if let Some(outcome) = resume::earlier(run, task, &order, &options)? {
+        announce::outcome(run, &order, &given, &outcome, true);
         return Ok(outcome);
     }
     assess::original(run, task)?;
@@ -99,8 +102,12 @@ fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, giv
     };
     let sheet = row::Sheet { run, task, order: &order, record: &record, run_id, seconds: book.close() };
     match worked {
-        Ok((found, net)) => finished(&sheet, &options, net, found),
-        Err(error) => failed(&sheet, error),
+        Ok((found, net)) => {
+            let outcome = finished(&sheet, &options, net, found)?;
+            announce::outcome(run, &order, &given, &outcome, false);
+            Ok(outcome)
+        }
+        Err(error) => failed(&sheet, &given, error),
     }
 }
 
@@ -282,7 +289,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
 }
 
 /// Records a failure; throws it unless told to go on. An interrupt is always passed on.
-fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome> {
+fn failed(sheet: &row::Sheet, given: &Map, error: Box<rhai::EvalAltResult>) -> Script<Outcome> {
     let interrupted = matches!(error.unwrap_inner(), rhai::EvalAltResult::ErrorTerminated(..));
     let mut row = sheet.row(None, if interrupted { "interrupted" } else { "failed" })?;
     if let Some(fields) = row.as_object_mut() {
@@ -293,7 +300,8 @@ fn failed(sheet: &row::Sheet, error: Box<rhai::EvalAltResult>) -> Script<Outcome
         return Err(problem.into());
     }
     if sheet.order.record_errors && !interrupted {
-        sheet.run.progress().warn(&format!("{} failed: {}", sheet.order.label, message_of(&error)));
+        let name = announce::named(sheet.order, given, &Row::new(row.clone()));
+        sheet.run.progress().warn(&format!("{name} failed: {}", message_of(&error)));
         return Ok(Outcome::new(sheet.run, Err(Absent::Failed), Metrics::default(), row, vec![], None));
     }
     Err(error)

@@ -1,6 +1,7 @@
 //! What scripts see of running methods and of recording results.
 
 use crate::eval::metrics::to_json;
+use crate::report::difference::told;
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Result};
 
@@ -23,6 +24,13 @@ fn fields(name: &str, added: &rhai::Map) -> Result<serde_json::Map<String, serde
     Ok(fields)
 }
 
+/// A row of a script's own in a line: `sweep: lr 0.1 · accuracy 0.9123`.
+fn line(name: &str, row: &serde_json::Map<String, serde_json::Value>) -> String {
+    let parts = row.iter().filter(|(key, _)| *key != "record");
+    let parts: Vec<String> = parts.map(|(key, value)| format!("{key} {}", told(Some(value)))).collect();
+    format!("{name}: {}", parts.join(" · "))
+}
+
 /// What a value, or one inside it, is that has no form in JSON.
 fn unfit(value: &rhai::Dynamic) -> Option<String> {
     if let Some(map) = value.read_lock::<rhai::Map>() {
@@ -40,7 +48,7 @@ fn unfit(value: &rhai::Dynamic) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod results {
-    use super::fields;
+    use super::{fields, line};
     use crate::experiment::Outcome;
     use crate::report::recorder::Recorder;
     use crate::runtime::{Run, Script};
@@ -68,11 +76,17 @@ pub mod results {
 
     #[rhai_fn(name = "record", return_raw)]
     pub fn record_map(context: NativeCallContext, name: &str, map: Map) -> Script<()> {
-        let recorder = Run::of(&context).slot::<Recorder>();
-        let mut map = map;
+        let run = Run::of(&context);
+        let (recorder, mut map) = (run.slot::<Recorder>(), map);
         match map.remove("run_id").filter(Dynamic::is_string) {
             Some(run_id) => Ok(recorder.amend("run_id", &run_id.to_string(), &fields(name, &map)?)?),
-            None => Ok(recorder.append(&Value::Object(fields(name, &map)?))?),
+            None => {
+                let row = fields(name, &map)?;
+                let line = line(name, &row);
+                recorder.append(&Value::Object(row))?;
+                run.progress().say(&line);
+                Ok(())
+            }
         }
     }
 }
@@ -103,14 +117,14 @@ pub mod unlearning {
     /// - `variant` ("canonical" | "reference", the task's): `"reference"` takes formulas, schedules and presets of the reference implementation
     /// - `accelerate` (bool, false): the accelerated form (A-AMU)
     /// - `regularizer` ("quantile" | "union" | "logloss" | "anchored" | "none" | function, "quantile"): of the accelerated form.
-    ///   The paper's ranks each set's losses within the set and so does not see their level; ours do: "union" ranks both sets
+    ///   The paper's ranks losses within each set, so it ignores a common shift; ours detect it: "union" ranks both sets
     ///   within their union, "logloss" compares ln(1 + loss), "anchored" takes both as quantiles of the unseen set. A function
     ///   `|net, task, n, o|` returns the weighted term
-    /// - `seed` (int, the task's): what the method draws from
+    /// - `seed` (int, the task's): random seed of the method
     /// - `every` ("epoch" | int): evaluate after each epoch, or after every so many steps, into `result.history`; the clock
     ///   stands still meanwhile
-    /// - `keep` ("last" | "best", "last"): `"best"` ends with the weights of the best evaluation along the way. Best is told from
-    ///   unseen data, never from the test part: for samples by NoMUS (mean of accuracy on unseen samples and of
+    /// - `keep` ("last" | "best", "last"): `"best"` ends with the weights of the best evaluation along the way. The best is chosen
+    ///   on validation data, never on the test part: for samples by NoMUS (mean of accuracy on unseen samples and of
     ///   1 - 2 |AUC - 0.5|, the attack telling forgotten from unseen samples), for classes by AUS ((1 - accuracy lost on unseen
     ///   samples) / (1 + accuracy on the forgotten class)). Evaluates after each epoch unless `every` says otherwise
     /// - `weights` (bool, false): keep the weights in the run folder (with `every`, those of each evaluation too)

@@ -10,10 +10,10 @@ pub mod script {
     use crate::experiment::selector::{self, Amount};
     use crate::experiment::{Task, manifest, task};
     use crate::nn::Net;
+    use crate::runtime::places::to_read;
     use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, Map, NativeCallContext};
-    use std::path::Path;
 
     /// A choice of training samples, made when `forget` or `requests` asks for it: `class`, `cluster`, `samples`,
     /// `samples_from`, `mislabelled`, `random_samples`, `highest_loss`, `highest`, combined by `&`, `|` and `-`.
@@ -96,9 +96,11 @@ pub mod script {
     /// assert(forget(convnet(d, #{ width: 4, depth: 1 }), d, samples_from(path)).forget.len == 3);
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn samples_from(path: &str) -> Script<Selector> {
-        let text = crate::tensor::files::read_text("samples_from", Path::new(path))?;
-        let name = Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
+    pub fn samples_from(context: NativeCallContext, path: &str) -> Script<Selector> {
+        let text = crate::tensor::files::read_text("samples_from", &to_read(&Run::of(&context), path))?;
+        let name = std::path::Path::new(path)
+            .file_name()
+            .map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
         Ok(Selector::positions(&name, selector::positions_in(&text)?))
     }
 
@@ -225,7 +227,7 @@ pub mod script {
         Ok(task::forget_chosen(&Run::of(&context), &net, &data, &choice, options)?)
     }
 
-    /// Saves a task's split as `name.json` in the run folder (a name that is a path is taken as one): the request, the
+    /// Saves a task's split as `name.json` (below the run's output folder, else below the current folder): the request, the
     /// positions forgotten now and by earlier requests, the ids of data and split, and a hash of it all. Returns the path.
     ///
     /// # Signature
@@ -261,7 +263,7 @@ pub mod script {
     /// assert(message.contains("of other data"));
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn load_split(net: Net, data: Data, path: &str) -> Script<Task> {
-        Ok(manifest::load(&net, &data, Path::new(path))?)
+    pub fn load_split(context: NativeCallContext, net: Net, data: Data, path: &str) -> Script<Task> {
+        Ok(manifest::load(&net, &data, &to_read(&Run::of(&context), path))?)
     }
 }

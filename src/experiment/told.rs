@@ -5,17 +5,17 @@ use super::reference::References;
 use crate::eval::Metrics;
 use crate::eval::gaps::gaps;
 use crate::eval::listing::{Listing, list};
-use crate::report::PredictionStore;
+use crate::report::{PredictionStore, screen};
 use crate::runtime::{Result, Run};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 
 /// The headings above groups of metrics, by what computes them.
 const GROUPS: [(&str, &str); 4] = [
-    ("evaluate", "one network"),
-    ("function", "with the original's help"),
-    ("compare", "against the retrained one"),
-    ("gaps", "differences to it"),
+    ("evaluate", "of each network alone"),
+    ("function", "compared with the original network"),
+    ("compare", "compared with the retrained network"),
+    ("gaps", "differences from the retrained network"),
 ];
 
 /// The columns of a report.
@@ -47,9 +47,10 @@ pub fn report(run: &Run, outcome: &Outcome) -> Result<String> {
         let right = (1..4).contains(&index);
         column.set_cell_alignment(if right { CellAlignment::Right } else { CellAlignment::Left });
     }
+    screen::fit(&mut table);
     let text = table.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let floor = "retrained, against the retrained one: another retrained network, the floor";
+    let floor = "retrained: where there is another retrained network, how far that one is from it";
     Ok(format!("{}\n\n{}\n\n{floor}", outcome.describe(), lines.join("\n")))
 }
 

@@ -62,7 +62,7 @@ impl Watch {
         let Some(budget) = self.budget.get() else { return Ok(()) };
         if run.slot::<Clock>().running("unlearn").is_some_and(|seconds| seconds >= budget) {
             self.spent.set(true);
-            return Err(Error::new("budget", format!("{budget} s of unlearning are spent")));
+            return Err(Error::new("budget", format!("the budget of {budget} s of unlearning is used up")));
         }
         Ok(())
     }

@@ -97,9 +97,9 @@ impl Optimizer {
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
     use crate::nn::face::as_map;
-    use crate::runtime::Script;
-    use rhai::Map;
-    use std::path::Path;
+    use crate::runtime::places::{to_read, to_write};
+    use crate::runtime::{Run, Script};
+    use rhai::{Map, NativeCallContext};
 
     type Net = crate::nn::Net;
     type Optimizer = crate::nn::Optimizer;
@@ -120,16 +120,16 @@ pub mod script {
     /// assert(net.weights_hash() == other.weights_hash());
     /// ```
     #[rhai_fn(return_raw, pure)]
-    pub fn save(net: &mut Net, path: &str) -> Script<()> {
-        Ok(net.save(Path::new(path))?)
+    pub fn save(context: NativeCallContext, net: &mut Net, path: &str) -> Script<()> {
+        Ok(net.save(&to_write(&Run::of(&context), "save", path)?)?)
     }
 
     #[rhai_fn(name = "save", return_raw, pure)]
-    pub fn save_optimizer(optimizer: &mut Optimizer, path: &str) -> Script<()> {
-        Ok(optimizer.save(Path::new(path))?)
+    pub fn save_optimizer(context: NativeCallContext, optimizer: &mut Optimizer, path: &str) -> Script<()> {
+        Ok(optimizer.save(&to_write(&Run::of(&context), "save", path)?)?)
     }
 
-    /// Takes up a file's values in a network or an optimiser: safetensors, or for networks a PyTorch state dict (`.pth`, `.pt`).
+    /// Loads a file into a network or an optimiser: safetensors, or for networks a PyTorch state dict (`.pth`, `.pt`).
     ///
     /// All names and shapes are compared first; the first that differs is an error and nothing is changed. Of a `.pth` file
     /// only tensors are read and nothing is run; checkpoints that hold the state dict under `state_dict` or `model` and names
@@ -148,13 +148,13 @@ pub mod script {
     /// assert(net.params().weight.shape == [2, 4]);
     /// ```
     #[rhai_fn(return_raw, pure)]
-    pub fn load(net: &mut Net, path: &str) -> Script<()> {
-        Ok(net.load(Path::new(path))?)
+    pub fn load(context: NativeCallContext, net: &mut Net, path: &str) -> Script<()> {
+        Ok(net.load(&to_read(&Run::of(&context), path))?)
     }
 
     #[rhai_fn(name = "load", return_raw, pure)]
-    pub fn load_optimizer(optimizer: &mut Optimizer, path: &str) -> Script<()> {
-        Ok(optimizer.load(Path::new(path))?)
+    pub fn load_optimizer(context: NativeCallContext, optimizer: &mut Optimizer, path: &str) -> Script<()> {
+        Ok(optimizer.load(&to_read(&Run::of(&context), path))?)
     }
 
     /// The tensors of a PyTorch state dict (`.pth`) as a map, on the CPU. Only tensors are read and nothing is run.
@@ -168,8 +168,8 @@ pub mod script {
     /// assert(message.contains("missing.pth"));
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn load_pth(path: &str) -> Script<Map> {
-        Ok(as_map(super::pth::read(Path::new(path))?))
+    pub fn load_pth(context: NativeCallContext, path: &str) -> Script<Map> {
+        Ok(as_map(super::pth::read(&to_read(&Run::of(&context), path))?))
     }
 }
 

@@ -398,7 +398,7 @@ fn stale(error: &tch::TchError) -> Error {
     let text = error.to_string();
     if text.contains("second time") || text.contains("modified by an inplace operation") {
         let given = "the loss was computed before the last step, or minimised already";
-        return Error::new("minimize", given).hint("compute the loss anew from net.forward(x) for every step");
+        return Error::new("minimize", given).hint("compute the loss again from net.forward(x) for every step");
     }
     Err::<(), _>(tch::TchError::Torch(text)).at("minimize").err().unwrap_or(Error::Interrupted)
 }

@@ -1,18 +1,19 @@
 //! The leaderboard as files: CSV, JSON, Markdown and a picture.
 
-use super::Recorder;
 use super::cells::{Sheet, bare};
 use super::entry::reference;
 use super::leaderboard::{DERIVED, Leaderboard, View};
-use super::{picture, table};
+use super::target::Target;
+use super::{picture, raster, table};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::{create_folders, reason, write_atomically};
 use serde_json::Value;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// What a leaderboard is saved as.
-pub const WRITTEN: [&str; 4] = ["csv", "json", "md", "svg"];
+/// What a leaderboard can be saved as; a name without an extension asks for the first four.
+pub const WRITTEN: [&str; 5] = ["csv", "json", "md", "svg", "png"];
+
+/// What a picture can be saved as; a name without an extension asks for the first.
+pub const PICTURES: [&str; 2] = ["svg", "png"];
 
 const STAGES: [&str; 4] = ["cluster", "condense", "unlearn", "evaluate"];
 
@@ -91,107 +92,59 @@ fn keys_of(view: &View, field: &str) -> Vec<String> {
     keys
 }
 
-/// Extensions that name a kind of file, so that one which is not written here is refused instead of taken for a part of the name.
-const KINDS: [&str; 32] = [
-    "bmp", "csv", "eps", "gif", "htm", "html", "jpeg", "jpg", "json", "jsonl", "md", "npy", "npz", "ods", "parquet",
-    "pdf", "pickle", "pkl", "png", "ps", "rhai", "svg", "svgz", "tex", "tif", "tiff", "toml", "tsv", "txt", "webp",
-    "xlsx", "yaml",
-];
-
-/// A name without the extension it may have: one of those `written`, in any case. (A dot in the name is no extension.)
+/// Saves a board as CSV, JSON, Markdown and SVG, or as what the extension of its name asks for; returns the paths written.
 ///
 /// # Errors
-/// The extension of another kind of file.
-pub fn stem(name: &Path, written: &[&str]) -> Result<PathBuf> {
-    let given = name.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let lower = given.to_ascii_lowercase();
-    if written.contains(&lower.as_str()) {
-        return Ok(name.with_extension(""));
-    }
-    if !KINDS.contains(&lower.as_str()) {
-        return Ok(name.to_path_buf());
-    }
-    let kinds = written.iter().map(|kind| format!(".{kind}")).collect::<Vec<_>>().join(", ");
-    let (given, name) = (given.to_string(), name.with_extension(""));
-    let message = format!("cannot write a .{given} file here; what is written: {kinds}");
-    let hint = format!("call it {:?}", format!("{}.{}", name.display(), written.first().unwrap_or(&"")));
-    Err(Error::new("save", message).word(given).hint(hint))
-}
-
-/// Where files of this name go, without their extension: a bare name into the run folder, a path where it says.
-pub(super) fn place(run: &Run, name: &str, written: &[&str]) -> Result<PathBuf> {
-    if name.trim().is_empty() {
-        return Err(Error::new("save", "needs a name for the files, got an empty one"));
-    }
-    let named = Path::new(name);
-    let is_path = named.is_absolute() || named.components().count() > 1;
-    let stem = stem(named, written)?;
-    let path = if is_path { stem } else { run.slot::<Recorder>().folder()?.join(stem) };
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Some(file) = folder.ancestors().find(|part| part.is_file()) {
-        let message = format!("cannot write to {}: {} is a file, not a folder", path.display(), file.display());
-        return Err(Error::new("save", message).hint("choose a name without it, e.g. board.save(\"results\")"));
-    }
-    create_folders(folder).map_err(|error| Error::file("save", folder, reason(&error)))?;
-    Ok(path)
-}
-
-/// The path with `.extension` appended (a dot in the name is no extension).
-pub(super) fn with(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_os_string();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-/// Replaces a file whole or not at all.
-///
-/// # Errors
-/// When it cannot be written; what was there before stays.
-pub fn write(path: &Path, text: &str) -> Result<()> {
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
-}
-
-/// Saves a board as CSV, JSON, Markdown and SVG; returns the paths written.
-///
-/// # Errors
-/// When the place cannot be written to.
+/// Another extension; a place that cannot be written to.
 pub fn save(board: &Leaderboard, name: &str) -> Result<Vec<PathBuf>> {
+    let target = Target::of(board.run(), "save", name, &WRITTEN)?;
     let view = board.view();
-    let path = place(board.run(), name, &WRITTEN)?;
-    let json = serde_json::to_string_pretty(&view.to_json()).map_err(|error| Error::new("save", error.to_string()))?;
-    let files = [
-        ("csv", csv(&view)?),
-        ("json", json + "\n"),
-        ("md", table::markdown(&view)),
-        ("svg", picture::of(&view).svg()),
-    ];
+    let [csv_, json_, md, svg, _] = WRITTEN;
     let mut paths = vec![];
-    for (extension, text) in files {
-        let path = with(&path, extension);
-        write(&path, &text)?;
-        paths.push(path);
+    for kind in target.kinds(&[csv_, json_, md, svg]) {
+        let bytes = match kind {
+            "csv" => csv(&view)?.into_bytes(),
+            "json" => (json(&view)? + "\n").into_bytes(),
+            "md" => table::markdown(&view).into_bytes(),
+            kind => drawn(board.run(), kind, &picture::of(&view).svg())?,
+        };
+        paths.push(target.write(kind, &bytes)?);
     }
     Ok(paths)
 }
 
-/// Saves a single text under a name or path with this extension; returns the path.
-///
-/// # Errors
-/// When the place cannot be written to.
-pub fn save_text(run: &Run, name: &str, extension: &str, text: &str) -> Result<PathBuf> {
-    save_bytes(run, name, extension, text.as_bytes())
+fn json(view: &View) -> Result<String> {
+    serde_json::to_string_pretty(&view.to_json()).map_err(|error| Error::new("save", error.to_string()))
 }
 
-/// Saves the bytes of a file under a name or path with this extension; returns the path.
+/// Saves a picture as what the extension of its name asks for, SVG without one; returns the path.
 ///
 /// # Errors
-/// When the place cannot be written to.
-pub fn save_bytes(run: &Run, name: &str, extension: &str, bytes: &[u8]) -> Result<PathBuf> {
-    let path = place(run, name, &[extension])?;
-    // Small or large letters stay as they were given.
-    let given = Path::new(name).extension().and_then(|given| given.to_str());
-    let path = with(&path, given.filter(|given| given.eq_ignore_ascii_case(extension)).unwrap_or(extension));
-    write_atomically(&path, |file| file.write_all(bytes))?;
-    Ok(path)
+/// Another extension; a place that cannot be written to.
+pub fn save_picture(run: &Run, operation: &str, name: &str, svg: &str) -> Result<PathBuf> {
+    let target = Target::of(run, operation, name, &PICTURES)?;
+    let kind = target.kind("svg");
+    target.write(kind, &drawn(run, kind, svg)?)
+}
+
+/// The bytes of a picture; characters that no face has are told of.
+fn drawn(run: &Run, kind: &str, svg: &str) -> Result<Vec<u8>> {
+    if kind != "png" {
+        return Ok(svg.as_bytes().to_vec());
+    }
+    let (bytes, missing) = raster::png(svg)?;
+    if !missing.is_empty() {
+        let what =
+            format!("no font on this machine has {missing}: the PNG shows boxes in their place; SVG keeps the text");
+        run.progress().warn(&what);
+    }
+    Ok(bytes)
+}
+
+/// Saves bytes as the only kind of file that an operation writes; returns the path.
+///
+/// # Errors
+/// Another extension; a place that cannot be written to.
+pub fn save_as(run: &Run, operation: &str, name: &str, kind: &'static str, bytes: &[u8]) -> Result<PathBuf> {
+    Target::of(run, operation, name, &[kind])?.write(kind, bytes)
 }

@@ -32,6 +32,10 @@ pub struct Claim {
     made: Vec<PathBuf>,
 }
 
+/// What a run folder holds of the run's own: no file of a script's takes its place.
+pub const OWN: [&str; 7] =
+    [lock::NAME, results::NAME, "predictions", "settings.json", "sources", "status.json", "weights"];
+
 /// Refuses an `--out` that could not become a run folder, before anything has run; creates nothing.
 ///
 /// # Errors
@@ -124,7 +128,7 @@ impl Claim {
     /// What the user should know about the folder, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let cut = self.earlier.as_ref().and_then(results::Found::remark);
-        let cut = cut.map(|cut| format!("{cut}; its result is computed anew"));
+        let cut = cut.map(|cut| format!("{cut}; its result is computed again"));
         self.lock.warning().into_iter().chain(cut).collect()
     }
 

@@ -202,7 +202,8 @@ pub mod script {
     use crate::runtime::{Run, Script};
     use rhai::{Dynamic, Map, NativeCallContext};
 
-    /// Saves images side by side as `name.png` in the run folder (a name that is a path is taken as one); returns the path.
+    /// Saves images side by side as a PNG; returns the path. A relative name is below the run's output folder
+    /// (`lethe run --out`), else below the current folder; `.png` is added where it is missing.
     ///
     /// `what` is a Dataset, shown with its own mean and deviation and one column for each class, or a Tensor of images
     /// `[n, 1 or 3, h, w]` (float on the scale 0 to 1 once `std` and `mean` are undone, or u8). Values beyond are clamped.
@@ -225,7 +226,7 @@ pub mod script {
     #[rhai_fn(return_raw)]
     pub fn image_grid(context: NativeCallContext, what: Dynamic, name: &str, options: Map) -> Script<String> {
         let picture = super::drawn(&what, options)?;
-        let path = export::save_bytes(&Run::of(&context), name, "png", &picture)?;
+        let path = export::save_as(&Run::of(&context), "image_grid", name, "png", &picture)?;
         Ok(path.display().to_string())
     }
 

@@ -17,6 +17,7 @@ pub mod grid;
 pub mod kinship;
 pub mod labels;
 pub mod leaderboard;
+pub mod legend;
 pub mod line;
 pub mod lock;
 pub mod looks;
@@ -26,11 +27,13 @@ pub mod panel;
 pub mod picture;
 pub mod plot;
 pub mod predictions;
+pub mod raster;
 pub mod recorder;
 pub mod rescue;
 pub mod results;
 pub mod row;
 pub mod scale;
+pub mod screen;
 pub mod script;
 pub mod seeds;
 pub mod spread;
@@ -39,6 +42,8 @@ pub mod succession;
 mod svg;
 pub mod table;
 pub mod table_files;
+pub mod table_script;
+pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod titles;
@@ -53,6 +58,6 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(script::board).into());
     engine.register_global_module(rhai::exported_module!(plot::script).into());
     engine.register_global_module(rhai::exported_module!(grid::script).into());
-    engine.register_global_module(rhai::exported_module!(table_files::script).into());
+    engine.register_global_module(rhai::exported_module!(table_script::script).into());
     engine.register_global_module(rhai::exported_module!(titles::script).into());
 }

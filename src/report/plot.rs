@@ -204,8 +204,9 @@ pub mod script {
     use crate::runtime::{Run, Script};
     use rhai::{Map, NativeCallContext};
 
-    /// Draws lines or points and saves them as `name.svg` in the run folder (a name that is a path is taken as one); returns
-    /// the path. Points that cannot be drawn (not finite; not above 0 on a logarithmic axis) are counted in the picture and in a
+    /// Draws lines or points and saves the picture; returns the path. The extension of the name says as what, `.svg` or `.png`
+    /// (two pixels for each unit); without one it is SVG. A relative name is below the run's output folder (`lethe run --out`),
+    /// else below the current folder. Points that cannot be drawn (not finite; not above 0 on a logarithmic axis) are counted in the picture and in a
     /// warning.
     ///
     /// # Signature
@@ -233,7 +234,7 @@ pub mod script {
     pub fn plot(context: NativeCallContext, name: &str, options: Map) -> Script<String> {
         let run = Run::of(&context);
         let chart = super::chart(&run, options)?;
-        let path = export::save_text(&run, name, "svg", &chart.svg())?;
+        let path = export::save_picture(&run, "plot", name, &chart.svg())?;
         for problem in chart.problems() {
             run.progress().warn(&format!("plot {name}: {problem}"));
         }

@@ -8,9 +8,9 @@ pub mod board {
     use crate::eval::metrics::to_json;
     use crate::report::statistics::{Query, Statistic};
     use crate::report::{export, finished, picture, table};
+    use crate::runtime::places::to_read;
     use crate::runtime::{Error, Run, Script};
     use rhai::{Array, Map, NativeCallContext};
-    use std::path::PathBuf;
 
     /// Results beside each other: `add(result)`, `print(board)`, `save(name)`, `csv()`, `to_markdown()`, `svg()`, `warnings`,
     /// `statistics()`, `paired(a, b, metric)`.
@@ -98,14 +98,16 @@ pub mod board {
     /// ```
     #[rhai_fn(return_raw, name = "leaderboards")]
     pub fn leaderboards(context: NativeCallContext, folder: &str) -> Script<Array> {
-        let boards = finished::boards(&Run::of(&context), &[folder.into()], false)?;
+        let run = Run::of(&context);
+        let boards = finished::boards(&run, &[to_read(&run, folder)], false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
     #[rhai_fn(return_raw, name = "leaderboards")]
     pub fn leaderboards_of(context: NativeCallContext, folders: Array) -> Script<Array> {
-        let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.to_string().into()).collect();
-        let boards = finished::boards(&Run::of(&context), &folders, false)?;
+        let run = Run::of(&context);
+        let folders: Vec<_> = folders.into_iter().map(|folder| to_read(&run, &folder.to_string())).collect();
+        let boards = finished::boards(&run, &folders, false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
@@ -120,7 +122,7 @@ pub mod board {
         board.len() as i64
     }
 
-    /// Alarms (no-op, over-unlearning, lost utility, a weak original) as an array of sentences.
+    /// Alarms (no effect, over-unlearning, lost utility, a weak original) as an array of sentences.
     ///
     /// # Example
     /// ```rhai
@@ -162,7 +164,7 @@ pub mod board {
     /// # Options
     /// - `metrics` (array of string, the four of the table): metrics of rows, `average_gap`, `tow`, `seconds.unlearn`, ..
     /// - `margin` (float or map, 0.01 for accuracies and shares, 0.02 for AUCs): for all metrics, or by name
-    /// - `against` (string, "retrain"): whom all are measured against: an entry by its name (of a reduced retain set
+    /// - `against` (string, "retrain"): what every entry is compared with: an entry by its name (of a reduced retain set
     ///   `"acf on blend"`), "retrain" or "original"
     ///
     /// # Example
@@ -260,8 +262,9 @@ pub mod board {
         picture::of(&board.view()).svg()
     }
 
-    /// Saves the leaderboard as `name.csv`, `.json`, `.md` and `.svg` in the run folder (a name that is a path is taken as
-    /// one); returns the paths.
+    /// Saves the leaderboard as `name.csv`, `.json`, `.md` and `.svg`, or only as what the extension of the name asks for (one of
+    /// these or `.png`); returns the paths. A relative name is below the run's output folder (`lethe run --out`), else below the
+    /// current folder.
     ///
     /// # Example
     /// ```rhai
@@ -276,7 +279,10 @@ pub mod board {
     pub fn save(board: Leaderboard, name: &str) -> Script<Array> {
         let paths = export::save(&board, name)?;
         if let Some(folder) = paths.first().and_then(|path| path.parent()) {
-            board.run().progress().say(&format!("saved {name} (csv, json, md, svg) in {}", folder.display()));
+            let kinds = paths.iter().filter_map(|path| path.extension()).map(|kind| kind.to_string_lossy());
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            let folder = if folder.as_os_str().is_empty() { ".".into() } else { folder.display().to_string() };
+            board.run().progress().say(&format!("saved {name} ({kinds}) in {folder}"));
         }
         Ok(paths.into_iter().map(|path| path.display().to_string().into()).collect())
     }

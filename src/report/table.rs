@@ -4,11 +4,16 @@ use super::cells::{Sheet, markdown as escaped, plain};
 use super::columns::{Column, DASH, Format, columns};
 use super::entry::Entry;
 use super::leaderboard::View;
+use super::legend;
+use super::screen::{self, PROSE, wrapped};
 use super::seeds;
 use super::spread::{Shown, words};
 use crate::eval::alarms::outputs;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use std::io::IsTerminal;
+
+/// The columns of names, before those of figures.
+const NAMES: usize = 2;
 
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
 pub(super) struct Grid {
@@ -110,10 +115,9 @@ impl Grid {
         let mut hidden = vec![];
         let Some(width) = width else { return hidden };
         while self.width() > width {
-            let Some(index) = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i])
-            else {
-                break;
-            };
+            let ranked = (0..self.ranks.len()).filter(|i| self.ranks[*i] > 0).max_by_key(|i| self.ranks[*i]);
+            // Of those that are to stay the last ones go, the names and one figure never.
+            let Some(index) = ranked.or_else(|| (NAMES + 1..self.ranks.len()).last()) else { break };
             // The columns that matter most are shortened first: a speed-up can do without its bracket.
             if self.ranks[index] == 1 && self.shorten() {
                 hidden.push("speed-up with preparation".into());
@@ -129,6 +133,11 @@ impl Grid {
             });
         }
         hidden
+    }
+
+    /// Whether anything stands in brackets behind the speed-ups.
+    fn has_brackets(&self) -> bool {
+        self.cells.iter().filter_map(|row| row.last()).any(|cell| cell.contains("x ("))
     }
 
     /// Drops what stands in brackets behind the speed-ups; false when nothing did.
@@ -222,22 +231,70 @@ fn colored() -> bool {
     set("CLICOLOR_FORCE") || (std::io::stdout().is_terminal() && !set("NO_COLOR"))
 }
 
-/// The columns of the terminal; `None` where output goes to a file or a pipe, which has room for everything.
-fn terminal_width() -> Option<usize> {
-    std::io::stdout().is_terminal().then(|| Table::new().width().map_or(120, usize::from).max(60))
-}
-
 /// The board for a terminal.
 pub fn terminal(view: &View) -> String {
-    render(view, terminal_width(), colored())
+    render(view, screen::width(), colored())
+}
+
+/// Several boards for a terminal: what their columns are is said once, below the last.
+pub fn terminals(views: &[View]) -> String {
+    let (width, colored) = (screen::width(), colored());
+    let mut columns = Explained::default();
+    let mut blocks = vec![];
+    for view in views {
+        let (tables, below) = drawn(view, width, colored, &mut columns);
+        blocks.push(apart([tables, below]));
+    }
+    blocks.push(columns.lines(width).join("\n"));
+    blocks.retain(|block| !block.is_empty());
+    blocks.join("\n\n\n") + "\n"
 }
 
 /// The board as text of at most `width` columns where that is possible; with every column without a width.
 pub fn render(view: &View, width: impl Into<Option<usize>>, colored: bool) -> String {
-    let width = width.into();
+    let (width, mut columns) = (width.into(), Explained::default());
+    let (tables, below) = drawn(view, width, colored, &mut columns);
+    apart([tables, columns.lines(width), below])
+}
+
+/// Blocks of lines with an empty line between them.
+fn apart<const N: usize>(blocks: [Vec<String>; N]) -> String {
+    let blocks = blocks.into_iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"));
+    blocks.collect::<Vec<_>>().join("\n\n")
+}
+
+/// What has to be explained below tables.
+#[derive(Default)]
+struct Explained {
+    headings: Vec<String>,
+    brackets: bool,
+    several: bool,
+}
+
+impl Explained {
+    fn add(&mut self, grid: &Grid) {
+        self.headings.extend(grid.headings.iter().cloned());
+        self.brackets |= grid.has_brackets();
+    }
+
+    fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let several = self.several.then(|| format!("; {}", SEVERAL.to_lowercase()));
+        let text = format!("{}{}", legend::of(&self.headings, self.brackets), several.unwrap_or_default());
+        wrapped(text.trim_start_matches("; "), width.unwrap_or(PROSE))
+    }
+}
+
+/// The board's tables and what is said below them, without what its columns are: that is added to `columns`.
+fn drawn(view: &View, width: Option<usize>, colored: bool, columns: &mut Explained) -> (Vec<String>, Vec<String>) {
+    if view.rows.is_empty() && view.originals.is_empty() {
+        let text = format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title));
+        return (vec![text], vec![]);
+    }
     let mut grid = Grid::of(view);
     let mut hidden = grid.fit(width);
-    let prose = width.unwrap_or(120);
+    columns.add(&grid);
+    columns.several |= view.entries.iter().any(|entry| entry.rows.len() > 1);
+    let prose = width.unwrap_or(PROSE);
     let mut lines = vec![];
     if !view.title.is_empty() {
         lines.push(plain(&view.title));
@@ -247,39 +304,19 @@ pub fn render(view: &View, width: impl Into<Option<usize>>, colored: bool) -> St
     lines.extend(wrapped(&grid.legend(), prose));
     for mut told in seeds::tables(view) {
         let gone = told.grid.fit(width);
+        columns.add(&told.grid);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
         lines.extend([String::new(), told.heading, String::new()]);
         lines.extend(told.grid.lines(colored));
         lines.extend(wrapped(&told.legend, prose));
     }
-    if view.rows.is_empty() && view.originals.is_empty() {
-        lines = vec![format!("{}(no results yet: board.add(unlearn::run(..)))", prefix(&view.title))];
-    }
-    let mut below: Vec<String> = view.warnings().iter().map(|w| format!("warning: {}", plain(w))).collect();
-    below.extend(view.notes().iter().map(|n| format!("note: {}", plain(n))));
+    let warnings = view.warnings().into_iter().map(|text| format!("warning: {}", plain(&text)));
+    let mut below: Vec<String> =
+        warnings.chain(view.notes().into_iter().map(|text| format!("note: {}", plain(&text)))).collect();
     if !hidden.is_empty() {
-        below.push(format!("note: no room for {}, not shown; board.save(name) keeps every column", hidden.join(", ")));
+        below.push(format!("note: not shown (table too wide): {}; saved files have all columns", hidden.join(", ")));
     }
-    if !below.is_empty() {
-        lines.push(String::new());
-        lines.extend(below);
-    }
-    lines.join("\n")
-}
-
-/// Text in lines of at most `width` columns, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
+    (lines, below)
 }
 
 fn prefix(title: &str) -> String {
@@ -294,9 +331,13 @@ pub fn markdown(view: &View) -> String {
     }
     let grid = Grid::of(view);
     lines.extend(grid.markdown(true));
-    let spread = Some(grid.legend()).filter(|legend| !legend.is_empty()).map(|legend| format!(" {legend}."));
     let marked = grid.best.iter().flatten().any(|best| *best);
-    lines.extend([String::new(), format!("{LEGEND}{}{}", spread.unwrap_or_default(), if marked { BOLD } else { "" })]);
+    let several = view.entries.iter().any(|entry| entry.rows.len() > 1).then(|| SEVERAL.to_string());
+    let meaning = legend::of(&grid.headings, grid.has_brackets());
+    let sentences = [Some(meaning), several, Some(grid.legend()), marked.then(|| BOLD.to_string())];
+    let sentences = sentences.into_iter().flatten().filter(|sentence| !sentence.is_empty());
+    let told: Vec<String> = sentences.map(|sentence| format!("{sentence}.")).collect();
+    lines.extend((!told.is_empty()).then(|| [String::new(), told.join(" ")]).into_iter().flatten());
     for told in seeds::tables(view) {
         lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
         lines.extend(told.grid.markdown(false));
@@ -311,13 +352,8 @@ pub fn markdown(view: &View) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What the headings mean.
-const LEGEND: &str = "RA, FA, TA: accuracy on retained, forgotten and test samples. MIA AUC: membership attack on phi, forgotten \
-against test samples (0.5: no signal). SalUn: share of forgotten samples that the confidence attack \
-calls non-members. gap: mean difference to retraining of 1 - FA, RA, TA and SalUn, in percentage points. ToW: Tug-of-War, 1 is best. \
-JS: Jensen-Shannon divergence to the retrained network's outputs on forgotten samples. RMIA: AUC of that attack with the retrained \
-network as its reference. seconds: of unlearning; prep: of clustering and condensing; speed-up: against retraining (in brackets: preparation included). \
-Rows of several seeds (n) show means.";
-
 /// What bold figures are.
-const BOLD: &str = " Bold: the best of a column among the methods; which way that is, `lethe list metrics` says.";
+const BOLD: &str = "Bold: the best of a column among the methods; which way that is, `lethe list metrics` says";
+
+/// What rows of several seeds are.
+const SEVERAL: &str = "Rows of several seeds (n) show means";

@@ -1,17 +1,14 @@
-//! `save_table`: rows of a script's own as CSV and Markdown.
+//! `save_table`: a table of a script's own as CSV, Markdown or JSON.
 
 use super::cells::{Sheet, bare};
 use super::columns::DASH;
-use super::export::{place, with, write};
-use super::recorder::Recorder;
-use crate::eval::metrics::to_json;
+use super::target::Target;
 use crate::runtime::{Error, Result, Run};
-use rhai::{Dynamic, Map};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// What is written.
-const WRITTEN: [&str; 2] = ["csv", "md"];
+/// What a table can be written as; a name without an extension asks for the first two.
+const WRITTEN: [&str; 3] = ["csv", "md", "json"];
 
 /// Significant figures of a number in Markdown.
 const FIGURES: usize = 4;
@@ -38,119 +35,70 @@ fn rounded(x: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// The values of the columns in each row; a row must not have others.
-fn lines(columns: &[String], rows: &[Map]) -> Result<Vec<Vec<Value>>> {
-    let line = |row: &Map| {
-        if let Some(key) = row.keys().find(|key| !columns.iter().any(|column| column == key.as_str())) {
-            return Err(Error::new("save_table", format!("a row has `{key}`, which is not among the columns"))
-                .word(key.as_str())
-                .hint(format!("columns: {}", columns.join(", "))));
-        }
-        Ok(columns.iter().map(|column| row.get(column.as_str()).map_or(Value::Null, to_json)).collect())
-    };
-    rows.iter().map(line).collect()
+/// A table: the names of its columns and its rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Columns {
+    /// The headings.
+    pub names: Vec<String>,
+    /// A value for each column in each row.
+    pub lines: Vec<Vec<Value>>,
 }
 
-/// The table with its values written in this way; columns of numbers go to the right.
-fn sheet(columns: &[String], lines: &[Vec<Value>], written: fn(&Value) -> String) -> Sheet {
-    let numeric = |index: usize| lines.iter().any(|line| line.get(index).is_some_and(Value::is_number));
-    Sheet {
-        headings: columns.to_vec(),
-        right: (0..columns.len()).map(numeric).collect(),
-        rows: lines.iter().map(|line| line.iter().map(written).collect()).collect(),
-        bold: vec![],
-    }
-}
-
-/// Saves rows as `name.csv`, and as `name.md` where wanted; `folder` is one within the run folder.
-///
-/// # Errors
-/// A row with another column; a place that cannot be written to.
-pub fn save(run: &Run, name: &str, columns: &[String], rows: &[Map], folder: &str, md: bool) -> Result<Vec<PathBuf>> {
-    let lines = lines(columns, rows)?;
-    let path = if folder.is_empty() {
-        place(run, name, &WRITTEN)?
-    } else {
-        let folder = run.slot::<Recorder>().folder()?.join(folder);
-        place(run, &folder.join(name).to_string_lossy(), &WRITTEN)?
-    };
-    let mut paths = vec![with(&path, "csv")];
-    write(&with(&path, "csv"), &sheet(columns, &lines, bare).csv("save_table")?)?;
-    if md {
-        let table = sheet(columns, &lines, short).markdown().join("\n") + "\n";
-        write(&with(&path, "md"), &table)?;
-        paths.push(with(&path, "md"));
-    }
-    Ok(paths)
-}
-
-/// The names of columns.
-///
-/// # Errors
-/// Anything but texts; none; one of them twice.
-pub fn columns(given: &[Dynamic]) -> Result<Vec<String>> {
-    let names: Option<Vec<String>> = given.iter().map(|name| name.clone().into_string().ok()).collect();
-    let names = names
-        .filter(|names| !names.is_empty())
-        .ok_or_else(|| Error::new("save_table", "needs the names of the columns, an array of strings"))?;
-    let twice = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name));
-    match twice {
-        None => Ok(names),
-        Some((_, name)) => {
-            Err(Error::new("save_table", format!("two columns are called {name:?}")).word(name.as_str()))
+impl Columns {
+    /// The table with its values written in this way; columns of numbers go to the right.
+    fn sheet(&self, written: fn(&Value) -> String) -> Sheet {
+        let numeric = |index: usize| self.lines.iter().any(|line| line.get(index).is_some_and(Value::is_number));
+        Sheet {
+            headings: self.names.clone(),
+            right: (0..self.names.len()).map(numeric).collect(),
+            rows: self.lines.iter().map(|line| line.iter().map(written).collect()).collect(),
+            bold: vec![],
         }
     }
-}
 
-/// What scripts see.
-#[rhai::export_module]
-#[allow(clippy::unwrap_used)]
-pub mod script {
-    use crate::runtime::options::describe;
-    use crate::runtime::{Error, Options, Result, Run, Script};
-    use rhai::{Array, Dynamic, Map, NativeCallContext};
-
-    /// Saves rows of one's own as `name.csv` (numbers in full, what is missing or NaN empty) and as a Markdown table `name.md`
-    /// (four significant figures) in the run folder; a name that is a path is taken as one. Returns the paths.
-    ///
-    /// # Signature
-    /// save_table(name: string, columns: array of string, rows: array of map, #{ folder: string = "", markdown: bool = true }) -> array
-    ///
-    /// # Options
-    /// - `folder` (string, ""): a folder within the run folder
-    /// - `markdown` (bool, true): the Markdown table too
-    ///
-    /// # Example
-    /// ```rhai
-    /// let paths = save_table(temporary_path("rows"), ["name", "value"], [#{ name: "a, b", value: 0.25 }, #{ name: "c" }]);
-    /// assert(read_text(paths[0]) == "name,value\n\"a, b\",0.25\nc,\n");
-    /// assert(read_text(paths[1]).contains("| c | – |"));
-    /// ```
-    #[rhai_fn(return_raw, volatile)]
-    pub fn save_table(
-        context: NativeCallContext,
-        name: &str,
-        columns: Array,
-        rows: Array,
-        options: Map,
-    ) -> Script<Array> {
-        let mut o = Options::new("save_table", options);
-        let (folder, markdown) = (o.text("folder", "")?, o.flag("markdown", true)?);
-        o.finish()?;
-        let map = |row: Dynamic| {
-            let kind = describe(&row);
-            row.try_cast::<Map>().ok_or_else(|| Error::new("save_table", format!("a row must be a map, got {kind}")))
+    /// The table as JSON: an array of objects, a line for each.
+    fn json(&self) -> String {
+        let object = |line: &Vec<Value>| {
+            let fields = self.names.iter().cloned().zip(line.iter().cloned()).collect();
+            Value::Object(fields).to_string()
         };
-        let rows = rows.into_iter().map(map).collect::<Result<Vec<_>>>()?;
-        let columns = super::columns(&columns)?;
-        let paths = super::save(&Run::of(&context), name, &columns, &rows, &folder, markdown)?;
-        Ok(paths.into_iter().map(|path| path.display().to_string().into()).collect())
+        let lines: Vec<String> = self.lines.iter().map(object).collect();
+        if lines.is_empty() { "[]\n".into() } else { format!("[\n{}\n]\n", lines.join(",\n")) }
     }
 
-    #[rhai_fn(name = "save_table", return_raw, volatile)]
-    pub fn save_table_plain(context: NativeCallContext, name: &str, columns: Array, rows: Array) -> Script<Array> {
-        save_table(context, name, columns, rows, Map::new())
+    fn written(&self, operation: &'static str, kind: &str) -> Result<String> {
+        match kind {
+            "md" => Ok(self.sheet(short).markdown().join("\n") + "\n"),
+            "json" => Ok(self.json()),
+            _ => self.sheet(bare).csv(operation),
+        }
     }
+}
+
+/// How a table is saved.
+#[derive(Debug, Clone, Default)]
+pub struct Saving {
+    /// A folder that a relative name is below; none when empty.
+    pub folder: String,
+    /// Whether a name without an extension asks for Markdown beside CSV; it does unless told otherwise.
+    pub markdown: Option<bool>,
+}
+
+/// Saves a table as what the extension of its name asks for, as CSV and Markdown without one; returns the paths.
+///
+/// # Errors
+/// Another extension; a place that cannot be written to.
+pub fn save(run: &Run, operation: &'static str, name: &str, table: &Columns, saving: &Saving) -> Result<Vec<PathBuf>> {
+    let name = Path::new(&saving.folder).join(name);
+    let target = Target::of(run, operation, &name.to_string_lossy(), &WRITTEN)?;
+    if saving.markdown.is_some() && target.is_asked() {
+        let message = "`markdown` is for names without an extension: this one says which file is wanted";
+        return Err(Error::new(operation, message).word("markdown"));
+    }
+    let [csv, md, _] = WRITTEN;
+    let usual = if saving.markdown.unwrap_or(true) { vec![csv, md] } else { vec![csv] };
+    let written = |kind: &'static str| target.write(kind, table.written(operation, kind)?.as_bytes());
+    target.kinds(&usual).into_iter().map(written).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod moment;
 pub mod notation;
 pub mod options;
 pub mod output;
+pub mod places;
 pub mod progress;
 pub mod random;
 pub mod run;

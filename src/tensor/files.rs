@@ -4,6 +4,7 @@ pub use super::atomic::write_atomically;
 use super::dtype::kind_of;
 pub use super::place::create_folders;
 use crate::runtime::budget::{self, Budget, MOST_DIMENSIONS, size};
+use crate::runtime::places::{asked, extension};
 use crate::runtime::{At, Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
@@ -269,11 +270,11 @@ fn described(name: &str, tensor: &Tensor) -> Result<(Dtype, Vec<usize>)> {
 /// What scripts see.
 #[rhai::export_module]
 pub mod script {
+    use crate::runtime::places::{to_read, to_write};
     use crate::runtime::{At, Run, Script};
     use crate::tensor::Tensor as Handle;
     use rhai::{Dynamic, Map, NativeCallContext};
     use std::io::Write;
-    use std::path::Path;
 
     /// Reads a safetensors file: a map of its tensors by name, on the run's device.
     ///
@@ -287,7 +288,7 @@ pub mod script {
     pub fn load_safetensors(context: NativeCallContext, path: &str) -> Script<Map> {
         let device = Run::of(&context).device();
         let mut map = Map::new();
-        for (name, tensor) in super::load_safetensors(path)? {
+        for (name, tensor) in super::load_safetensors(to_read(&Run::of(&context), path))? {
             let placed: Handle = tensor.f_to_device(device).at("load_safetensors")?.into();
             map.insert(name.into(), Dynamic::from(placed));
         }
@@ -303,8 +304,10 @@ pub mod script {
     /// assert(load_safetensors(path).x == arange(3));
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn save_safetensors(path: &str, tensors: Map) -> Script<()> {
-        Ok(super::save_safetensors(path, &super::named_tensors("save_safetensors", tensors)?)?)
+    pub fn save_safetensors(context: NativeCallContext, path: &str, tensors: Map) -> Script<()> {
+        let tensors = super::named_tensors("save_safetensors", tensors)?;
+        super::refuse_other("save_safetensors", path, "safetensors")?;
+        Ok(super::save_safetensors(to_write(&Run::of(&context), "save_safetensors", path)?, &tensors)?)
     }
 
     /// The text of a file.
@@ -316,11 +319,12 @@ pub mod script {
     /// assert(read_text(path) == "hello");
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn read_text(path: &str) -> Script<String> {
-        Ok(super::read_text("read_text", Path::new(path))?)
+    pub fn read_text(context: NativeCallContext, path: &str) -> Script<String> {
+        Ok(super::read_text("read_text", &to_read(&Run::of(&context), path))?)
     }
 
-    /// Writes a text file. The file appears complete or not at all.
+    /// Writes a text file. The file appears complete or not at all. A relative name is below the run's output folder
+    /// (`lethe run --out`), else below the current folder; `read_text` finds it under the same name.
     ///
     /// # Example
     /// ```rhai
@@ -329,7 +333,8 @@ pub mod script {
     /// assert(read_text(path).split("\n") == ["one", "two"]);
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn write_text(path: &str, text: &str) -> Script<()> {
+    pub fn write_text(context: NativeCallContext, path: &str, text: &str) -> Script<()> {
+        let path = to_write(&Run::of(&context), "write_text", path)?;
         Ok(super::write_atomically(path, |file| file.write_all(text.as_bytes()))?)
     }
 
@@ -342,6 +347,18 @@ pub mod script {
     #[rhai_fn(return_raw, volatile)]
     pub fn temporary_path(name: &str) -> Script<String> {
         Ok(super::temporary_path(name)?)
+    }
+}
+
+/// Formats of tensors and of other files: under their extensions nothing else is written.
+const FORMATS: [&str; 14] =
+    ["csv", "gif", "html", "jpeg", "jpg", "json", "md", "npy", "npz", "pdf", "png", "safetensors", "svg", "tsv"];
+
+/// Refuses a name with the extension of another format than the one that is written.
+pub(crate) fn refuse_other(operation: &str, path: &str, own: &str) -> Result<()> {
+    match extension(Path::new(path)).filter(|given| given != own && FORMATS.contains(&given.as_str())) {
+        Some(_) => asked(operation, Path::new(path), &[own]).map(drop),
+        None => Ok(()),
     }
 }
 

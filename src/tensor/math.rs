@@ -64,7 +64,7 @@ pub(super) fn limit(operation: &str, value: &Dynamic) -> Result<Option<Number>> 
     if value.is_unit() { Ok(None) } else { Number::read(operation, "each limit", value).map(Some) }
 }
 
-/// Rounding to places behind the point, or with `digits` below 0 before it.
+/// Rounding to decimals, or with `digits` below 0 to places before the point.
 fn rounded(tensor: &tch::Tensor, digits: i64) -> Result<tch::Tensor> {
     // Torch multiplies by a power of ten, which has an end; so many digits no float has.
     let digits = digits.clamp(-300, 300);
@@ -145,7 +145,7 @@ pub mod script {
 
     type Tensor = crate::tensor::Tensor;
 
-    /// Elementwise rounding to `digits` places behind the point (0), halves to the even neighbour.
+    /// Rounds each element to `digits` decimals (0); ties go to the even number.
     ///
     /// # Signature
     /// round(tensor: Tensor[, digits: int]) -> Tensor

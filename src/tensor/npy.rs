@@ -232,8 +232,9 @@ fn placed(operation: &str, tensor: &Tensor, device: tch::Device) -> Result<super
 #[rhai::export_module]
 pub mod script {
     use super::placed;
+    use crate::runtime::places::{to_read, to_write};
     use crate::runtime::{Run, Script};
-    use crate::tensor::files::named_tensors;
+    use crate::tensor::files::{named_tensors, refuse_other};
     use rhai::{Dynamic, Map, NativeCallContext};
 
     type Tensor = crate::tensor::Tensor;
@@ -248,7 +249,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn load_npy(context: NativeCallContext, path: &str) -> Script<Tensor> {
-        Ok(placed("load_npy", &super::load_npy(path)?, Run::of(&context).device())?)
+        Ok(placed("load_npy", &super::load_npy(to_read(&Run::of(&context), path))?, Run::of(&context).device())?)
     }
 
     /// Writes a tensor as an array of NumPy's (`.npy`). The file appears complete or not at all.
@@ -260,8 +261,9 @@ pub mod script {
     /// assert(load_npy(path).item() == 1.5);
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn save_npy(path: &str, tensor: Tensor) -> Script<()> {
-        Ok(super::save_npy(path, &tensor)?)
+    pub fn save_npy(context: NativeCallContext, path: &str, tensor: Tensor) -> Script<()> {
+        refuse_other("save_npy", path, "npy")?;
+        Ok(super::save_npy(to_write(&Run::of(&context), "save_npy", path)?, &tensor)?)
     }
 
     /// Reads an archive of NumPy's arrays (`.npz`): a map of tensors by name, on the run's device.
@@ -276,7 +278,7 @@ pub mod script {
     pub fn load_npz(context: NativeCallContext, path: &str) -> Script<Map> {
         let device = Run::of(&context).device();
         let mut map = Map::new();
-        for (name, tensor) in super::load_npz(path)? {
+        for (name, tensor) in super::load_npz(to_read(&Run::of(&context), path))? {
             map.insert(name.into(), Dynamic::from(placed("load_npz", &tensor, device)?));
         }
         Ok(map)
@@ -291,8 +293,10 @@ pub mod script {
     /// assert(load_npz(path).a.dtype == "bool");
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn save_npz(path: &str, tensors: Map) -> Script<()> {
-        Ok(super::save_npz(path, &named_tensors("save_npz", tensors)?)?)
+    pub fn save_npz(context: NativeCallContext, path: &str, tensors: Map) -> Script<()> {
+        let tensors = named_tensors("save_npz", tensors)?;
+        refuse_other("save_npz", path, "npz")?;
+        Ok(super::save_npz(to_write(&Run::of(&context), "save_npz", path)?, &tensors)?)
     }
 }
 
