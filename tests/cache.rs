@@ -96,7 +96,7 @@ fn damage_is_found_by_reading_and_can_be_removed() {
     let sound = cache(&place, &["verify"]);
     assert_eq!(sound.code, 0, "{}", sound.stdout);
     assert!(
-        sound.stdout.starts_with("2 files in ") && sound.stdout.contains("0 damaged, 0 foreign"),
+        sound.stdout.starts_with("2 files in ") && sound.stdout.contains("0 damaged, 0 not written by lethe"),
         "{}",
         sound.stdout
     );
@@ -116,7 +116,8 @@ fn damage_is_found_by_reading_and_can_be_removed() {
     place.write("cache/models/notes.txt", "mine");
     let found = cache(&place, &["verify"]);
     assert!(
-        found.stdout.contains("its name is not that of the recipe") && found.stdout.contains("2 damaged, 1 foreign")
+        found.stdout.contains("its name is not that of the recipe")
+            && found.stdout.contains("2 damaged, 1 not written by lethe")
     );
     assert!(cache(&place, &["list"]).stdout.contains("1 file not written by lethe"));
     let removed = cache(&place, &["verify", "--remove"]);

@@ -363,7 +363,7 @@ fn decoded_files_of_earlier_versions_are_listed_as_such_and_stay_until_they_are_
     let list = cache(&["list"]).stdout;
     assert_eq!(list.matches("decoded (earlier version)").count(), 2, "{list}");
     assert!(list.contains("cifar10 (train)") && list.contains("2 files of an earlier version, used no more"), "{list}");
-    assert!(cache(&["verify"]).stdout.contains("0 foreign"));
+    assert!(cache(&["verify"]).stdout.contains("0 not written by lethe"));
     assert_eq!(decoded(&place).len(), 3, "nothing goes by itself");
     let dry = cache(&["clear", "--kind", "earlier"]);
     assert!(dry.stdout.contains("This would remove 2 files"), "{}", dry.stdout);

@@ -54,15 +54,19 @@ fn a_changed_import_however_far_is_noticed_and_a_changed_comment_is_not() {
     go_on(&place, &script, &[]);
     place.write("deep.rhai", "// Now with a word.\nfn depth()\n{ 1 }");
     let same = go_on(&place, &format!("let unrelated = 1;\n{script}print(\"more\");"), &[]);
-    assert_eq!((counts(&place), same.stderr.contains("not asked")), ((1, 0), false), "{}", same.stderr);
+    assert_eq!((counts(&place), same.stderr.contains("not used by this script")), ((1, 0), false), "{}", same.stderr);
     place.write("deep.rhai", "fn depth() { 2 }");
     let changed = go_on(&place, &script, &[]);
     assert!(
-        changed.stderr.contains("mine is run again, its earlier row does not hold any more: import deep changed"),
+        changed.stderr.contains("mine is run again, its earlier row is out of date: import deep changed"),
         "{}",
         changed.stderr
     );
-    assert!(changed.stderr.contains("1 row of the earlier run was not asked for"), "{}", changed.stderr);
+    assert!(
+        changed.stderr.contains("1 row of the earlier run is not used by this script any more"),
+        "{}",
+        changed.stderr
+    );
     let rows = place.rows();
     assert_eq!((counts(&place), superseded(&rows[0]), superseded(&rows[1])), ((2, 1), true, false));
     assert_ne!(rows[0]["key"], rows[1]["key"]);
@@ -89,7 +93,7 @@ fn closures_are_known_again_in_another_process_by_their_text_and_what_they_captu
     let text = row["key_parts"].to_string();
     assert!(!text.contains("anon$") && text.contains("\"captured\":{\"list\""), "{text}");
     let again = go_on(&place, &format!("let unrelated = 1;\n\n{script}"), &[]);
-    assert_eq!((counts(&place), again.stderr.contains("not asked")), ((2, 0), false), "{}", again.stderr);
+    assert_eq!((counts(&place), again.stderr.contains("not used by this script")), ((2, 0), false), "{}", again.stderr);
     let other = go_on(&place, script, &["--set", "k=2"]);
     assert!(other.stderr.contains("captured list"), "{}", other.stderr);
     assert_eq!(counts(&place), (3, 1));
@@ -211,7 +215,7 @@ fn what_cannot_be_identified_is_run_again_and_that_is_said_once() {
     let script = "let net = task.model(); let o = sgd(net, #{ lr: 0.1 });\n\
                   for i in 0..2 { unlearn::run(|task, opt| { let x = o; task.model() }, task, #{ name: \"c\", seed: i }); }\n";
     let first = go_on(&place, script, &[]);
-    assert_eq!(first.stderr.matches("will not be reused by --resume").count(), 1, "{}", first.stderr);
+    assert_eq!(first.stderr.matches("--resume will not reuse the rows of").count(), 1, "{}", first.stderr);
     assert!(first.stderr.contains("(captured.o: ") || first.stderr.contains("o: "), "{}", first.stderr);
     go_on(&place, script, &[]);
     assert_eq!(counts(&place), (2, 0), "replaced, not doubled");

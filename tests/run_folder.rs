@@ -172,7 +172,7 @@ fn files_that_a_row_names_and_that_are_not_whole_are_made_again() {
         assert_eq!(metrics(&place.rows()), metrics(&before));
     }
     let quiet = methods(&place);
-    assert!(quiet.code == 0 && !quiet.stderr.contains("made again"), "{}", quiet.stderr);
+    assert!(quiet.code == 0 && !quiet.stderr.contains("computed again"), "{}", quiet.stderr);
 }
 
 /// What happens to a run folder.
@@ -210,7 +210,7 @@ fn a_folder_that_goes_away_ends_the_run_with_a_message_and_every_row_is_kept() {
     for (told, happens) in gone {
         let (ended, rescued) = between(happens);
         assert_eq!(ended.code, 1, "{told}: {}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("it was {told} while the run went on")), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("it was {told} during this run")), "{}", ended.stderr);
         assert_eq!(rescued.iter().map(|row| row["n"].as_i64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
     }
 }

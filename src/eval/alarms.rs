@@ -48,7 +48,7 @@ fn no_op(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option
         return (done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
             let (done, wanted) = (100.0 * done, 100.0 * wanted.value);
             format!(
-                "no-op: accuracy on the forgotten samples fell by {done:.1} points where retraining takes {wanted:.1}"
+                "no effect: accuracy on the forgotten samples fell by {done:.1} points, by {wanted:.1} when retrained"
             )
         });
     }
@@ -57,7 +57,7 @@ fn no_op(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) -> Option
     let missing = Difference::of_auc(unlearned, retrained);
     (wanted.exceeds(0.0) && done < NO_OP * wanted.value && missing.exceeds(0.0)).then(|| {
         let (auc, from, to) = (unlearned.get("mia_auc"), original.get("mia_auc"), retrained.get("mia_auc"));
-        format!("no-op: the attack still reads {auc:.3} (original {from:.3}, retrained {to:.3})")
+        format!("no effect: attack AUC is still {auc:.3} (original {from:.3}, retrained {to:.3})")
     })
 }
 
@@ -79,7 +79,7 @@ fn over_unlearned(unlearned: &Metrics, original: &Metrics, retrained: &Metrics) 
     beyond.value *= toward;
     beyond.exceeds(0.02).then(|| {
         let (auc, ideal) = (unlearned.get("mia_auc"), retrained.get("mia_auc"));
-        format!("over-unlearned: the attack reads {auc:.3}, beyond retraining's {ideal:.3}")
+        format!("over-unlearned: attack AUC is {auc:.3}, past retraining's {ideal:.3}")
     })
 }
 
@@ -99,7 +99,7 @@ pub fn outputs(metrics: &Metrics) -> Vec<String> {
     }
     if let Some(class) = basis.only_class {
         let samples = basis.retain + basis.test;
-        found.push(format!("collapsed: each of the {samples} retained and test samples is taken for class {class}"));
+        found.push(format!("collapsed: each of the {samples} retained and test samples is classified as {class}"));
     }
     found
 }
@@ -171,7 +171,7 @@ fn undertrained(original: &Metrics) -> Option<String> {
     let short = Difference { value: (1.0 + chance) / 2.0 - test, error: share_error(test, original.basis.test) };
     short.exceeds(0.0).then(|| {
         let [train, test, chance] = [train, test, chance].map(|x| 100.0 * x);
-        format!("undertrained, {train:.1} % right on training and {test:.1} % on test data (chance is {chance:.1} %)")
+        format!("undertrained: accuracy {train:.1} % train, {test:.1} % test (guessing: {chance:.1} %)")
     })
 }
 
@@ -180,7 +180,9 @@ fn memorises_nothing(original: &Metrics) -> Option<String> {
     let (train, test) = (training_accuracy(original)?, original.get("test_accuracy"));
     (original.basis.classes.is_empty() && train <= test).then(|| {
         let [train, test] = [train, test].map(|x| 100.0 * x);
-        format!("{train:.1} % right on training data, no better than the {test:.1} % on test data, so there is little to hide")
+        format!(
+            "the original does not overfit (train {train:.1} %, test {test:.1} %): membership attacks cannot tell much"
+        )
     })
 }
 
@@ -190,7 +192,7 @@ fn attacked_in_vain(original: &Metrics) -> Option<String> {
     let class_request = !original.basis.classes.is_empty();
     (!class_request && (auc - 0.5).abs() < 2.0 * error).then(|| {
         let auc = with_error(auc, error);
-        format!("the attack reads {auc} before any unlearning, so there is little left to hide")
+        format!("the attack finds nothing before any unlearning (AUC {auc})")
     })
 }
 
@@ -200,7 +202,7 @@ pub mod script {
     use crate::eval::Metrics;
     use rhai::{Array, Dynamic, Map};
 
-    /// Alarms for an unlearned network's metrics against the original's and the retrained network's: no-op, over-unlearning,
+    /// Alarms for an unlearned network's metrics against the original's and the retrained network's: no effect, over-unlearning,
     /// lost utility, outputs that are not finite (with their number), a collapse to one class; an array of sentences, empty when
     /// all is well. Those about differences fire only beyond two standard errors.
     ///
@@ -225,7 +227,7 @@ pub mod script {
     /// ```rhai
     /// let basis = #{ retain: 900, forget: 100, test: 500, classes: [] };
     /// let m = #{ retain_accuracy: 0.7, forget_accuracy: 0.7, test_accuracy: 0.71, mia_auc: 0.6, mia_auc_se: 0.02, basis: basis };
-    /// assert(weak_original(m).contains("70.0 % right on training data"));
+    /// assert(weak_original(m).contains("does not overfit (train 70.0 %"));
     /// ```
     pub fn weak_original(metrics: Map) -> Dynamic {
         super::weak_original(&Metrics::from_map(&metrics)).map_or(Dynamic::UNIT, Into::into)
@@ -254,7 +256,7 @@ mod tests {
         assert!(weak(&m).starts_with("weak original: broken outputs: 7 of 1500"), "{}", weak(&m));
         (m.basis.not_finite, m.basis.only_class) = (0, Some(3));
         let told = warnings(&Metrics::from_json(&m.to_json()), None, None);
-        assert_eq!(told, ["collapsed: each of the 1300 retained and test samples is taken for class 3"]);
+        assert_eq!(told, ["collapsed: each of the 1300 retained and test samples is classified as 3"]);
         // Rows of earlier versions have no counts, but their losses are missing.
         (m.basis.outputs, m.basis.only_class) = (0, None);
         m.set("test_loss", f64::NAN);
@@ -265,17 +267,17 @@ mod tests {
     fn alarms_name_what_went_wrong() {
         let (original, retrained) = (metrics(1.0, 1.0, 0.99, 0.65), metrics(1.0, 0.995, 0.985, 0.50));
         let alarm = |m: Metrics| warnings(&m, Some(&original), Some(&retrained)).join("; ");
-        assert!(alarm(metrics(1.0, 1.0, 0.99, 0.64)).starts_with("no-op: the attack still reads 0.640"));
+        assert!(alarm(metrics(1.0, 1.0, 0.99, 0.64)).starts_with("no effect: attack AUC is still 0.640"));
         assert_eq!(alarm(metrics(1.0, 0.98, 0.98, 0.53)), "");
         assert!(alarm(metrics(1.0, 0.80, 0.98, 0.45)).contains("over-unlearned: 19.5 points"));
-        assert!(alarm(metrics(1.0, 0.99, 0.98, 0.40)).contains("over-unlearned: the attack"));
+        assert!(alarm(metrics(1.0, 0.99, 0.98, 0.40)).contains("over-unlearned: attack AUC"));
         assert!(alarm(metrics(0.9, 0.98, 0.90, 0.52)).contains("utility loss: test accuracy is 8.5"));
         // Where retraining changes accuracy on the forgotten samples, that decides.
         let (original, retrained) = (metrics(1.0, 1.0, 0.9, 0.6), metrics(1.0, 0.7, 0.9, 0.5));
         assert!(
             warnings(&metrics(1.0, 0.99, 0.9, 0.5), Some(&original), Some(&retrained))
                 .concat()
-                .starts_with("no-op: accuracy")
+                .starts_with("no effect: accuracy")
         );
     }
 
@@ -292,7 +294,11 @@ mod tests {
     #[test]
     fn an_original_that_no_attack_finds_is_weak() {
         let m = metrics(1.0, 1.0, 0.99, 0.52);
-        assert!(weak(&m).starts_with("weak original: the attack reads 0.520 ± 0.020"), "{}", weak(&m));
+        assert!(
+            weak(&m).starts_with("weak original: the attack finds nothing before any unlearning (AUC 0.520 ± 0.020"),
+            "{}",
+            weak(&m)
+        );
         assert_eq!(weak(&metrics(1.0, 1.0, 0.99, 0.65)), "");
     }
 
@@ -300,12 +306,12 @@ mod tests {
     fn an_original_near_chance_is_undertrained_and_its_accuracies_are_told() {
         let mut m = metrics(0.45, 0.35, 0.42, 0.65);
         m.per_class = vec![("test".into(), vec![0.42; 10])];
-        let wanted = "weak original: undertrained, 43.0 % right on training and 42.0 % on test data (chance is 10.0 %)";
+        let wanted = "weak original: undertrained: accuracy 43.0 % train, 42.0 % test (guessing: 10.0 %)";
         assert_eq!(weak(&m), wanted);
         // Two classes remain of ten: half right is chance.
         m.basis.classes = (0..8).collect();
         m.set("test_accuracy", 0.6);
-        assert!(weak(&m).ends_with("60.0 % on test data (chance is 50.0 %)"), "{}", weak(&m));
+        assert!(weak(&m).ends_with("60.0 % test (guessing: 50.0 %)"), "{}", weak(&m));
         // 56 % of 500 is within two standard errors of the middle between 10 and 100 %.
         m.basis.classes.clear();
         m.set("test_accuracy", 0.53);
@@ -317,7 +323,7 @@ mod tests {
         let mut m = metrics(0.90, 0.90, 0.91, 0.65);
         assert_eq!(
             weak(&m),
-            "weak original: 90.0 % right on training data, no better than the 91.0 % on test data, so there is little to hide"
+            "weak original: the original does not overfit (train 90.0 %, test 91.0 %): membership attacks cannot tell much"
         );
         m.basis.classes = vec![3];
         assert_eq!(weak(&m), "");

@@ -65,7 +65,7 @@ pub fn reference(members: &[f64], nonmembers: &[f64], exchanged: (&[f64], &[f64]
     let score = swapped.map_or(first.auc, |other| first.auc.max(other));
     let m = members.len().min(nonmembers.len());
     let warning = (m < FEW).then(|| {
-        format!("mia_ref: {m} samples a side; below {FEW} the reference's score scatters by several points even without any signal")
+        format!("mia_ref: {m} samples per group; with fewer than {FEW} the reference's score varies by several points even without any signal")
     });
     Reference { score, first, swapped, warning }
 }

@@ -309,7 +309,7 @@ mod tests {
         assert_eq!((metrics.basis.only_class, metrics.basis.not_finite), (Some(0), 0));
         assert_eq!(constant([0.0; 3]).metrics(0).unwrap().get("mia_salun"), 0.0, "SalUn % is the worst, not 100");
         let line = alarms::outputs(&metrics).join("; ");
-        assert_eq!(line, "collapsed: each of the 1500 retained and test samples is taken for class 0");
+        assert_eq!(line, "collapsed: each of the 1500 retained and test samples is classified as 0");
     }
 
     #[test]

@@ -22,7 +22,7 @@ const CONSTRUCTS: &[(&str, &str, &str, &str, &str)] = &[
         "timed",
         "timed \"stage\" { .. } -> any",
         "Evaluates a block and adds its wall-clock time to the stage of this name; its value is the block's value.",
-        "The device is synchronised at both ends, so that the clock tells the truth. Stages nest; time spent in evaluation does \
+        "The device is synchronised at both ends, so that the time covers all work on it. Stages nest; time spent in evaluation does \
          not count.",
         "let total = timed \"setup\" { 1 + 2 };\nassert(total == 3);",
     ),

@@ -120,7 +120,7 @@ pub fn terminal(entry: &Entry, paint: Paint) -> String {
 
 /// The sections of the manual: name, one line about it, entries.
 fn sections(catalog: &Catalog) -> Vec<(String, String, Vec<&Entry>)> {
-    let mut names = vec![("language".to_string(), "syntax of ours".to_string())];
+    let mut names = vec![("language".to_string(), "syntax that Lethe adds to Rhai".to_string())];
     names.extend(ROOMS.iter().map(|room| (room.name.to_string(), room.about.to_string())));
     for entry in catalog.entries() {
         let folder = section_of(entry);

@@ -18,7 +18,7 @@ pub const ROOMS: &[Room] = &[
     Room { name: "nn", about: "layers, networks, losses, optimisers, schedules", register: crate::nn::register },
     Room { name: "data", about: "data sets, batches, sampling, splits", register: crate::data::register },
     Room { name: "condense", about: "clusters and condensation", register: crate::condense::register },
-    Room { name: "unlearn", about: "what unlearning methods are made of", register: crate::unlearn::register },
+    Room { name: "unlearn", about: "building blocks of unlearning methods", register: crate::unlearn::register },
     Room { name: "eval", about: "accuracies, attacks, distances, gaps", register: crate::eval::register },
     Room {
         name: "experiment",
@@ -26,5 +26,5 @@ pub const ROOMS: &[Room] = &[
         register: crate::experiment::register,
     },
     Room { name: "report", about: "leaderboards, exports, plots", register: crate::report::register },
-    Room { name: "host", about: "script arguments, leaving and waiting, arrays", register: super::register },
+    Room { name: "host", about: "arg, exit, sleep, functions of arrays", register: super::register },
 ];

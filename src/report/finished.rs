@@ -40,12 +40,12 @@ pub fn boards(run: &Run, folders: &[PathBuf], superseded: bool) -> Result<Vec<Le
     if boards.is_empty() {
         let names: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
         return Err(Error::new("report", format!("no results of methods in {}", names.join(", ")))
-            .hint("results are what unlearn::run leaves; rows of record alone make no leaderboard"));
+            .hint("results are what unlearn::run leaves; rows written by record(..) are not ranked"));
     }
     let mut gone = 0;
     let boards = boards.into_iter().map(|(about, rows)| board(run, &about, rows, &mut gone)).collect();
     if gone > 0 {
-        run.progress().warn(&format!("{gone} results have no stored predictions: their metrics are those recorded"));
+        run.progress().warn(&format!("{gone} results have no stored predictions: their recorded metrics are shown"));
     }
     boards
 }

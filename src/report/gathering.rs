@@ -48,9 +48,8 @@ pub fn gather(folders: Vec<(PathBuf, Vec<Value>)>, superseded: bool) -> Gathered
     let count = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
     if left > 0 {
         let results = count(left, "superseded result is", "superseded results are");
-        remarks.push(format!(
-            "{results} left out: a later run of the folder did not ask for them any more (--superseded shows them)"
-        ));
+        remarks
+            .push(format!("{results} left out: a later run of the folder did not use them (--superseded shows them)"));
     }
     if old > 0 && several {
         let results = count(old, "result does", "results do");

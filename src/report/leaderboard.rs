@@ -322,7 +322,8 @@ impl View {
         let fewest = sizes.filter(|n| *n > 0).min().unwrap_or(usize::MAX);
         if fewest < 300 {
             notes.push(format!(
-                "mia_ref (in the saved files) rests on {fewest} samples a side; below 300 it scatters by points"
+                "mia_ref (in the saved files) was computed from {fewest} samples per group; with fewer than 300 it varies by \
+                 several points"
             ));
         }
         notes.extend(self.floor());
@@ -338,15 +339,15 @@ impl View {
         match (compared, floor) {
             (false, _) => None,
             (true, true) => Some(
-                "JS, RMIA and other figures of two networks: against the retrained ones; retrain's own are those of one \
-                 retrained network against the others, the floor"
+                "JS and RMIA compare with the retrained networks; retrain's row compares retrained networks with each other: \
+                 no method can be expected to come closer"
                     .into(),
             ),
             // Two of them with the same weights were trained once.
             (true, false) if several => None,
             (true, false) => Some(
-                "the floor of JS and other figures of two networks needs another retrained one: \
-                 unlearn::run(\"retrain\", task, #{ seed: 1 })"
+                "to see how much two retrained networks differ in JS and RMIA, run \"retrain\" a second time with another \
+                 seed: unlearn::run(\"retrain\", task, #{ seed: 1 })"
                     .into(),
             ),
         }

@@ -231,7 +231,7 @@ impl Recorder {
         let made: Vec<String> = count(state.again, "result", "results").into_iter().chain(files).collect();
         let what = made.join(" and ");
         (!what.is_empty())
-            .then(|| format!("made again, because files of the earlier run were missing or damaged: {what}"))
+            .then(|| format!("computed again, because files of the earlier run were missing or damaged: {what}"))
     }
 
     /// Takes note of a file of a network that the run folder did not take.
@@ -350,7 +350,7 @@ impl State {
             Error::new("run folder", format!("it is not complete: {}", self.rescue.describe()))
         } else if self.unkept > 0 {
             let what = format!("{} files of predictions or weights could not be written", self.unkept);
-            Error::new("run folder", what).hint("--resume makes them again, once there is room")
+            Error::new("run folder", what).hint("--resume computes them again, once there is room")
         } else {
             return written;
         };

@@ -98,7 +98,7 @@ impl Found {
         let lines = if self.damaged.len() == 1 { "line" } else { "lines" };
         let which = format!("{lines} {}{more}", numbers.join(", "));
         Err(Error::file("run folder", &self.path, damage).hint(format!(
-            "keep a copy and mend or delete {which}, then run again: results that it no longer has are computed anew"
+            "keep a copy and mend or delete {which}, then run again: results that are missing from it are computed again"
         )))
     }
 }
@@ -152,14 +152,14 @@ impl Results {
         match self.path.metadata() {
             Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => {
                 let what = if own.nlink() == 0 { "deleted" } else { "moved away" };
-                failed(format!("it was {what} while the run went on"))
+                failed(format!("it was {what} during this run"))
             }
             Err(problem) => failed(reason(&problem)),
             Ok(there) if (there.dev(), there.ino()) != (own.dev(), own.ino()) => {
-                failed("it was replaced while the run went on".into())
+                failed("it was replaced during this run".into())
             }
             Ok(there) if there.len() != self.length => failed(format!(
-                "somebody else has written to it while the run went on: it has {} bytes, this run knows of {}",
+                "another process wrote to it during this run: it has {} bytes instead of {}",
                 there.len(),
                 self.length
             )),

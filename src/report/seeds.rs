@@ -110,7 +110,7 @@ fn differences(view: &View) -> Option<Told> {
         }
     }
     let heading =
-        format!("Differences from {against}: mean over pairs of equal split and seeds ± half of its 90 % t-interval");
+        format!("Differences from {against}: mean over pairs of equal split and seeds ± 90 % confidence interval");
     let legend = "= equivalent: that interval lies within the usual margin (see equivalence); != different: not equivalent, and \
                   the 95 % interval excludes 0; ? undecided; no mark: fewer than two pairs, or no usual margin";
     Some(Told { heading, grid, legend: legend.into() })
@@ -132,8 +132,10 @@ fn apart(difference: &Difference, format: Format, verdict: Option<Verdict>) -> S
 /// What the table is about, above it.
 fn heading(view: &View) -> &'static str {
     match view.has_reference() {
-        true => "Over splits and seeds: mean ± half of its 95 % t-interval, against retraining on the same split",
-        false => "Over splits and seeds: mean ± half of its 95 % t-interval",
+        true => {
+            "Over splits and seeds: mean ± 95 % confidence interval; verdicts compare with retraining on the same split"
+        }
+        false => "Over splits and seeds: mean ± 95 % confidence interval",
     }
 }
 

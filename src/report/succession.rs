@@ -68,9 +68,7 @@ impl Missed {
                     format!("{count}{rows} of the earlier run cannot be reused: what decided {their} figures {what}"),
                 )
             }),
-            drifted.map(|what| {
-                (what.clone(), format!("{label} is run again, its earlier row does not hold any more: {what}"))
-            }),
+            drifted.map(|what| (what.clone(), format!("{label} is run again, its earlier row is out of date: {what}"))),
         ];
         notes.into_iter().flatten().filter(|(about, _)| self.said.insert(about.clone())).map(|(_, note)| note).collect()
     }
@@ -114,8 +112,8 @@ impl Left {
         };
         let rows: String = match self.count {
             0 => return None,
-            1 => "1 row of the earlier run was not asked for this time: it stays in results.jsonl, marked superseded, and is left out of leaderboards".into(),
-            n => format!("{n} rows of the earlier run were not asked for this time: they stay in results.jsonl, marked superseded, and are left out of leaderboards"),
+            1 => "1 row of the earlier run is not used by this script any more; it is kept in results.jsonl, marked superseded, and left out of leaderboards".into(),
+            n => format!("{n} rows of the earlier run are not used by this script any more; they are kept in results.jsonl, marked superseded, and left out of leaderboards"),
         };
         let times = |count: usize| if count > 1 { format!(" ({count} rows)") } else { String::new() };
         let mut reasons: Vec<_> =
@@ -164,9 +162,9 @@ mod tests {
         assert!(left.reasons[1].0.contains("options.lr 0.3 -> 0."), "{left:?}");
         let told = left.describe().unwrap();
         assert!(
-            told.starts_with("4 rows of the earlier run were") && told.contains("(m: threads 1 -> 2 (2 rows); m: opt")
+            told.starts_with("4 rows of the earlier run are") && told.contains("(m: threads 1 -> 2 (2 rows); m: opt")
         );
-        assert!(Left { count: 1, ..Left::default() }.describe().unwrap().starts_with("1 row of the earlier run was "));
+        assert!(Left { count: 1, ..Left::default() }.describe().unwrap().starts_with("1 row of the earlier run is "));
         assert_eq!(Left::default().describe(), None);
     }
 }

@@ -63,7 +63,7 @@ impl Progress {
     pub fn print(&self, line: &str) {
         // What it computes may be worth more than what it prints: it goes on.
         if self.bars.suspend(|| output::line(line)) {
-            self.warn("the output cannot be written: the script goes on, and ends with an exit code other than 0");
+            self.warn("the output cannot be written: the script continues and ends with an exit code other than 0");
         }
     }
 

@@ -78,7 +78,7 @@ fn the_table_reads_well_in_120_columns() {
     assert!(text.lines().all(|line| !line.ends_with(' ')));
     let finetune = text.lines().find(|line| line.starts_with("finetune")).unwrap();
     assert!(finetune.contains("0.640 ±.025") && finetune.ends_with("3.0x"), "{finetune}");
-    assert!(text.contains("warning: finetune: no-op: the attack still reads 0.640"));
+    assert!(text.contains("warning: finetune: no effect: attack AUC is still 0.640"));
     assert!(text.contains("warning: scrub: over-unlearned: 8.4 points"));
     assert!(
         text.contains("note: acf on blend: 0.85 s to prepare, 0.031 s saved a run; pays off after 28 runs"),
@@ -93,7 +93,33 @@ fn a_narrow_terminal_loses_the_least_important_columns_and_is_told() {
     let table = text.lines().skip(2).take(9);
     assert!(table.clone().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("speed-up") && text.contains("MIA AUC") && text.contains("gap") && !text.contains("ToW  "));
-    assert!(text.contains("note: no room for"));
+    assert!(text.contains("note: not shown (table too wide)"));
+}
+
+#[test]
+fn columns_are_explained_once_below_the_tables_and_only_those_that_are_shown() {
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let accuracies = "RA, FA, TA: accuracy on retained, forgotten and test samples; MIA AUC: membership attack";
+    let texts = [full_board().view(), board_of_seeds().view()].map(|view| flat(table::render(&view, 120, false)));
+    for text in &texts {
+        assert_eq!(text.matches(accuracies).count(), 1, "{text}");
+        assert!(text.contains("seconds: time of unlearning") && !text.contains("JS: "), "{text}");
+    }
+    assert!(texts[0].contains("(in brackets: preparation included)") && !texts[0].contains("show means"));
+    assert!(texts[1].contains("rows of several seeds (n) show means"));
+    assert!(table::markdown(&full_board().view()).contains(accuracies));
+    let several = table::terminals(&[full_board().view(), board_of_seeds().view()]);
+    assert_eq!(flat(several).matches(accuracies).count(), 1);
+}
+
+#[test]
+fn a_very_narrow_terminal_keeps_the_names_and_a_figure() {
+    let text = table::render(&full_board().view(), 40, false);
+    println!("{text}");
+    assert!(text.lines().skip(2).take(9).all(|line| line.chars().count() <= 40), "{text}");
+    assert!(text.contains("\nfinetune  full 638") && text.contains("RA %") && !text.contains("MIA AUC: "));
+    let missing = text.lines().find(|line| line.starts_with("note: not shown (table too wide)")).unwrap();
+    assert!(["TA %", "MIA AUC", "seconds"].iter().all(|name| missing.contains(name)), "{missing}");
 }
 
 #[test]
@@ -102,7 +128,7 @@ fn nothing_is_left_out_where_no_terminal_sets_a_width() {
     let (wide, whole) =
         (table::render(&full_board().view(), 120, false), table::render(&full_board().view(), None, false));
     assert_eq!(wide, whole);
-    let missing = narrow.lines().find(|line| line.starts_with("note: no room for")).unwrap();
+    let missing = narrow.lines().find(|line| line.starts_with("note: not shown (table too wide)")).unwrap();
     assert!(missing.contains("ToW") && missing.contains("speed-up with preparation"), "{missing}");
 }
 
@@ -353,25 +379,40 @@ fn saving_below_a_file_is_a_clear_error_and_a_path_is_taken_as_one() {
     let below = file.join("deeper/board").display().to_string();
     let error = export::save(&full_board(), &below).unwrap_err().to_string();
     assert!(error.contains("plain is a file, not a folder"), "{error}");
-    let path = place.path().join("sub/board.csv").display().to_string();
-    let written = export::save(&full_board(), &path).unwrap();
-    let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["board.csv", "board.json", "board.md", "board.svg"]);
+    let names = |name: &str| -> Vec<String> {
+        let written = export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap();
+        written.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(names("sub/board"), ["board.csv", "board.json", "board.md", "board.svg"]);
     assert_eq!(std::fs::read_dir(place.path().join("sub")).unwrap().count(), 4, "no drafts stay");
+    // An extension asks for one file, which is of that kind.
+    for (name, start) in [
+        ("one/a.csv", b"run_id".as_slice()),
+        ("one/a.JSON", b"{".as_slice()),
+        ("one/a.md", b"**digits".as_slice()),
+        ("one/a.svg", b"<svg".as_slice()),
+        ("one/a.png", b"\x89PNG".as_slice()),
+    ] {
+        assert_eq!(names(name), [name.trim_start_matches("one/")]);
+        let bytes = std::fs::read(place.path().join(name)).unwrap();
+        assert!(bytes.starts_with(start), "{name}: {:?}", bytes.get(..8));
+    }
+    assert_eq!(std::fs::read_dir(place.path().join("one")).unwrap().count(), 5);
     // The extension of another kind of file is no part of a name.
-    for name in ["board.pdf", "board.PNG", "sub/board.xlsx"] {
+    for name in ["board.pdf", "board.GIF", "sub/board.xlsx", "board.foo"] {
         let error =
             export::save(&full_board(), &place.path().join(name).display().to_string()).unwrap_err().to_string();
-        assert!(error.contains("what is written: .csv, .json, .md, .svg"), "{error}");
+        assert!(error.contains("what is written: .csv, .json, .md, .svg, .png"), "{error}");
     }
     let run = Run::new(Settings::default());
-    let saved = |name: &str| export::save_text(&run, &place.path().join(name).display().to_string(), "svg", "<svg/>");
+    let saved =
+        |name: &str| export::save_picture(&run, "plot", &place.path().join(name).display().to_string(), "<svg/>");
     let name = |path: std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     assert_eq!(
         ["a.svg", "a.SVG", "lr0.1", "v.2"].map(|n| name(saved(n).unwrap())),
         ["a.svg", "a.SVG", "lr0.1.svg", "v.2.svg"]
     );
-    assert!(saved("a.png").is_err() && saved("a.csv").is_err());
+    assert!(saved("a.pdf").is_err() && saved("a.csv").is_err());
 }
 
 #[test]
@@ -411,7 +452,7 @@ fn board_of_seeds() -> Leaderboard {
 }
 
 const SECOND: &str = "
-Over splits and seeds: mean ± half of its 95 % t-interval, against retraining on the same split
+Over splits and seeds: mean ± 95 % confidence interval; verdicts compare with retraining on the same split
 
 method          retain                     RA %           FA %          TA %         MIA AUC
 original (n=3)  –                 100.0 ±0.0  =  100.0 ±0.0 !=  99.0 ±0.0  =  0.651 ±.002 !=

@@ -14,7 +14,7 @@ fn several_seeds_get_a_second_table_with_intervals_and_verdicts() {
     assert!(second[2].contains("FA %") && second[2].contains("MIA AUC") && !second[2].contains("RA %"), "{narrow}");
     assert!(second[1..second.len() - 4].iter().take(9).all(|line| line.chars().count() <= 80), "{narrow}");
     assert!(
-        narrow.contains("no room for") && narrow.lines().any(|line| line.contains("RA %") && line.contains("note"))
+        narrow.contains("table too wide") && narrow.lines().any(|line| line.contains("RA %") && line.contains("note"))
     );
     let markdown = table::markdown(&view);
     assert!(markdown.contains("| acf (n=3) | full 638 | 96.9 ±0.2 != | 96.9 ±2.2  ? |"), "{markdown}");
@@ -28,7 +28,7 @@ fn a_single_seed_has_no_second_table_and_no_reference_no_marks() {
     assert_eq!(full_board().view().to_json()["statistics"], json!([]));
     let rows = (0..2).map(|seed| seeded("acf", "full", seed, &metrics(1.0, 1.0, 0.9, 0.5)));
     let text = table::render(&board(rows).view(), 120, false);
-    assert!(text.contains("t-interval\n") && !text.contains("equivalent"), "{text}");
+    assert!(text.contains("confidence interval\n") && !text.contains("equivalent"), "{text}");
 }
 
 fn near(value: &Value, expected: f64) -> bool {
