@@ -58,8 +58,6 @@ pub struct Fit {
     pub matched: (usize, usize),
     /// How soon it is taken among others that fit.
     pub rank: Rank,
-    /// Whether wrappers were taken off the names.
-    pub wrapped: bool,
 }
 
 /// All readings of a dictionary that come near to a network: as it is, under each prefix that leads to its names, and under
@@ -88,8 +86,8 @@ pub fn readings(wanted: &Wanted<'_>, given: &[Shown<'_>], under: Option<&str>) -
 
 fn reading(wanted: &Wanted<'_>, given: &[Shown<'_>], plain: &[String], prefix: &str) -> Fit {
     let mut taken: HashMap<&str, bool> = HashMap::new();
-    let (mut names, mut extra, mut wrapped) = (vec![], false, false);
-    for ((original, shape), plain) in given.iter().zip(plain) {
+    let (mut names, mut extra) = (vec![], false);
+    for ((_, shape), plain) in given.iter().zip(plain) {
         let Some(rest) = plain.strip_prefix(prefix) else {
             names.push(None);
             continue;
@@ -99,7 +97,6 @@ fn reading(wanted: &Wanted<'_>, given: &[Shown<'_>], plain: &[String], prefix: &
             Some((known, expected)) => extra |= taken.insert(known, expected == shape).is_some(),
             None => extra = true,
         }
-        wrapped |= plain != original;
         names.push(Some(name));
     }
     let missing = |name: &str| !taken.contains_key(name) && !optional(name);
@@ -107,7 +104,7 @@ fn reading(wanted: &Wanted<'_>, given: &[Shown<'_>], plain: &[String], prefix: &
     let whole = !extra && shaped == taken.len() && !wanted.names.iter().any(|(name, _)| missing(name));
     let parts = prefix.trim_end_matches('.').split('.').filter(|part| !part.is_empty());
     let rank = parts.map(rank).max().unwrap_or(Rank::Usual(0));
-    Fit { prefix: prefix.to_string(), names, whole, matched: (taken.len(), shaped), rank, wrapped }
+    Fit { prefix: prefix.to_string(), names, whole, matched: (taken.len(), shaped), rank }
 }
 
 /// Files written before PyTorch counted batches lack the counter.
