@@ -222,7 +222,9 @@ fn value(context: &Context, function: &str, known: &[OptionForm], key: &Key, fil
         Some(raw(file, key, format!("{function}: `{name}` must be {expected}, got {shown}")))
     };
     let of_known_kinds = form.kinds.iter().all(|kind| is_checkable(context, kind));
-    if of_known_kinds && !accepts(&form.kinds, &given.kind) {
+    // One item is often taken for an array of one.
+    let one = form.kinds.iter().any(|kind| kind == "array");
+    if of_known_kinds && !one && !accepts(&form.kinds, &given.kind) {
         return wrong(in_words(&form.kinds), shown);
     }
     let words: Vec<&str> = form.kinds.iter().filter_map(|kind| kind.strip_prefix('"')?.strip_suffix('"')).collect();
