@@ -82,7 +82,7 @@ fn a_file_that_is_not_among_the_training_samples_is_told_by_its_line() {
     assert!(said.contains("bad.txt, line 2") && said.contains("did you mean \"c7.ppm\"?"), "{said}");
     place.write("far.txt", "1\n999\n");
     assert!(fails(&place, &listed("validation: 0", "far.txt")).contains("line 2: position 999 is outside"));
-    place.write("wide.txt", b"\xFF\xFEd\01\0");
+    place.write("wide.txt", b"\xFF\xFEd\x001\0");
     assert!(fails(&place, &listed("validation: 0", "wide.txt")).contains("UTF-16"));
 }
 

@@ -15,6 +15,7 @@ pub mod script {
     use crate::runtime::{Options, Run, Script};
     use crate::tensor::Tensor;
     use rhai::{Array, Dynamic, Map, NativeCallContext};
+    use std::path::Path;
 
     /// A choice of training samples, made when `forget` or `requests` asks for it: `class`, `cluster`, `samples`,
     /// `samples_from`, `mislabelled`, `random_samples`, `highest_loss`, `highest`, combined by `&`, `|` and `-`.

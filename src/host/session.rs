@@ -240,7 +240,7 @@ impl Session {
     fn own_forms(&self, error: &EvalAltResult) -> Vec<String> {
         let EvalAltResult::ErrorFunctionNotFound(signature, _) = error.unwrap_inner() else { return vec![] };
         let name = signature.split('(').next().unwrap_or_default().trim();
-        let own = self.functions.iter_functions().filter(|function| function.name == name);
+        let own = self.functions.named().filter(|function| function.name == name);
         own.map(|one| format!("exists: {name}({}), a function of this session", one.params.join(", "))).collect()
     }
 

@@ -131,7 +131,7 @@ impl<'a> Dialect<'a> for Checkpoint {
                 Value::Object(Object::Name("copy_reg" | "copyreg", _)),
                 [Value::Object(Object::Name(module, name)), ..],
             )
-            | (Value::Object(Object::Name(module, name)), _) => Class(*module, *name),
+            | (Value::Object(Object::Name(module, name)), _) => Class(module, name),
             (Value::Object(Object::Instance(class, _)), _) => *class,
             _ => return Err(corrupt::<Self>("a call of something that is no function")),
         };

@@ -14,6 +14,9 @@ use crate::tensor::{files, npy};
 use std::path::Path;
 use tch::Tensor;
 
+/// Tensors by name, in the order of the file.
+type Tensors = Vec<(String, Tensor)>;
+
 /// Endings of names under which files of torch.save go.
 const TORCH: [&str; 7] = ["pth", "pt", "bin", "ckpt", "tar", "t7", "torch"];
 
@@ -69,7 +72,7 @@ fn is_npz(path: &Path) -> bool {
 }
 
 /// Reads all tensors of a file, or those of the dictionary that `key` names: the tensors, and what has to be said about them.
-fn read_all(path: &Path, key: &str) -> Result<(Vec<(String, Tensor)>, Vec<String>)> {
+fn read_all(path: &Path, key: &str) -> Result<(Tensors, Vec<String>)> {
     let loaded = read(path, &mut |groups| largest(groups, key))?;
     let mut remarks = loaded.remarks;
     if let Some((name, why)) = loaded.unreadable.first() {

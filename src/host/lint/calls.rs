@@ -14,7 +14,7 @@ use crate::host::explain::compared;
 use crate::host::syntax::EVAL;
 use crate::runtime::options::nearest;
 use crate::runtime::{imports, interrupt};
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Map, Position, Stmt, StmtBlock};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Map, Position, Stmt, StmtBlock};
 use std::collections::{HashMap, HashSet};
 
 /// What there is to know besides the script.
@@ -266,10 +266,9 @@ impl<'a> Reader<'a> {
                 let first = self.expression(&sides.lhs);
                 self.step(first, &sides.rhs)
             }
-            Expr::Index(sides, ..) => {
+            Expr::Index(sides, flags, _) => {
                 self.expression(&sides.lhs);
-                self.expression(&sides.rhs);
-                Value::default()
+                self.indexed(&sides.rhs, *flags)
             }
             Expr::Map(parts, _) => {
                 let keys = parts.0.iter().map(|(key, value)| (key.name.to_string(), key.pos, self.expression(value)));
@@ -319,15 +318,26 @@ impl<'a> Reader<'a> {
                 let value = self.step(value, &sides.lhs);
                 self.step(value, &sides.rhs)
             }
-            Expr::Index(sides, ..) => {
+            Expr::Index(sides, flags, _) => {
                 self.step(value, &sides.lhs);
-                if !matches!(sides.rhs, Expr::Dot(..) | Expr::Index(..)) {
-                    self.expression(&sides.rhs);
-                }
-                Value::default()
+                self.indexed(&sides.rhs, *flags)
             }
             other => {
                 self.expression(other);
+                Value::default()
+            }
+        }
+    }
+
+    /// What stands behind `[`: the index, and where the chain goes on, steps from an element, of which nothing is known.
+    fn indexed(&mut self, behind: &Expr, flags: ASTFlags) -> Value {
+        match behind {
+            Expr::Dot(sides, ..) | Expr::Index(sides, ..) if !flags.intersects(ASTFlags::BREAK) => {
+                self.expression(&sides.lhs);
+                self.step(Value::default(), &sides.rhs)
+            }
+            index => {
+                self.expression(index);
                 Value::default()
             }
         }
