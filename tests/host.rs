@@ -543,7 +543,7 @@ fn the_prompt_tells_of_keys_that_are_not_there() {
     let place = Place::new();
     let file = place.write("inputs", inputs);
     let mut repl = place.lethe(&["repl", "--quiet"]);
-    let ended = common::ended(repl.stdin(std::fs::File::open(file).unwrap()).output().unwrap());
+    let ended = common::ended(repl.pipe_stdin(file).unwrap().output().unwrap());
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(said.matches("the map has no key `acuracy`").count(), 2, "{said}");
     assert!(said.contains("repl:2:6") && said.contains("did you mean `accuracy`?"), "{said}");

@@ -297,7 +297,7 @@ pub const CODES: &[Code] = &[
     },
     Code {
         code: "E0502",
-        title: "a statement of the script that does not hold",
+        title: "a failed assertion",
         says: &["^assert", "assertion"],
         text: "assert and assert_close stop the script when what they are given does not hold.",
         wrong: "assert(1 > 2);",

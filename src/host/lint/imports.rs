@@ -16,7 +16,7 @@ use crate::runtime::imports;
 use crate::runtime::interrupt;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
-use crate::runtime::sources::{STDLIB, SourceMap, embedded};
+use crate::runtime::sources::{STDLIB, SourceMap};
 use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, ScriptFuncDef, Stmt};
 use std::collections::{HashMap, HashSet};
 
@@ -279,7 +279,7 @@ impl<'h> Importer<'h> {
     /// Functions of the script that take the place of one of ours.
     fn functions(&mut self, file: usize, text: &str, ast: &AST) {
         // The library's own functions are the built-in ones.
-        if self.names.get(file).and_then(|name| embedded(name)) == Some(text) {
+        if STDLIB.iter().any(|(_, own)| *own == text) {
             return;
         }
         for (_, access, name, arity, function) in ast.shared_lib().iter_script_fn_info() {
