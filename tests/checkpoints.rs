@@ -16,7 +16,7 @@ fn run(script: &str) -> Ended {
     let place = Place::new();
     let head = format!(
         "const FOLDER = \"{}/\";\nfn net() {{ sequential([nn::linear(3, 4), nn::relu(), nn::linear(4, 2)]) }}\n\
-         fn said(work) {{ try {{ work.call(); \"nothing\" }} catch (e) {{ `${{e.message}} | ${{e.hint}}` }} }}\n",
+         fn said(work) {{ let told = \"nothing\"; try {{ work.call(); }} catch (e) {{ told = `${{e.message}} | ${{e.hint}}`; }} told }}\n",
         folder().display()
     );
     place.run(&(head + script))
@@ -37,7 +37,7 @@ fn every_form_of_checkpoint_gives_its_weights() {
              if form == \"\" { continue; }\n\
              let net = net();\n\
              try { load(net, global::FOLDER + form); } catch (e) { print(`${form}: ${e.message}`); continue; }\n\
-             let right = net.params()[\"0.weight\"][1, 0].item() == 0.75 && net.params()[\"2.bias\"][1].item() == 6.25;\n\
+             let right = net.params()[\"0.weight\"][1][0].item() == 0.75 && net.params()[\"2.bias\"][1].item() == 6.25;\n\
              if !right { print(`${form}: other values`); }\n\
          }",
     );

@@ -9,7 +9,7 @@ use common::Place;
 #[test]
 fn small_matrices_numbers_and_lists_of_tensors_print_so_that_they_can_be_read() {
     let script = r#"
-        print(confusion(tensor([0, 1, 1, 2]), [0, 1, 2, 2], 3));
+        print(confusion(tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 1.0, 0], [0, 0, 1.0]]), tensor([0, 1, 2, 2])));
         print(tensor([1.0, 2.0]).mean());
         print(`loss ${tensor([1.0, 2.0]).mean()}, matrix ${eye(2)}`);
         print([ones([2]), zeros([3])]);

@@ -79,7 +79,7 @@ fn a_file_that_is_not_among_the_training_samples_is_told_by_its_line() {
     assert!(held_out.iter().all(|part| said.contains(part)), "{said}");
     place.write("bad.txt", "d1.ppm\nc77.ppm\n");
     let said = fails(&place, &listed("validation: 0", "bad.txt"));
-    assert!(said.contains("bad.txt, line 2") && said.contains("did you mean \"c7.ppm\"?"), "{said}");
+    assert!(said.contains("bad.txt, line 2") && said.contains("did you mean \"c17.ppm\"?"), "{said}");
     place.write("far.txt", "1\n999\n");
     assert!(fails(&place, &listed("validation: 0", "far.txt")).contains("line 2: position 999 is outside"));
     place.write("wide.txt", b"\xFF\xFEd\x001\0");

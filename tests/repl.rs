@@ -68,7 +68,8 @@ fn loaded_scripts_fail_at_their_lines() {
 
 #[test]
 fn foreign_bytes_in_a_pipe_are_told_and_end_nothing() {
-    let mut command = Place::new().lethe(&["repl", "--device", "cpu", "--quiet"]);
+    let place = Place::new();
+    let mut command = place.lethe(&["repl", "--device", "cpu", "--quiet"]);
     let text = b"\xef\xbb\xbfprint(\"a\xff\xfe\")\r\npri\0nt(1 + 1)\nprint(3)";
     let ended = common::ended(command.write_stdin(&text[..]).output().expect("lethe starts"));
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "a\u{fffd}\u{fffd}\n2\n3\n"));
@@ -195,7 +196,8 @@ mod terminal {
 
     /// Waits for a line of output.
     fn line(session: &mut PtySession, text: &str) {
-        let line = format!("\n{text}\r\n");
+        // What comes from the terminal is taken for Latin-1, byte by byte.
+        let line: String = format!("\n{text}\r\n").bytes().map(char::from).collect();
         session.exp_string(&line).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     }
 
@@ -227,7 +229,7 @@ mod terminal {
         let mut session = start(&Place::new());
         say(&mut session, "sleep(1.0); print(\"slept\")", &["\r\n"]);
         type_bytes(&mut session, b"let a = 5;\rprint(a * 7)\rpri");
-        let before = session.exp_string("\nslept").expect("the end of the nap");
+        let before = session.exp_string("slept\r\n").expect("the end of the nap");
         assert!(!before.contains("a * 7"), "{before:?}");
         line(&mut session, "35");
         type_bytes(&mut session, b"nt(a * 11)\r");
@@ -278,7 +280,8 @@ mod terminal {
         let mut session = spawn_command(command, Some(60_000)).expect("lethe starts");
         session.exp_string("\n> ").expect("a prompt");
         type_bytes(&mut session, b"print(1 + 1)\nfn f(x) {\n x\n}\nprint(f(9))\nprint(\"\xff\")\n");
-        ["2", "9", "\u{fffd}"].iter().for_each(|text| line(&mut session, text));
+        session.exp_string("2\r\n").expect("the first");
+        ["9", "\u{fffd}"].iter().for_each(|text| line(&mut session, text));
         session.send_control('d').expect("typed");
         session.exp_eof().expect("left");
     }

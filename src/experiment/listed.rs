@@ -124,7 +124,9 @@ impl<'a> Index<'a> {
         if let Some(numbers) = numbers(short) {
             return numbers.into_iter().map(|number| self.position(number)).collect();
         }
-        if let Some(found) = [line, short].into_iter().find_map(|text| self.file(text)) {
+        // A name may have the mark of a comment in it: the longest text that is a file counts.
+        let shorter = line.rmatch_indices('#').filter_map(|(at, _)| line.get(..at)).map(str::trim);
+        if let Some(found) = [line].into_iter().chain(shorter).find_map(|text| self.file(text)) {
             return found.map(|position| vec![position]);
         }
         let words: Vec<&str> = short.split([',', ';', '\t']).map(str::trim).filter(|word| !word.is_empty()).collect();

@@ -322,7 +322,6 @@ mod tests {
         ("function f(x) { x }", "fn name"),
         ("class A:", "no classes"),
         ("from x import y", "import \"std/unlearn\""),
-        ("import torch", "import \"path\""),
         ("if x {\n} elif y {\n}", "else if"),
         ("try:\n    f()", "catch"),
         ("raise \"no\"", "throw"),

@@ -245,7 +245,7 @@ impl Archive {
     fn entry(&mut self, name: &str, largest: Option<u64>) -> Result<Vec<u8>> {
         let full = format!("{}{name}", self.folder);
         let damaged = |problem: String| Error::new("load", format!("entry {full}: {problem}"));
-        let mut entry = self.zip.by_name(&full).map_err(|error| damaged(error.to_string()))?;
+        let mut entry = self.zip.by_name(&full).map_err(|error| damaged(archive::words(error)))?;
         if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != entry.size() {
             return Err(damaged("compressed, as torch never writes it".into()));
         }
@@ -255,7 +255,7 @@ impl Archive {
         self.budget.take(entry.size()).map_err(damaged)?;
         // The size comes from the file and may lie: memory grows with what is really there.
         let mut bytes = vec![];
-        entry.read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
+        entry.read_to_end(&mut bytes).map_err(|error| damaged(archive::words(error)))?;
         Ok(bytes)
     }
 

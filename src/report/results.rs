@@ -262,7 +262,7 @@ mod tests {
             (|path| std::fs::remove_file(path).unwrap(), "deleted"),
             (|path| std::fs::rename(path, path.with_extension("old")).unwrap(), "moved away"),
             (|path| write_atomically(path, |file| file.write_all(b"{\"n\":1}\n")).unwrap(), "replaced"),
-            (|path| std::fs::write(path, "{\"n\":1}\n{\"n\":9}\n").unwrap(), "somebody else"),
+            (|path| std::fs::write(path, "{\"n\":1}\n{\"n\":9}\n").unwrap(), "another process"),
         ];
         for (change, expected) in changes {
             let place = tempfile::tempdir().unwrap();

@@ -173,6 +173,8 @@ fn embedded(net: &Net, data: &Dataset, more: &Map) -> Result<Columns> {
     let mut columns = of_tensor(at, "e", &flat)?;
     columns.push(("label".into(), data.labels().into_iter().map(Value::from).collect()));
     columns.push(("index".into(), (0..data.len()).map(Value::from).collect()));
+    let files: Option<Vec<Value>> = (0..data.len()).map(|at| Some(data.file(at)?.into())).collect();
+    columns.extend(files.filter(|_| !more.contains_key("file")).map(|files| ("file".into(), files)));
     for (name, value) in more {
         columns.extend(of_value(at, name, value)?);
     }
@@ -253,8 +255,8 @@ pub mod script {
     }
 
     /// Saves a network's embeddings of a data set as a table, a row for each sample: `e0`, `e1`, .. (what the last linear layer
-    /// sees), `label`, `index` (the position in the data set), and what columns are given besides. The extension of the name says
-    /// as what, see `save_table`; without one it is CSV. Returns the path.
+    /// sees), `label`, `index` (the position in the data set), `file` where samples come from files, and what columns are given
+    /// besides. The extension of the name says as what, see `save_table`; without one it is CSV. Returns the path.
     ///
     /// # Signature
     /// save_embeddings(name: string, net: Net, data: Dataset, #{ columns: map = #{} }) -> string

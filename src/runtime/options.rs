@@ -59,15 +59,20 @@ pub fn as_integer(value: &Dynamic) -> Option<i64> {
 /// The nearest of `names` to `word`, when near enough to be a typing error.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 2.max(word.chars().count() / 3);
-    names
-        .into_iter()
+    let names: Vec<&str> = names.into_iter().collect();
+    let near = names
+        .iter()
+        .copied()
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         // A name is no slip of itself.
         .filter(|(distance, name)| {
             (1..=limit).contains(distance) && *distance < name.chars().count().max(word.chars().count())
         })
         .min()
-        .map(|(_, name)| name)
+        .map(|(_, name)| name);
+    // A word cut short is meant where only one name begins with it.
+    let mut longer = names.iter().copied().filter(|name| word.chars().count() > 3 && name.starts_with(word));
+    near.or_else(|| longer.next().filter(|_| longer.next().is_none()))
 }
 
 impl Options {

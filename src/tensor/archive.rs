@@ -18,15 +18,21 @@ pub fn open<R: Read + Seek>(mut source: R) -> Result<ZipArchive<R>, String> {
     let listed = listed(&mut source).map_err(|error| error.to_string())?;
     // Where the archive says its directory is, it is looked for first: a search for it misses some sound archives of torch's.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let mut archive = ZipArchive::with_config(config, source).map_err(|error| error.to_string())?;
+    let mut archive = ZipArchive::with_config(config, source).map_err(words)?;
     if let Some(listed) = listed.filter(|listed| *listed != archive.len() as u64) {
         return Err(format!("{listed} entries have only {} names", archive.len()));
     }
     match archive.has_overlapping_entries() {
         Ok(false) => Ok(archive),
         Ok(true) => Err("its entries share bytes of the file, as no writer of archives makes them".into()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words(error)),
     }
+}
+
+/// What is wrong with an archive, without the names of types that the reader mentions.
+pub fn words(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    if text.contains("::") { "a record of the archive is damaged or cut off".into() } else { text }
 }
 
 /// The number of entries that the end of the archive claims, where it fits there.

@@ -89,8 +89,10 @@ type Readable = (Vec<(String, Tensor)>, Vec<(String, String)>);
 /// # Errors
 /// A missing, truncated or corrupt file; one in which no tensor can be read.
 fn load_partly(operation: &str, path: &Path) -> Result<Readable> {
-    let found = parse_partly(&read_bytes(operation, path)?);
-    let Partly { tensors, left_out, .. } = found.map_err(|problem| Error::file(operation, path, problem))?;
+    let bytes = read_bytes(operation, path)?;
+    let found = parse_partly(&bytes);
+    let Partly { tensors, left_out, .. } =
+        found.map_err(|problem| explained(operation, path, &bytes, Content::Safetensors, problem))?;
     match left_out.first() {
         Some((name, reason)) if tensors.is_empty() => {
             Err(Error::file(operation, path, format!("tensor {name:?}: {reason}")))

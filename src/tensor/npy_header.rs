@@ -231,7 +231,7 @@ mod tests {
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "shape"),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': 3}", "shape"),
             ("[1, 2]", "no dictionary"),
-            ("{", "cannot be read"),
+            ("{", "cut off"),
         ] {
             let said = header(text).unwrap_err();
             assert!(said.contains(word), "{text}: {said}");

@@ -84,7 +84,7 @@ pub fn of_bytes(operation: &str, path: &Path, bytes: &[u8]) -> Result<Npz> {
 /// # Errors
 /// A damaged archive or entry, in words.
 pub(super) fn parse_all(bytes: &[u8]) -> std::result::Result<Npz, String> {
-    let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {problem}");
+    let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {}", archive::words(problem));
     let mut archive = archive::open(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
     let mut budget = Budget::of(bytes.len() as u64);
     let mut npz = Npz::default();

@@ -476,12 +476,24 @@ impl<'a> Reader<'a> {
             }
         }
         let Some(keys) = values.last().and_then(|last| last.keys.as_ref()) else { return };
+        if self.is_data(space, name, values.len(), method) {
+            return;
+        }
         let first = if space == "unlearn" && name == "run" { call.args.get(usize::from(method)) } else { None };
         let methods =
             first.or(call.args.first()).filter(|_| name == "run").and_then(|first| self.methods(first, values));
         let called = Called { space, name, methods };
         let found = given::check(self.context, &called, &self.rules, keys, self.file);
         found.into_iter().for_each(|raw| self.report(raw));
+    }
+
+    /// Whether the last argument may be a map of data rather than of options.
+    fn is_data(&self, space: &str, name: &str, arguments: usize, method: bool) -> bool {
+        self.context.manual.forms(space, name).iter().any(|form| {
+            let receiver = usize::from(method && !form.of.is_empty());
+            let last = arguments.checked_sub(1 + receiver).and_then(|last| form.parameters.get(last));
+            last.is_some_and(|last| !last.name.is_empty() && last.kinds.iter().any(|kind| kind == "map"))
+        })
     }
 
     /// The methods that the first argument of `unlearn::run` may be.

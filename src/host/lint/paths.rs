@@ -65,7 +65,14 @@ impl Written {
     /// The finding about a name that is read, if there is no such file and none can come.
     pub fn check(&self, text: &str, certain: bool, file: usize, position: Position) -> Option<Raw> {
         let path = Path::new(text);
-        let comes = |known: &String| known == text || !known.is_empty() && Path::new(known).starts_with(path);
+        // Writers add an extension to a name without one, and `./` is where the script is anyway.
+        let whole = path.strip_prefix("./").unwrap_or(path);
+        let comes = |known: &String| {
+            let known = Path::new(known).strip_prefix("./").unwrap_or(Path::new(known));
+            known == whole
+                || known == whole.with_extension("")
+                || !known.as_os_str().is_empty() && known.starts_with(whole)
+        };
         if self.open || text.is_empty() || path.symlink_metadata().is_ok() || self.texts.iter().any(comes) {
             return None;
         }
