@@ -56,13 +56,13 @@ fn every_form_of_checkpoint_gives_its_weights() {
 #[test]
 fn the_state_dict_can_be_chosen() {
     passes(
-        "let net = net();\n\
-         load(net, global::FOLDER + \"ema.pth\", \"ema\");\n\
-         assert(net.params()[\"0.weight\"].sum().item() == 0.0);\n\
-         assert(said(|| load(net, global::FOLDER + \"moco.pth.tar\")).contains(\"state_dict.encoder_q\"));\n\
-         load(net, global::FOLDER + \"moco.pth.tar\", \"state_dict.encoder_q\");\n\
-         assert(net.params()[\"2.bias\"][1].item() == 6.25);\n\
-         assert(said(|| load(net, global::FOLDER + \"ema.pth\", \"emma\")).contains(\"did you mean \\\"ema\\\"\"));\n\
+        "let own = net();\n\
+         load(own, global::FOLDER + \"ema.pth\", \"ema\");\n\
+         assert(own.params()[\"0.weight\"].sum().item() == 0.0);\n\
+         assert(said(|| load(own, global::FOLDER + \"moco.pth.tar\")).contains(\"state_dict.encoder_q\"));\n\
+         load(own, global::FOLDER + \"moco.pth.tar\", \"state_dict.encoder_q\");\n\
+         assert(own.params()[\"2.bias\"][1].item() == 6.25);\n\
+         assert(said(|| load(own, global::FOLDER + \"ema.pth\", \"emma\")).contains(\"did you mean \\\"ema\\\"\"));\n\
          assert(load_pth(global::FOLDER + \"gan.pth\", \"netD\").keys() == [\"main.bias\", \"main.weight\"]);",
     );
 }
@@ -80,11 +80,11 @@ fn what_cannot_be_read_is_named_and_the_rest_is_read() {
     ] {
         let ended = passes(&format!(
             "let path = global::FOLDER + \"bad_{form}.pth\";\n\
-             let net = net();\n\
-             let before = net.weights_hash();\n\
-             let message = said(|| load(net, path));\n\
+             let own = net();\n\
+             let before = own.weights_hash();\n\
+             let message = said(|| load(own, path));\n\
              assert(message.contains(\"0.weight\") && message.contains(\"{told}\"), message);\n\
-             assert(net.weights_hash() == before);\n\
+             assert(own.weights_hash() == before);\n\
              assert(load_pth(path).keys() == [\"0.bias\", \"2.bias\", \"2.weight\"]);"
         ));
         assert!(ended.stderr.contains(told), "{form}: {}", ended.stderr);

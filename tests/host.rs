@@ -271,7 +271,7 @@ fn all_findings_come_at_once_before_anything_runs() {
         "did you mean `sum`?",
         "mmd takes 2 or 3 arguments, got 1",
         "warning[W0001]: 1 / 3 is a division of integers and gives 0",
-        "functions do not see the variables around them",
+        "functions see their parameters and global constants alone",
         "f takes 1 argument, got 2",
         "unknown module `nowhere`",
         "5 errors, 1 warning",

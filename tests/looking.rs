@@ -18,7 +18,7 @@ fn small_matrices_numbers_and_lists_of_tensors_print_so_that_they_can_be_read() 
     "#;
     let ended = Place::new().run(script);
     let lines: Vec<_> = ended.stdout.lines().collect();
-    let first = ["Tensor[3, 3] i64", "  1  0  0", "  0  1  1", "  0  0  1", "1.5"];
+    let first = ["Tensor[3, 3] i64", "  1  0  0", "  0  1  0", "  0  1  1", "1.5"];
     assert_eq!((lines.get(..5), ended.stderr.as_str()), (Some(&first[..]), ""), "{ended:?}");
     assert_eq!(lines.get(5), Some(&"loss 1.5, matrix Tensor[2, 2] f32 [[1, 0], [0, 1]]"));
     assert_eq!(lines.get(6), Some(&"[Tensor[2] f32 [1, 1], Tensor[3] f32 [0, 0, 0]]"));

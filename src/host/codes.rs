@@ -25,8 +25,8 @@ pub const CODES: &[Code] = &[
         title: "the script ends too early",
         says: &["^syntax: the script ends too early"],
         text: "A bracket, a brace or a quote is still open at the end of the text, or a statement is not complete.",
-        wrong: "fn twice(x) { x * 2",
-        right: "fn twice(x) { x * 2 }",
+        wrong: "let a = 1 +",
+        right: "let a = 1 + 2;",
     },
     Code {
         code: "E0002",

@@ -129,6 +129,9 @@ fn statement(first: &str, next: &str, words: &[&str]) -> Option<&'static str> {
         }
         "@" => "there are no decorators",
         "for" if next == "(" && (has("let") || has("var")) => "write for i in 0..n { .. }",
+        "for" if next == "(" && words.windows(2).any(|two| two == ["#", "{"]) => {
+            "for key in map.keys() { let value = map[key]; .. } goes through the entries"
+        }
         "let" if next == "(" || next == "[" || next == "{" => {
             "there is no unpacking: let a = pair[0]; let b = pair[1];"
         }
@@ -368,7 +371,8 @@ mod tests {
         ("assert x == 1", "assert("),
         ("global x", "closure"),
         ("@decorator\nfn f() { }", "decorators"),
-        ("let t = \"\"\"text\"\"\";", "back-ticks"),
+        ("let t = \"\"\"one\ntwo\"\"\";", "back-ticks"),
+        ("for (k, v) in #{ a: 1 } { }", "map.keys()"),
         ("del x", "deleted"),
     ];
 

@@ -323,7 +323,8 @@ mod tests {
                     for (start, _) in text.match_indices(&format!("(\"{key}\"")) {
                         let reader = text[..start].rsplit(['.', ' ']).next().unwrap();
                         let rest = text[start..].split(';').next().unwrap();
-                        let least = rest.split(')').next().unwrap().rsplit(' ').next().unwrap().parse::<i64>();
+                        let least = rest.split('?').next().unwrap().trim_end_matches(')').rsplit(' ').next();
+                        let least = least.unwrap().parse::<i64>();
                         let fits = match (reader, range) {
                             ("count", Range::Least(least)) => *least <= 1,
                             ("integer" | "maybe_integer", Range::Least(limit)) => {
