@@ -52,6 +52,88 @@ fn one_call_that_would_make_much_of_little_asks_for_room() {
 }
 
 #[test]
+fn texts_of_values_that_share_a_string_ask_for_room() {
+    let shared = "let s = \"\"; s.pad(50000000, 'a'); let a = []; a.pad(1000, s);";
+    for call in [
+        "print(a);",
+        "a.to_string();",
+        "debug(a);",
+        "let t = \"\" + a;",
+        "let t = `${a}`;",
+        "print(#{ a: a });",
+        "#{ a: a }.to_json();",
+    ] {
+        refused(&format!("{shared} {call}"), &["would take more than"]);
+    }
+    refused("let a = []; for n in 0..2000 { let b = [a]; a = b; } print(a);", &["1000 levels deep"]);
+    refused("#{ x: ones([2]) }.to_json();", &["to_json: cannot write", "to_array()"]);
+    let small = "let m = #{ \"é\\n\": [1, 2.5, \"a\\\"b\", 'c', true, ()], b: #{} }; print(m); print(m.to_json());
+                 print([] + \"|\" + [1] + #{ c: \"d\" }); let t = \"x\"; t += [1]; t += #{}; print(`${t} ${[\"y\"]}`);";
+    let ended = Place::new().run(small);
+    let rhai = "#{\"b\": #{}, \"é\\n\": [1, 2.5, \"a\\\"b\", c, true, ()]}";
+    let json = "{\"b\":{},\"é\\n\":[1,2.5,\"a\\\"b\",\"c\",true,null]}";
+    assert_eq!(
+        ended.stdout,
+        format!("{rhai}\n{json}\n[]|[1]#{{\"c\": \"d\"}}\nx[1]#{{}} [\"y\"]\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_loop_that_keeps_tensors_ends_before_the_system_ends_the_process() {
+    let place = Place::new();
+    place.write("script.rhai", "let kept = []; loop { kept.push(zeros([1000, 500]) + 1); }");
+    let limited =
+        format!("ulimit -v 6000000; exec {} run --quiet --device cpu script.rhai", env!("CARGO_BIN_EXE_lethe"));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &limited]).current_dir(place.folder.path());
+    for name in ["cache", "config", "state"] {
+        command.env(format!("LETHE_{}", name.to_uppercase()), place.path(name));
+    }
+    let ended = common::ended(command.output().expect("lethe runs"));
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let words = ["of memory are left", "script.rhai:1", "does a loop keep tensors"];
+    assert!(words.iter().all(|word| ended.stderr.contains(word)), "{}", ended.stderr);
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_at_once_and_the_folder_says_so() {
+    let place = Place::new();
+    place.write("script.rhai", "record(\"row\", #{ a: 1 }); let x = randn([6000, 6000]); print(\"ready\"); x.svd();");
+    let mut child = place
+        .lethe(&["run", "--quiet", "--device", "cpu", "--out", "out", "script.rhai"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("lethe starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    }
+    let sent = Instant::now();
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
+    let status = std::fs::read_to_string(place.path("out/status.json")).expect("a status");
+    assert!(status.contains("\"interrupted\""), "{status}");
+}
+
+#[test]
+fn sizes_of_tensors_are_compared_with_the_memory_that_is_free() {
+    for call in [
+        "zeros([1000000, 1000000]);",
+        "randn([1000000, 1000000]);",
+        "eye(1000000);",
+        "ones([2]).repeat([1000000, 1000000]);",
+    ] {
+        refused(call, &["of memory, of which", "are free"]);
+    }
+}
+
+#[test]
 fn a_script_that_has_caught_up_goes_on_after_refusals() {
     let script = "let said = []; for n in [10000000000, 3] { let s = \"a\"; try { s.pad(n, 'b'); said.push(s); } catch { said.push(\"no\"); } }
                   print(said);";

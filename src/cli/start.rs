@@ -51,6 +51,7 @@ extern "C" fn asked_to_stop(_signal: libc::c_int) {
 pub fn listen_to_signals() {
     let listening = ctrlc::set_handler(|| {
         if interrupt::raised() {
+            interrupt::leave();
             std::process::exit(Ending::Interrupted.code().into());
         }
         interrupt::raise();

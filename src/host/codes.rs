@@ -162,7 +162,7 @@ pub const CODES: &[Code] = &[
     Code {
         code: "E0112",
         title: "a value is indexed by what is no index",
-        says: &[" cannot be indexed by "],
+        says: &[" cannot be indexed by ", "^expected an index of type "],
         text: "Arrays are indexed by whole numbers, maps by texts, tensors by whole numbers, ranges, arrays and masks.",
         wrong: "let d = dataset(\"digits\");\nprint(d[0]);",
         right: "let d = dataset(\"digits\");\nprint(d.train.labels[0]);",

@@ -1,7 +1,7 @@
 //! What the engine's own errors mean: unknown functions and variables, wrong types, recursion, syntax.
 
 use super::catalog::{Catalog, script_type};
-use super::diagnostics::Diagnostic;
+use super::diagnostics::{Diagnostic, Place};
 use super::engine::CALL_LEVELS;
 use super::habits;
 use super::lint::{calls, manual};
@@ -30,6 +30,10 @@ pub fn explain(found: &mut Diagnostic, error: &EvalAltResult, catalog: &Catalog)
         E::ErrorMismatchDataType(expected, actual, _) => {
             let (expected, actual) = (script_type(expected), script_type(actual));
             found.message = format!("expected {expected}, got {actual}");
+            if expected == "int" && found.place.as_ref().is_some_and(Place::is_index) {
+                found.message = format!("expected an index of type int, got {actual}");
+                found.hint = "arrays and strings are indexed by whole numbers, from 0, and maps by strings".into();
+            }
             if expected == "bool" {
                 found.hint = in_conditions(&actual).into();
             }

@@ -1,7 +1,7 @@
 //! What makes much of little in one call: Rhai's own functions, but for asking for room first and for Ctrl-C on the way.
 //! Rhai's limits on sizes would do it too, but they walk the value at each call, so that a loop of `push` becomes quadratic.
 
-use crate::runtime::heap::{Beyond, room};
+use crate::runtime::heap::room;
 use crate::runtime::{Error, Result, interrupt};
 use rhai::{Array, Dynamic};
 
@@ -13,7 +13,7 @@ const PIECE: usize = 64;
 
 /// Asks for room on behalf of a function.
 fn ask(operation: &str, bytes: usize) -> Result<()> {
-    room(bytes).map_err(|beyond| Error::new(operation, beyond.to_string()).hint(Beyond::HINT))
+    room(bytes).map_err(|beyond| Error::new(operation, beyond.to_string()).hint(beyond.hint()))
 }
 
 /// How many elements are missing up to a length.

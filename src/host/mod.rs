@@ -26,6 +26,7 @@ mod sorting;
 pub mod syntax;
 mod unknown_keys;
 mod unplaced;
+mod values_text;
 
 pub use engine::Host;
 
@@ -34,6 +35,7 @@ pub fn register(engine: &mut rhai::Engine) {
     arguments::register(engine);
     flow::register(engine);
     growth::register(engine);
+    values_text::register(engine);
     sorting::register(engine);
     predicates::register(engine);
     comparisons::register(engine);

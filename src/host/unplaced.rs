@@ -76,7 +76,7 @@ fn within(mut error: Box<EvalAltResult>, ast: &AST) -> Box<EvalAltResult> {
             let mut search = Search::of(&found);
             for (_, _, function, _, definition) in ast.shared_lib().iter_script_fn_info() {
                 if function == name {
-                    walk_body(ast, definition, &mut |path| search.see(path));
+                    walk_body(definition, &mut |path| search.see(path));
                 }
             }
             found = placed(found, search.found().unwrap_or(Position::NONE));

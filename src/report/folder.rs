@@ -228,6 +228,16 @@ impl RunFolder {
         write_atomically(self.path.join(name), |file| writeln!(file, "{value:#}"))
     }
 
+    /// What writes that the run was interrupted, should the process be left at once.
+    pub fn last_words(&self) -> Box<dyn Fn() + Send> {
+        let path = self.path.join("status.json");
+        Box::new(move || {
+            let status = serde_json::json!({ "status": "interrupted", "error": null, "ended": now() });
+            // Nobody is left to hear that it did not work; the folder says that it is running then.
+            let _ = write_atomically(path.clone(), |file| writeln!(file, "{status:#}"));
+        })
+    }
+
     /// The file of results.
     pub fn results(&mut self) -> &mut Results {
         &mut self.results

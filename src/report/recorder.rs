@@ -4,7 +4,7 @@ use super::folder::{Claim, RunFolder};
 use super::rescue::Rescue;
 use super::succession::{self, Left, Missed};
 use crate::runtime::moment::now;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, interrupt};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -69,6 +69,7 @@ impl State {
             self.waiting = (0..rows.len()).collect();
             self.rows = rows;
             folder.write_json("status.json", &json!({ "status": "running" }))?;
+            interrupt::on_leaving(Some(folder.last_words()));
             self.folder = Some(folder);
         }
         Ok(self.folder.as_mut())
@@ -333,6 +334,7 @@ impl Recorder {
             claim.leave();
         }
         let done = state.complete(status, problem);
+        interrupt::on_leaving(None);
         if let Some(folder) = state.folder.as_mut() {
             folder.release();
         }

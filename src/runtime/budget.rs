@@ -97,8 +97,12 @@ pub fn size(bytes: u64) -> String {
 /// Bytes that this process may still take: the system's, its control groups', its own limit on addresses; a part is left
 /// to others. `None` where the system does not tell.
 pub fn free() -> Option<u64> {
-    let sources = [available(), grouped(), addresses()];
-    sources.into_iter().flatten().min().map(|free| free - free / 8)
+    left().map(|free| free - free / 8)
+}
+
+/// The same with nothing left to others.
+pub fn left() -> Option<u64> {
+    [available(), grouped(), addresses()].into_iter().flatten().min()
 }
 
 /// Available memory as the kernel estimates it.
@@ -124,10 +128,12 @@ fn grouped() -> Option<u64> {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, own) = (parts.next()?, parts.next()?);
         match controllers {
-            "" => around(own, |folder| left(&format!("/sys/fs/cgroup{folder}"), "memory.max", "memory.current")),
+            "" => {
+                around(own, |folder| left_of_group(&format!("/sys/fs/cgroup{folder}"), "memory.max", "memory.current"))
+            }
             _ if controllers.split(',').any(|name| name == "memory") => around(own, |folder| {
                 let folder = format!("/sys/fs/cgroup/memory{folder}");
-                left(&folder, "memory.limit_in_bytes", "memory.usage_in_bytes")
+                left_of_group(&folder, "memory.limit_in_bytes", "memory.usage_in_bytes")
             }),
             _ => None,
         }
@@ -145,7 +151,7 @@ fn around(own: &str, left: impl Fn(&str) -> Option<u64>) -> Option<u64> {
 }
 
 /// What a group has left; files in the page cache give way.
-fn left(folder: &str, limit: &str, usage: &str) -> Option<u64> {
+fn left_of_group(folder: &str, limit: &str, usage: &str) -> Option<u64> {
     let number = |name: &str| text(&format!("{folder}/{name}"))?.trim().parse::<u64>().ok();
     let cached = text(&format!("{folder}/memory.stat")).map_or(0, |stat| {
         let lines = stat.lines().filter(|line| line.starts_with("inactive_file ") || line.starts_with("active_file "));

@@ -83,7 +83,7 @@ impl Error {
 /// Why the interpreter has stopped a script of its own accord; `None` when it was asked to.
 pub fn stopped(token: &Dynamic) -> Option<Error> {
     if let Some(beyond) = token.read_lock::<Beyond>() {
-        return Some(Error::new("", beyond.to_string()).hint(Beyond::HINT));
+        return Some(Error::new("", beyond.to_string()).hint(beyond.hint()));
     }
     token.read_lock::<Cut>().map(|cut| (*cut).into())
 }

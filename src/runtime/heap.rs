@@ -1,17 +1,27 @@
 //! How much memory the values of scripts take: an allocator that counts, and the limit that the interpreter asks for at every
 //! operation. One operation at most doubles what there is, or asks for room beforehand; so no script fills the memory.
-//! Tensors are the system's and torch's matter, which refuse with an error.
+//! Tensors are torch's matter; but when what a script keeps has left the system hardly any memory, it ends as well, before the
+//! system ends the process.
 
 use super::budget;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
 
 /// Blocks below this many bytes are counted by their thread alone: sharing a counter would cost as much as the block.
 const SMALL: usize = 256;
 
 /// More than the values of a script take.
 const LARGEST: u64 = 2 << 30;
+
+/// Bytes that are left to the system and to what one operation takes.
+const RESERVE: u64 = 384 << 20;
+
+/// Milliseconds between two looks at the system's memory: less than it takes to fill the reserve.
+const PERIOD: u64 = 50;
+
+/// When the system's memory was last looked at, in milliseconds of the coarse clock.
+static LOOKED: AtomicU64 = AtomicU64::new(0);
 
 static LARGE_BLOCKS: AtomicIsize = AtomicIsize::new(0);
 static LIMIT: AtomicIsize = AtomicIsize::new(isize::MAX);
@@ -86,7 +96,28 @@ pub fn begin() {
 /// Whether the limit has been passed; the interpreter asks at every operation.
 pub fn beyond() -> Option<Beyond> {
     let limit = LIMIT.load(Ordering::Relaxed);
-    (live() > limit).then_some(Beyond { limit: limit as u64 })
+    if live() > limit {
+        return Some(Beyond::Values { limit: limit as u64 });
+    }
+    let now = coarse_milliseconds();
+    if now.saturating_sub(LOOKED.load(Ordering::Relaxed)) < PERIOD {
+        return None;
+    }
+    LOOKED.store(now, Ordering::Relaxed);
+    budget::left().filter(|left| *left < RESERVE).map(|left| Beyond::System { left })
+}
+
+/// A clock that costs next to nothing to read; it stands still where there is none.
+fn coarse_milliseconds() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is valid for the call, which fills the structure.
+        if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) } == 0 {
+            return time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000;
+        }
+    }
+    0
 }
 
 /// Asks for room before one call makes much of little.
@@ -96,23 +127,46 @@ pub fn beyond() -> Option<Beyond> {
 pub fn room(bytes: usize) -> Result<(), Beyond> {
     let limit = LIMIT.load(Ordering::Relaxed);
     let fits = isize::try_from(bytes).is_ok_and(|bytes| live().saturating_add(bytes) <= limit);
-    if fits { Ok(()) } else { Err(Beyond { limit: limit as u64 }) }
+    if fits { Ok(()) } else { Err(Beyond::Values { limit: limit as u64 }) }
 }
 
-/// That the values of a script take more memory than they may.
+/// That a script takes more memory than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beyond {
-    limit: u64,
+pub enum Beyond {
+    /// Its values.
+    Values {
+        /// Bytes that they may take.
+        limit: u64,
+    },
+    /// All of it, tensors and networks as well.
+    System {
+        /// Bytes that are left.
+        left: u64,
+    },
 }
 
 impl Beyond {
     /// What to do about it.
-    pub const HINT: &str = "does a loop let a value grow without end? numbers by the million belong in tensors";
+    pub fn hint(self) -> &'static str {
+        match self {
+            Beyond::Values { .. } => {
+                "does a loop let a value grow without end? numbers by the million belong in tensors"
+            }
+            Beyond::System { .. } => "does a loop keep tensors or networks it needs no more? smaller batches take less",
+        }
+    }
 }
 
 impl std::fmt::Display for Beyond {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the values of the script would take more than {} of memory", budget::size(self.limit))
+        match self {
+            Beyond::Values { limit } => {
+                write!(f, "the values of the script would take more than {} of memory", budget::size(*limit))
+            }
+            Beyond::System { left } => {
+                write!(f, "only {} of memory are left, too little to go on", budget::size(*left))
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Ctrl-C, and files that were cut: the one global. Long native loops ask once per batch, the interpreter at every operation.
 
 use super::error::{Error, Result};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,24 @@ const STOP: u8 = 1;
 const CUT: u8 = 2;
 
 static RAISED: AtomicU8 = AtomicU8::new(0);
+
+/// What is still done when the process is left at once.
+static LEAVING: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
+
+/// Says what is still done when the process is left at once, in place of what was to be done before; not by the thread that
+/// works.
+pub fn on_leaving(work: Option<Box<dyn Fn() + Send>>) {
+    if let Ok(mut leaving) = LEAVING.lock() {
+        *leaving = work;
+    }
+}
+
+/// Does it.
+pub fn leave() {
+    if let Ok(leaving) = LEAVING.lock() {
+        leaving.iter().for_each(|work| work());
+    }
+}
 
 /// Asks the running script to stop.
 pub fn raise() {

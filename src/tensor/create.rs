@@ -1,6 +1,6 @@
 //! Creation of tensors from values, and of regular ones.
 
-use super::dtype::{elements, is_float, kind_of, parse_kind, usable_device};
+use super::dtype::{elements, host_bytes, is_float, kind_of, parse_kind, usable_device};
 use super::explain::scalar;
 use super::range::{Fractions, Number, cast};
 use crate::runtime::{At, Error, Options, Result, Run};
@@ -72,7 +72,7 @@ fn still_finite(values: &tch::Tensor, cast: &tch::Tensor) -> Result<()> {
 /// A tensor filled with one value.
 fn filled(operation: &str, shape: &Dynamic, value: Number, place: Place) -> Result<tch::Tensor> {
     let shape = super::dtype::shape_of(operation, shape)?;
-    elements(operation, &shape)?;
+    elements(operation, &shape, host_bytes(place.pair()))?;
     let value = value.fit(operation, place.kind)?;
     scalar(|| tch::Tensor::f_full(&shape, value, place.pair())).at(operation)
 }
@@ -114,9 +114,9 @@ fn arange(run: &Run, mut arguments: Vec<Dynamic>) -> Result<tch::Tensor> {
         let message = format!("no steps of {step} lead from {start} to {end}");
         return Err(Error::new(OPERATION, message));
     }
-    elements(OPERATION, &[count as i64])?;
     let kind = if whole { Kind::Int64 } else { Kind::Float };
     let place = Place::read(OPERATION, options, Place { kind, device: run.device() })?;
+    elements(OPERATION, &[count as i64], host_bytes(place.pair()))?;
     if count == 0.0 {
         return tch::Tensor::f_empty([0], place.pair()).at(OPERATION);
     }
@@ -336,7 +336,7 @@ pub mod script {
     #[rhai_fn(name = "eye", return_raw)]
     pub fn eye_with(context: NativeCallContext, n: i64, options: Map) -> Script<Tensor> {
         let place = Place::read("eye", options, super::floating(&context))?;
-        super::elements("eye", &[n, n])?;
+        super::elements("eye", &[n, n], super::host_bytes(place.pair()))?;
         Ok(tch::Tensor::f_eye(n, place.pair()).at("eye")?.into())
     }
 
@@ -373,7 +373,7 @@ pub mod script {
             let message = format!("start and end must be finite numbers, got {start} and {end}");
             return Err(Error::new("linspace", message).into());
         }
-        super::elements("linspace", &[steps])?;
+        super::elements("linspace", &[steps], super::host_bytes(place.pair()))?;
         Ok(super::scalar(|| tch::Tensor::f_linspace(start, end, steps, place.pair())).at("linspace")?.into())
     }
 

@@ -161,17 +161,31 @@ pub fn dimensions(operation: &str, rank: usize, dims: &[i64]) -> Result<Vec<i64>
     Ok(checked)
 }
 
-/// The number of elements of a shape.
+/// The number of elements of a shape, each of which takes so many bytes here.
 ///
 /// # Errors
 /// More than memory could hold.
-pub fn elements(operation: &str, shape: &[i64]) -> Result<usize> {
+pub fn elements(operation: &str, shape: &[i64], bytes: usize) -> Result<usize> {
+    let refused = |why: String| Err(Error::new(operation, format!("a tensor of shape {shape:?} {why}")));
     let count = shape.iter().try_fold(1_i64, |product, size| product.checked_mul(*size));
-    match count {
-        // The system is asked for its memory only where that takes less time than the elements: a byte each at least.
-        Some(count) if (0..=1 << 22).contains(&count) => Ok(count as usize),
-        Some(count) if count > 0 && budget::free().is_none_or(|free| count as u64 <= free) => Ok(count as usize),
-        _ => Err(Error::new(operation, format!("a tensor of shape {shape:?} has too many elements"))),
+    let Some(count) = count.and_then(|count| u64::try_from(count).ok()) else {
+        return refused("has too many elements".into());
+    };
+    let needed = count.saturating_mul(bytes as u64);
+    // The system is asked for its memory only where that takes less time than the elements.
+    match (needed > 1 << 24).then(budget::free).flatten().filter(|free| *free < needed) {
+        None => Ok(count as usize),
+        Some(free) => {
+            refused(format!("takes {} of memory, of which {} are free", budget::size(needed), budget::size(free)))
+        }
+    }
+}
+
+/// Bytes of an element in the memory of this machine; on a GPU its own memory counts, which torch asks for.
+pub fn host_bytes(place: (Kind, Device)) -> usize {
+    match place {
+        (kind, Device::Cpu) => kind.elt_size_in_bytes(),
+        _ => 0,
     }
 }
 
@@ -199,7 +213,9 @@ mod tests {
 
     #[test]
     fn sizes_that_overflow_are_an_error() {
-        assert!(elements("zeros", &[1 << 40, 1 << 40]).is_err());
-        assert_eq!(elements("zeros", &[3, 0, 2]).unwrap(), 0);
+        assert!(elements("zeros", &[1 << 40, 1 << 40], 4).is_err());
+        let error = elements("zeros", &[1 << 20, 1 << 20], 4).unwrap_err().to_string();
+        assert!(error.contains("takes 4096.0 GiB of memory, of which"), "{error}");
+        assert_eq!(elements("zeros", &[3, 0, 2], 4).unwrap(), 0);
     }
 }

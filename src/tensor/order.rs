@@ -75,7 +75,7 @@ pub fn bincount(tensor: &tch::Tensor, bins: i64, weights: Option<&tch::Tensor>) 
         if low < 0 {
             return Err(Error::new(OPERATION, format!("counts integers of 0 or above, got {low}")));
         }
-        super::dtype::elements(OPERATION, &[high.saturating_add(1)])?;
+        super::dtype::elements(OPERATION, &[high.saturating_add(1)], 8)?;
     }
     tensor.f_bincount(weights, bins).at(OPERATION)
 }

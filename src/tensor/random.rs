@@ -33,7 +33,7 @@ fn place_at(operation: &str, host: tch::Tensor, shape: &[i64], place: Place) -> 
 /// # Errors
 /// When there is no memory.
 pub fn normal(operation: &str, shape: &[i64], place: Place, stream: &mut Stream) -> Result<tch::Tensor> {
-    let values = draw(operation, elements(operation, shape)?, |n| stream.normals(n))?;
+    let values = draw(operation, elements(operation, shape, 8)?, |n| stream.normals(n))?;
     place_at(operation, tch::Tensor::f_from_slice(&values).at(operation)?, shape, place)
 }
 
@@ -49,7 +49,7 @@ pub fn uniform(operation: &str, shape: &[i64], place: Place, stream: &mut Stream
         _ => 24,
     };
     let each = |stream: &mut Stream| (stream.bits() >> (64 - bits)) as f32 * (0.5_f32).powi(bits);
-    let values = draw(operation, elements(operation, shape)?, |n| (0..n).map(|_| each(stream)).collect())?;
+    let values = draw(operation, elements(operation, shape, 8)?, |n| (0..n).map(|_| each(stream)).collect())?;
     place_at(operation, tch::Tensor::f_from_slice(&values).at(operation)?, shape, place)
 }
 
@@ -64,7 +64,7 @@ pub fn integers(low: i64, high: i64, shape: &[i64], place: Place, stream: &mut S
     };
     Number::Int(low).fit("randint", place.kind)?;
     Number::Int(high - 1).fit("randint", place.kind)?;
-    let count = elements("randint", shape)?;
+    let count = elements("randint", shape, 16)?;
     let values = draw("randint", count, |n| (0..n).map(|_| low + stream.below(width as usize) as i64).collect())?;
     place_at("randint", tch::Tensor::f_from_slice::<i64>(&values).at("randint")?, shape, place)
 }
@@ -77,7 +77,7 @@ pub fn permutation(n: i64, device: Device, stream: &mut Stream) -> Result<tch::T
     if n < 0 {
         return Err(Error::new("randperm", format!("n must be 0 or above, got {n}")));
     }
-    let count = elements("randperm", &[n])?;
+    let count = elements("randperm", &[n], 16)?;
     let order: Vec<i64> = stream.permutation(count).into_iter().map(|i| i as i64).collect();
     tch::Tensor::f_from_slice(&order).and_then(|t| t.f_to_device(device)).at("randperm")
 }

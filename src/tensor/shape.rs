@@ -124,7 +124,7 @@ fn repeat(tensor: &tch::Tensor, times: &[i64]) -> Result<tch::Tensor> {
     let shape = tensor.size();
     let padded = std::iter::repeat_n(1, times.len() - shape.len()).chain(shape.iter().copied());
     let total: Vec<i64> = padded.zip(times).map(|(size, n)| size.saturating_mul(*n)).collect();
-    super::dtype::elements("repeat", &total)?;
+    super::dtype::elements("repeat", &total, super::dtype::host_bytes((tensor.kind(), tensor.device())))?;
     tensor.f_repeat(times).at("repeat")
 }
 

@@ -48,7 +48,7 @@ pub fn check(context: &Context, ast: &AST, name: &str, file: usize) -> Vec<Raw> 
         // A closure may be called where its failure is awaited.
         reader.trying = usize::from(tries && function.starts_with("anon$"));
         reader.branches = 1;
-        super::names::walk_body(ast, definition, &mut |path| {
+        super::names::walk_body(definition, &mut |path| {
             if let [ASTNode::Stmt(statement)] = path {
                 reader.statement(statement);
             }

@@ -17,7 +17,9 @@ use crate::runtime::interrupt;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::options::nearest;
 use crate::runtime::sources::{STDLIB, SourceMap};
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, ScriptFuncDef, Stmt};
+use rhai::{
+    AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, ParseErrorType, Position, ScriptFuncDef, Shared, Stmt,
+};
 use std::collections::{HashMap, HashSet};
 
 /// A finding before it is put into words with the catalog's help.
@@ -291,7 +293,7 @@ impl<'h> Importer<'h> {
             }
             let has = |among: &Arities, arity: usize| among.get(name).is_some_and(|arities| arities.contains(&arity));
             // `x.name(..)` looks for a script function with one parameter less, whose `this` is x.
-            let method = has(&self.known.functions, arity + 1) && uses_this(ast, function);
+            let method = has(&self.known.functions, arity + 1) && uses_this(function);
             if has(&self.known.plain, arity) || method {
                 let message = format!("`{name}` with {} takes the place of the built-in one", arguments([arity]));
                 let form = if method { format!("x.{name}(..)") } else { format!("{name}(..)") };
@@ -355,9 +357,9 @@ fn reserved_options(call: &FnCallExpr) -> Vec<(String, Position)> {
 }
 
 /// Whether a function speaks of `this`, and so is meant to be called as a method.
-fn uses_this(ast: &AST, function: &ScriptFuncDef) -> bool {
+fn uses_this(function: &Shared<ScriptFuncDef>) -> bool {
     let mut uses = false;
-    names::walk_body(ast, function, &mut |path| {
+    names::walk_body(function, &mut |path| {
         uses |= matches!(path.last(), Some(ASTNode::Expr(Expr::ThisPtr(_))));
     });
     uses

@@ -5,7 +5,8 @@ use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
 use crate::host::syntax::EVAL;
 use crate::host::{explain, habits};
-use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
+use crate::runtime::interrupt;
+use rhai::{AST, ASTNode, FnCallExpr, Module, Namespace, Position, ScriptFuncDef, Shared};
 use std::collections::HashSet;
 
 /// What there is to know about a script before its names are checked.
@@ -33,7 +34,7 @@ pub fn check(names: &Names) -> Vec<Raw> {
     checker.top = scope.names().map(ToString::to_string).collect();
     for (_, _, _, _, function) in names.ast.shared_lib().iter_script_fn_info() {
         let mut scope = Scope::of(function);
-        walk_body(names.ast, function, &mut |path| {
+        walk_body(function, &mut |path| {
             if let [ASTNode::Stmt(statement)] = path {
                 visit::statement(statement, &mut scope, &mut checker);
             }
@@ -66,12 +67,12 @@ pub fn definition(text: &str, function: &ScriptFuncDef) -> Position {
 
 /// Shows every node of a function's body, with the nodes around it. Rhai gives no direct access to bodies: a script of this
 /// function alone does.
-pub fn walk_body(ast: &AST, function: &ScriptFuncDef, see: &mut impl FnMut(&[ASTNode])) {
-    let mut alone = ast.clone_functions_only();
-    alone.retain_functions(|_, _, name, parameters| name == function.name && parameters == function.params.len());
-    alone.walk(&mut |path| {
+pub fn walk_body(function: &Shared<ScriptFuncDef>, see: &mut impl FnMut(&[ASTNode])) {
+    let mut alone = Module::new();
+    alone.set_script_fn(function.clone());
+    AST::new_from_module(alone).walk(&mut |path| {
         see(path);
-        true
+        !interrupt::raised()
     });
 }
 

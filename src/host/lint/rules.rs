@@ -1,6 +1,6 @@
 //! The options that a function of a script declares with `options(opt, #{ .. })`, read off its text.
 
-use rhai::{AST, ASTNode, Caches, Dynamic, Engine, Expr, FnCallExpr, Map, Scope, ScriptFuncDef, Stmt};
+use rhai::{AST, ASTNode, Caches, Dynamic, Engine, Expr, FnCallExpr, Map, Scope, ScriptFuncDef, Shared, Stmt};
 use std::collections::HashMap;
 
 /// The functions that declare a range in `options`.
@@ -9,16 +9,14 @@ const RULES: [&str; 6] = ["positive", "non_negative", "between", "count", "whole
 /// The rules of the functions of a script, by name.
 pub fn of(ast: &AST, engine: &Engine) -> HashMap<String, Map> {
     let functions = ast.shared_lib().iter_script_fn_info();
-    functions
-        .filter_map(|(_, _, name, _, function)| Some((name.to_string(), declared(ast, function, engine)?)))
-        .collect()
+    functions.filter_map(|(_, _, name, _, function)| Some((name.to_string(), declared(function, engine)?))).collect()
 }
 
 /// The rules of one function: those of its only call of `options`, when its last parameter goes nowhere else.
-fn declared(ast: &AST, function: &ScriptFuncDef, engine: &Engine) -> Option<Map> {
+fn declared(function: &Shared<ScriptFuncDef>, engine: &Engine) -> Option<Map> {
     let given = function.params.last()?;
     let (mut found, mut uses, mut calls) = (None, 0, 0);
-    super::names::walk_body(ast, function, &mut |path| match path.last() {
+    super::names::walk_body(function, &mut |path| match path.last() {
         Some(ASTNode::Expr(Expr::Variable(variable, ..))) if variable.1 == given => uses += 1,
         Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)))
             if call.name == "options" && call.namespace.is_empty() =>
