@@ -121,6 +121,38 @@ fn tiny_imagenet_is_read_as_it_is_published() {
 }
 
 #[test]
+fn folders_of_parts_go_by_the_names_that_people_give_them() {
+    let place = Place::new();
+    for (part, count) in [("imagenet/train", 10), ("imagenet/val", 3), ("kaggle/Training", 10), ("kaggle/Test-Set", 2)]
+    {
+        for class in ["cat", "dog"] {
+            (0..count).for_each(|n| drop(place.write(&format!("{part}/{class}/{n}.ppm"), plain(n))));
+        }
+    }
+    let sizes = |folder: &str| {
+        passes(
+            &place,
+            &format!("let d = load_data({folder:?}); print(`${{d.train.len}} ${{d.validation.len}} ${{d.test.len}}`);"),
+        )
+    };
+    let told = sizes("imagenet");
+    assert_eq!(told.stdout, "18 2 6\n");
+    assert!(told.stderr.contains("imagenet: no folder `test`: `val` is the test part"), "{}", told.stderr);
+    let told = sizes("kaggle");
+    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("18 2 4\n", ""));
+    place.write("kaggle/cats.zip", b"PK\x03\x04");
+    for (folder, said) in [
+        ("nowhere", "there is no such folder"),
+        ("kaggle/cats.zip", "an archive has to be unpacked first"),
+        ("kaggle/Training", "has no folder `train`"),
+        (".", "load_data(\"./imagenet\")"),
+    ] {
+        let error = fails(&place, &format!("load_data({folder:?});"));
+        assert!(error.contains(said), "{folder}: {error}");
+    }
+}
+
+#[test]
 fn a_byte_order_mark_begins_scripts_modules_inputs_and_json() {
     let place = Place::new();
     place.write("helper.rhai", "\u{feff}fn two() { 2 }");

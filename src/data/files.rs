@@ -7,61 +7,45 @@ use super::formats::idx;
 use super::storage::{DatasetInfo, Labelling, Storage, order_hint};
 use crate::runtime::budget::Budget;
 use crate::runtime::{At, Error, Result, Run};
+use crate::tensor::content::{self, Content};
 use crate::tensor::files::{Notes, Partly, parse_partly, read_bytes, save_noted};
 use crate::tensor::npz::{self, Npz};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-/// What a file of a dataset may be.
-enum Format {
-    Npz,
-    Safetensors,
-    Idx,
-    /// Anything else that can be told: what it is, and what reads it.
-    Other(&'static str, &'static str),
-}
-
-/// The format that first bytes tell of.
-fn format(bytes: &[u8]) -> Format {
-    let dataset = "dataset(name) reads the published files of known data sets: see `lethe data list`";
-    match bytes {
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => Format::Npz,
-        [0, 0, 8, 1 | 3 | 4, ..] => Format::Idx,
-        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
-            Format::Other("one NumPy array", "load_npy reads it; dataset_from(images, labels) makes a dataset of two")
+/// The error of a file that is no dataset.
+fn refused(file: &Path, content: Content) -> Error {
+    let published = "dataset(name) reads the published files of known data sets: see `lethe data list`";
+    let (what, hint) = match content {
+        Content::Npy => ("one NumPy array", "load_npy reads it; dataset_from(images, labels) makes a dataset of two"),
+        Content::Pickle => ("a Python pickle", published),
+        Content::Matlab => ("a MAT-file", published),
+        Content::Picture(what) => (what, "give the folder that has one folder of pictures for each class"),
+        Content::OldTorch => {
+            ("a file of torch.save", "load_pth reads its tensors; dataset_from(images, labels) makes a dataset of two")
         }
-        [0x80, 2..=5, ..] => Format::Other("a Python pickle", dataset),
-        [0x89, b'P', b'N', b'G', ..] | [0xFF, 0xD8, 0xFF, ..] => {
-            Format::Other("a picture", "give the folder that has one folder of pictures for each class")
-        }
-        [b'M', b'A', b'T', b'L', b'A', b'B', ..] => Format::Other("a MAT-file", dataset),
-        [b'B', b'Z', b'h', ..]
-        | [0xFD, b'7', b'z', b'X', b'Z', ..]
-        | [b'7', b'z', 0xBC, ..]
-        | [0x28, 0xB5, 0x2F, 0xFD, ..] => Format::Other("a compressed archive", "unpack it first"),
-        _ if bytes.get(257..262) == Some(b"ustar") => {
-            Format::Other("a tar archive", "unpack it first; dataset(name) reads the published archives as they are")
-        }
-        _ => Format::Safetensors,
-    }
+        Content::Foreign(what, hint) => (what, hint),
+        Content::Zip | Content::Safetensors | Content::Idx | Content::Unknown => ("of another kind", published),
+    };
+    Error::file("load_dataset", file, format!("this is {what}, not a dataset")).hint(hint)
 }
 
 /// The content of a file, inflated where it is gzipped.
-fn content(path: &Path) -> Result<Vec<u8>> {
+fn inflated(path: &Path) -> Result<Vec<u8>> {
     let bytes = read_bytes("load_dataset", path)?;
     if !bytes.starts_with(&[0x1F, 0x8B]) {
         return Ok(bytes);
     }
     let fail = |problem: String| Error::file("load_dataset", path, problem);
     let budget = Budget::of(bytes.len() as u64);
-    let mut inflated = vec![];
+    let mut content = vec![];
     flate2::bufread::MultiGzDecoder::new(bytes.as_slice())
         .take(budget.limit().saturating_add(1))
-        .read_to_end(&mut inflated)
+        .read_to_end(&mut content)
         .map_err(|error| fail(super::formats::unreadable(&error)))?;
-    budget.allows(inflated.len() as u64).map_err(fail)?;
-    Ok(inflated)
+    budget.allows(content.len() as u64).map_err(fail)?;
+    Ok(content)
 }
 
 /// Reads a dataset that `save` wrote, or any safetensors or npz file with `images` and `labels` (or `x` and `y`), or IDX files
@@ -71,18 +55,18 @@ fn content(path: &Path) -> Result<Vec<u8>> {
 /// A file that is missing, damaged or no dataset.
 pub fn load(path: &str, run: &Run) -> Result<Dataset> {
     let file = Path::new(path);
-    let bytes = content(file)?;
+    let bytes = inflated(file)?;
     let fail = |problem: String| Error::file("load_dataset", file, problem);
-    let found = match format(&bytes) {
-        Format::Npz => npz::of_bytes("load_dataset", file, &bytes)?,
-        Format::Idx => return of_idx(file, run),
-        Format::Other(what, hint) => return Err(fail(format!("this is {what}, not a dataset")).hint(hint)),
-        Format::Safetensors => {
+    let found = match content::of_bytes(&bytes, bytes.len() as u64) {
+        Content::Zip => npz::of_bytes("load_dataset", file, &bytes)?,
+        Content::Idx => return of_idx(file, run),
+        Content::Safetensors | Content::Unknown => {
             let Partly { tensors, notes, left_out } = parse_partly(&bytes).map_err(fail)?;
             let names = notes.get("class_names").and_then(|names| serde_json::from_str(names).ok());
             let texts = names.map(|names| ("class_names".to_string(), names)).into_iter().collect();
             Npz { tensors, texts, left_out, ..Npz::default() }
         }
+        other => return Err(refused(file, other)),
     };
     for note in found.notes(&["class_names", "classes"]) {
         run.progress().warn(&format!("{path}: {note}"));

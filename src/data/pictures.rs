@@ -13,10 +13,12 @@ use crate::runtime::hex::hex;
 use crate::runtime::{Error, Options, Result, Run, options};
 use rhai::{Array, Dynamic};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The names that a folder of pictures to validate with may have.
-const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
+/// The names that the folders of the parts may have, in small or capital letters.
+const TRAIN: [&str; 5] = ["train", "training", "train_set", "training_set", "trainset"];
+const TEST: [&str; 6] = ["test", "testing", "test_set", "testing_set", "testset", "eval"];
+const VALIDATION: [&str; 5] = ["validation", "valid", "val", "validation_set", "dev"];
 
 /// Rows or columns that pictures may be resized to.
 const LARGEST_SIDE: i64 = 4096;
@@ -132,38 +134,102 @@ pub fn dataset(root: &Path, mut o: Options, run: &Run) -> Result<Dataset> {
     read().map_err(|error| called("load_dataset", error))
 }
 
+/// The folders of a data set of pictures.
+struct Folders {
+    train: PathBuf,
+    test: PathBuf,
+    validation: Option<PathBuf>,
+    /// Whether a list beside the pictures of `test` has their labels, as in Tiny ImageNet.
+    listed: bool,
+}
+
+impl Folders {
+    /// Those below a root.
+    fn below(root: &Path, run: &Run) -> Result<Self> {
+        if !root.is_dir() {
+            return Err(no_folder(root));
+        }
+        let find = |names: &[&str]| part(root, names);
+        let validation = find(&VALIDATION);
+        // As published, Tiny ImageNet has no labels for `test`: what is called validation there has to be it.
+        let listed = validation.as_deref().is_some_and(tiny_imagenet::is_listed);
+        let (train, test) = (find(&TRAIN), find(&TEST).filter(|_| !listed));
+        let parts = match (train, test, validation) {
+            (Some(train), Some(test), validation) => Self { train, test, validation, listed },
+            (Some(train), None, Some(test)) => {
+                if !listed {
+                    let name = test.file_name().unwrap_or_default().to_string_lossy();
+                    let message = format!("{}: no folder `test`: `{name}` is the test part", root.display());
+                    run.progress().warn(&message);
+                }
+                Self { train, test, validation: None, listed }
+            }
+            (train, ..) => return Err(lacking(root, if train.is_some() { "test" } else { "train" })),
+        };
+        Ok(parts)
+    }
+}
+
+/// The folder of a part: of the names it may have the first that is there, in whatever letters.
+fn part(root: &Path, names: &[&str]) -> Option<PathBuf> {
+    let exact = names.iter().map(|name| root.join(name)).find(|path| path.is_dir());
+    exact.or_else(|| {
+        let mut there: Vec<PathBuf> =
+            std::fs::read_dir(root).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.is_dir()).collect();
+        there.sort();
+        let named = |path: &PathBuf, name: &str| {
+            path.file_name().is_some_and(|own| own.to_string_lossy().to_lowercase().replace(['-', ' '], "_") == name)
+        };
+        names.iter().find_map(|name| there.iter().find(|path| named(path, name)).cloned())
+    })
+}
+
+/// The error of a path that is no folder.
+fn no_folder(root: &Path) -> Error {
+    if root.exists() {
+        return Error::file("load_data", root, "this is a file, where a folder with `train` and `test` is expected")
+            .hint("load_dataset(path) reads a file of images and labels; an archive has to be unpacked first");
+    }
+    Error::file("load_data", root, "there is no such folder")
+        .hint("a folder with `train` and `test` is expected, each with one folder of pictures a class")
+}
+
+/// The error of a folder without one of its parts; where it has only one folder that has them, that is named.
+fn lacking(root: &Path, name: &str) -> Error {
+    let message = format!("has no folder `{name}`: `train` and `test` are expected, each with one folder a class");
+    let error = Error::file("load_data", root, message);
+    let deeper = std::fs::read_dir(root)
+        .ok()
+        .and_then(|all| all.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| part(p, &TRAIN).is_some()).min());
+    match deeper {
+        Some(folder) => error.hint(format!("{} has: load_data({:?})", folder.display(), folder.to_string_lossy())),
+        None => error
+            .hint("load_dataset(folder) reads one folder of classes; data_from(train, validation, test) joins parts"),
+    }
+}
+
 /// A data set of a folder with `train`, `test` and perhaps a folder to validate with.
 ///
 /// # Errors
 /// Folders that are missing or have different classes; those of [`dataset`].
 pub fn data(root: &Path, mut o: Options, run: &Run) -> Result<Data> {
-    // As published, Tiny ImageNet has no labels for `test`: what is called validation there has to be it.
-    let listed = VALIDATION.iter().map(|name| root.join(name)).find(|part| tiny_imagenet::is_listed(part));
-    let own = VALIDATION.iter().find(|name| listed.is_none() && root.join(name).is_dir());
+    let folders = Folders::below(root, run)?;
+    let validates = folders.validation.is_some();
     let taking = Taking::read(&mut o, "load_data", root)?;
-    let nature =
-        Nature { name: &taking.name, validates: own.is_some(), balanced: None, fixed: own.is_some(), own: true };
+    let nature = Nature { name: &taking.name, validates, balanced: None, fixed: validates, own: true };
     let preparation = Preparation::take(&mut o, nature).map_err(|error| called("load_data", error))?;
     o.finish()?;
-    let needed = if listed.is_some() { &["train"][..] } else { &["train", "test"] };
-    let missing = needed.iter().find(|part| !root.join(part).is_dir());
-    if let Some(part) = missing {
-        let message = format!("has no folder `{part}`: `train` and `test` are expected, each with one folder a class");
-        return Err(Error::file("load_data", root, message)
-            .hint("load_dataset(folder) reads one folder of classes; data_from(train, validation, test) joins parts"));
-    }
     let read = || {
-        let train = Tree::of(&root.join("train"), Classes::Own)?;
-        let test = match &listed {
-            Some(part) => tiny_imagenet::listed(part, &train.classes)?,
-            None => Tree::of(&root.join("test"), Classes::Among(&train.classes))?,
+        let train = Tree::of(&folders.train, Classes::Own)?;
+        let among = |folder: &Path| Tree::of(folder, Classes::Among(&train.classes));
+        let test = match folders.listed {
+            true => tiny_imagenet::listed(&folders.test, &train.classes)?,
+            false => among(&folders.test)?,
         };
+        let validation = folders.validation.as_deref().map(among).transpose()?;
         let character = taking.character(tiny_imagenet::words(root, &train.classes)?);
-        let mut parts = vec![("test", test)];
-        if let Some(name) = own {
-            parts.push(("validation", Tree::of(&root.join(name), Classes::Among(&train.classes))?));
-        }
-        parts.insert(0, ("train", train));
+        let mut parts = vec![("train", train), ("test", test)];
+        parts.extend(validation.map(|tree| ("validation", tree)));
         let label = format!("{} {:?} {:?}", taking.name, taking.mean, taking.std);
         let data = divided(&character, taking.images(root, &parts, run)?, preparation, &label, run.device())?;
         preparation.per_class.map_or(Ok(()), |n| refuse_excess("load_data", n, &data.train.labels()))?;
@@ -241,6 +307,10 @@ pub mod script {
     /// A data set from a folder of pictures that has `train`, `test` and perhaps `validation` (or `valid`, or `val`), each
     /// with one folder of pictures for each class, read as by `load_dataset`.
     ///
+    /// The names may be written in capital letters, and `training`, `testing`, `training_set`, `test_set` and the like are
+    /// understood. Where there is a folder to validate with and none to test on, as in ImageNet, it is the test part, and a
+    /// warning says so.
+    ///
     /// The folders of `train` are the classes. One that another part lacks is told in a warning; one that only another part has is
     /// an error; names match however their accents are written. Where there is no folder to validate with, a share of every class
     /// of the training part is; with `validation: 0` nothing is, and requests take the unseen samples from the test part and say
@@ -272,7 +342,7 @@ pub mod script {
     /// ```rhai
     /// let failed = "";
     /// try { load_data("/nowhere"); } catch (e) { failed = e.message; }
-    /// assert(failed.contains("has no folder `train`"));
+    /// assert(failed.contains("there is no such folder"));
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load_data(context: NativeCallContext, folder: &str, options: Map) -> Script<Data> {

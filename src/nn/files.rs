@@ -59,7 +59,7 @@ fn read(path: &Path, choose: &mut dyn FnMut(&[Group<'_>]) -> Result<Picked>) -> 
 
 /// Whether a zip archive is one of NumPy's: it has arrays, and no pickle of torch.save.
 fn is_npz(path: &Path) -> bool {
-    let archive = std::fs::File::open(path).ok().and_then(|file| crate::tensor::archive::open(file).ok());
+    let archive = crate::runtime::regular::open(path).ok().and_then(|file| crate::tensor::archive::open(file).ok());
     let Some(archive) = archive else { return false };
     let mut arrays = false;
     for name in archive.file_names().filter_map(std::result::Result::ok) {

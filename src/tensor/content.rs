@@ -10,7 +10,7 @@ pub const ENOUGH: usize = 1024;
 const OLD_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Beginnings of files that hold no tensors to be read here: what they are, and what to do.
-const KNOWN: [(&[u8], &str, &str); 18] = [
+const KNOWN: [(&[u8], &str, &str); 15] = [
     (b"\x1f\x8b", "compressed with gzip", "unpack it first: gunzip, or tar -xzf for an archive"),
     (b"BZh", "compressed with bzip2", "unpack it first: bunzip2, or tar -xjf for an archive"),
     (b"\xfd7zXZ", "compressed with xz", "unpack it first: unxz, or tar -xJf for an archive"),
@@ -19,10 +19,7 @@ const KNOWN: [(&[u8], &str, &str); 18] = [
     (b"Rar!", "an archive of RAR", "unpack it first"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and MATLAB write them", "write its arrays as .npz or .safetensors"),
     (b"GGUF", "a GGUF file of a language model", "its weights are quantised: use the original safetensors"),
-    (b"\x89PNG", "a picture (PNG)", "weights are in files of torch.save or safetensors"),
-    (b"\xff\xd8\xff", "a picture (JPEG)", "weights are in files of torch.save or safetensors"),
     (b"%PDF", "a PDF", "weights are in files of torch.save or safetensors"),
-    (b"MATLAB 5.0", "a MATLAB file", "write its arrays as .npz or .safetensors"),
     (b"T7\0\0", "a file of Lua Torch", "only PyTorch's files are read"),
     (
         b"version https://git-lfs.github.com",
@@ -35,6 +32,16 @@ const KNOWN: [(&[u8], &str, &str); 18] = [
     (b"\x7fELF", "a program", "weights are in files of torch.save or safetensors"),
 ];
 
+/// Beginnings of pictures.
+const PICTURES: [(&[u8], &str); 6] = [
+    (b"\x89PNG", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"GIF8", "a picture (GIF)"),
+    (b"II*\0", "a picture (TIFF)"),
+    (b"MM\0*", "a picture (TIFF)"),
+    (b"BM", "a picture (BMP)"),
+];
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -44,6 +51,12 @@ pub enum Content {
     OldTorch,
     Safetensors,
     Npy,
+    /// Images or labels of MNIST's kind.
+    Idx,
+    Picture(&'static str),
+    /// A pickle of Python, not of `torch.save`.
+    Pickle,
+    Matlab,
     /// Something that holds no tensors to be read here: what it is, and what to do.
     Foreign(&'static str, &'static str),
     Unknown,
@@ -59,6 +72,13 @@ impl Content {
             Content::OldTorch => ("a file of torch.save", "load_pth or load(net, path) reads it"),
             Content::Safetensors => ("a safetensors file", "load_safetensors, load_pth or load(net, path) reads it"),
             Content::Npy => ("one array of NumPy's, without a name", "load_npy reads it"),
+            Content::Idx => ("an IDX file, as MNIST is published in", "load_dataset reads it"),
+            Content::Picture(what) => (what, "weights are in files of torch.save or safetensors"),
+            Content::Pickle => (
+                "a pickle of Python, not a file of torch.save",
+                "write its arrays with torch.save, save_file of safetensors, or numpy.savez",
+            ),
+            Content::Matlab => ("a MATLAB file", "write its arrays as .npz or .safetensors"),
             Content::Foreign(what, hint) => (what, hint),
             Content::Unknown => {
                 ("no file of tensors that is known here", "weights are in files of torch.save or safetensors")
@@ -86,6 +106,15 @@ pub fn of_bytes(bytes: &[u8], length: u64) -> Content {
     if header.is_some_and(|header| header <= length - 8) && bytes.get(8) == Some(&b'{') {
         return Content::Safetensors;
     }
+    if matches!(bytes, [0, 0, 8, 1 | 3 | 4, ..]) {
+        return Content::Idx;
+    }
+    if bytes.starts_with(b"MATLAB ") {
+        return Content::Matlab;
+    }
+    if let Some((_, what)) = PICTURES.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Content::Picture(what);
+    }
     if let Some((_, what, hint)) = KNOWN.iter().find(|(start, ..)| bytes.starts_with(start)) {
         return Content::Foreign(what, hint);
     }
@@ -99,8 +128,7 @@ pub fn of_bytes(bytes: &[u8], length: u64) -> Content {
         );
     }
     if matches!(bytes, [0x80, 2..=5, ..]) {
-        let hint = "write its arrays with torch.save, save_file of safetensors, or numpy.savez";
-        return Content::Foreign("a pickle of Python, not a file of torch.save", hint);
+        return Content::Pickle;
     }
     text(bytes)
 }
@@ -166,6 +194,7 @@ mod tests {
         assert_eq!(of(b"PK\x03\x04rest"), Content::Zip);
         assert_eq!(of(b"\x02\0\0\0\0\0\0\0{}"), Content::Safetensors);
         assert_eq!(of(b"\x93NUMPY\x01\x00"), Content::Npy);
+        assert_eq!(of(b"\0\0\x08\x03\0\0\0\x01"), Content::Idx);
         assert_eq!(of(b"nonsense"), Content::Unknown);
         for (bytes, word) in [
             (&b""[..], "an empty file"),
