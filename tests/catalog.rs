@@ -3,7 +3,9 @@
 #![allow(clippy::expect_used)]
 
 use lethe::host::Host;
-use lethe::host::catalog::{Catalog, Entry, Kind};
+use lethe::host::catalog::Catalog;
+use lethe::host::entry::Entry;
+use lethe::host::entry::Kind;
 use lethe::host::reference;
 use lethe::runtime::run::Settings;
 use rhai::Scope;

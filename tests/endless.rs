@@ -101,8 +101,12 @@ fn a_loop_that_keeps_tensors_ends_before_the_system_ends_the_process() {
 fn a_second_ctrl_c_leaves_at_once_and_the_folder_says_so() {
     let place = Place::new();
     place.write("script.rhai", "record(\"row\", #{ a: 1 }); let x = randn([6000, 6000]); print(\"ready\"); x.svd();");
-    let mut child = place
-        .lethe(&["run", "--quiet", "--device", "cpu", "--out", "out", "script.rhai"])
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lethe"))
+        .args(["run", "--quiet", "--device", "cpu", "--out", "out", "script.rhai"])
+        .current_dir(place.folder.path())
+        .env("LETHE_CACHE", place.path("cache"))
+        .env("LETHE_CONFIG", place.path("config"))
+        .env("LETHE_STATE", place.path("state"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

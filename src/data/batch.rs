@@ -1,9 +1,11 @@
 //! Batches and the iteration over them.
 
 use super::dataset::{Dataset, Part};
+use crate::runtime::Error;
+use crate::runtime::Stream;
 use crate::runtime::{At, Result, interrupt};
 use std::rc::Rc;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A few samples, ready for a network.
 pub struct Batch {
@@ -200,6 +202,109 @@ impl IntoIterator for ScriptBatches {
 
     fn into_iter(self) -> Self::IntoIter {
         Box::new(self.0.map(|batch| Ok(Rc::new(batch?))))
+    }
+}
+
+/// A dataset's batches, and its samples at once.
+impl Dataset {
+    /// The samples at these positions as one batch, in their order.
+    ///
+    /// # Errors
+    /// A position beyond the end; those of torch.
+    pub fn gather(&self, positions: &[usize]) -> Result<Batch> {
+        if let Some(position) = positions.iter().find(|p| **p >= self.len()) {
+            return Err(Error::new("gather", format!("position {position} of a dataset of {}", self.len())));
+        }
+        match Plan::new(self, positions, positions.len())?.batch(self, 0)? {
+            Some(batch) => Ok(batch),
+            None => self.no_batch(),
+        }
+    }
+
+    /// A batch without samples, of the right shapes.
+    fn no_batch(&self) -> Result<Batch> {
+        let mut size = vec![0];
+        size.extend(self.dims());
+        Ok(Batch {
+            x: Tensor::f_zeros(size.as_slice(), (Kind::Float, self.device())).at("gather")?,
+            y: Tensor::f_zeros([0], (Kind::Int64, self.device())).at("gather")?,
+            logits: None,
+            len: 0,
+            index: vec![],
+            labels: vec![],
+        })
+    }
+
+    /// All samples as one batch.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn all(&self) -> Result<Batch> {
+        self.gather(&(0..self.len()).collect::<Vec<_>>())
+    }
+
+    /// All images, normalised f32.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn images(&self) -> Result<Tensor> {
+        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
+            .read(self, 0, |part, rows| part.storage.images(rows))?
+        {
+            Some(images) => Ok(images),
+            None => Ok(self.no_batch()?.x),
+        }
+    }
+
+    /// The images as stored, when all of them are u8 with one normalisation.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn stored_images(&self) -> Result<Option<Tensor>> {
+        let plain = |part: &Part| part.storage.stored().kind() == Kind::Uint8 && part.storage.info() == self.info();
+        if !self.parts.iter().all(plain) || self.is_empty() {
+            return Ok(None);
+        }
+        let plan = Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?;
+        plan.read(self, 0, |part, rows| part.storage.stored().f_index_select(0, rows).at("images"))
+    }
+
+    /// All labels on the device, i64.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn targets(&self) -> Result<Tensor> {
+        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
+            .read(self, 0, |part, rows| part.storage.targets(rows))?
+        {
+            Some(labels) => Ok(labels),
+            None => Ok(self.no_batch()?.y),
+        }
+    }
+
+    /// The samples in order, `size` at a time.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn in_order(&self, size: usize) -> Result<Batches> {
+        Batches::new(self, &(0..self.len()).collect::<Vec<_>>(), size)
+    }
+
+    /// As `in_order`, with a failure to start as the first item.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Result<Batch>> + use<> {
+        let (batches, failure) = match self.in_order(size) {
+            Ok(batches) => (Some(batches), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        failure.into_iter().chain(batches.into_iter().flatten())
+    }
+
+    /// The samples in a random order, `size` at a time, the last short batch kept.
+    ///
+    /// # Errors
+    /// Those of torch.
+    pub fn batches(&self, size: usize, stream: &mut Stream) -> Result<Batches> {
+        Batches::new(self, &stream.permutation(self.len()), size)
     }
 }
 

@@ -1,12 +1,11 @@
 //! A dataset is a list of samples of one or more storages: picking, sampling and joining copy no pixels.
 
-use super::batch::{Batch, Batches, Plan};
 use super::storage::{DatasetInfo, Storage, short_hash};
 use crate::nn::Shape;
-use crate::runtime::{At, Error, Result, Stream};
+use crate::runtime::{Error, Result, Stream};
 use sha2::{Digest, Sha256};
 use std::rc::Rc;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// A list of samples.
 #[derive(Clone)]
@@ -278,106 +277,6 @@ impl Dataset {
     /// The dimensions of one image as networks get it.
     pub fn dims(&self) -> Vec<i64> {
         self.parts.first().map(|part| part.storage.dims()).unwrap_or_default()
-    }
-
-    /// The samples at these positions as one batch, in their order.
-    ///
-    /// # Errors
-    /// A position beyond the end; those of torch.
-    pub fn gather(&self, positions: &[usize]) -> Result<Batch> {
-        if let Some(position) = positions.iter().find(|p| **p >= self.len()) {
-            return Err(Error::new("gather", format!("position {position} of a dataset of {}", self.len())));
-        }
-        match Plan::new(self, positions, positions.len())?.batch(self, 0)? {
-            Some(batch) => Ok(batch),
-            None => self.no_batch(),
-        }
-    }
-
-    /// A batch without samples, of the right shapes.
-    fn no_batch(&self) -> Result<Batch> {
-        let mut size = vec![0];
-        size.extend(self.dims());
-        Ok(Batch {
-            x: Tensor::f_zeros(size.as_slice(), (Kind::Float, self.device())).at("gather")?,
-            y: Tensor::f_zeros([0], (Kind::Int64, self.device())).at("gather")?,
-            logits: None,
-            len: 0,
-            index: vec![],
-            labels: vec![],
-        })
-    }
-
-    /// All samples as one batch.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn all(&self) -> Result<Batch> {
-        self.gather(&(0..self.len()).collect::<Vec<_>>())
-    }
-
-    /// All images, normalised f32.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn images(&self) -> Result<Tensor> {
-        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
-            .read(self, 0, |part, rows| part.storage.images(rows))?
-        {
-            Some(images) => Ok(images),
-            None => Ok(self.no_batch()?.x),
-        }
-    }
-
-    /// The images as stored, when all of them are u8 with one normalisation.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn stored_images(&self) -> Result<Option<Tensor>> {
-        let plain = |part: &Part| part.storage.stored().kind() == Kind::Uint8 && part.storage.info() == self.info();
-        if !self.parts.iter().all(plain) || self.is_empty() {
-            return Ok(None);
-        }
-        let plan = Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?;
-        plan.read(self, 0, |part, rows| part.storage.stored().f_index_select(0, rows).at("images"))
-    }
-
-    /// All labels on the device, i64.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn targets(&self) -> Result<Tensor> {
-        match Plan::new(self, &(0..self.len()).collect::<Vec<_>>(), self.len())?
-            .read(self, 0, |part, rows| part.storage.targets(rows))?
-        {
-            Some(labels) => Ok(labels),
-            None => Ok(self.no_batch()?.y),
-        }
-    }
-
-    /// The samples in order, `size` at a time.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn in_order(&self, size: usize) -> Result<Batches> {
-        Batches::new(self, &(0..self.len()).collect::<Vec<_>>(), size)
-    }
-
-    /// As `in_order`, with a failure to start as the first item.
-    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Result<Batch>> + use<> {
-        let (batches, failure) = match self.in_order(size) {
-            Ok(batches) => (Some(batches), None),
-            Err(error) => (None, Some(Err(error))),
-        };
-        failure.into_iter().chain(batches.into_iter().flatten())
-    }
-
-    /// The samples in a random order, `size` at a time, the last short batch kept.
-    ///
-    /// # Errors
-    /// Those of torch.
-    pub fn batches(&self, size: usize, stream: &mut Stream) -> Result<Batches> {
-        Batches::new(self, &stream.permutation(self.len()), size)
     }
 
     /// One line about it: `500 images · [1, 8, 8] · 10 classes`.

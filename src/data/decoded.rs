@@ -8,8 +8,9 @@
 use super::folders;
 use super::formats::Decoded;
 use crate::runtime::hex::hex;
+use crate::runtime::io_error::reason;
 use crate::runtime::{At, Error, Result, Run, allocator, mapped};
-use crate::tensor::files::{create_folders, reason, write_atomically};
+use crate::tensor::files::{create_folders, write_atomically};
 use sha2::{Digest, Sha256};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 
 use super::decoded::{self, DIGITS, FOLDER, MAGIC};
 use super::shelf::{About, Shelf, Soundness};
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::reason;
 use std::fs::File;
 use std::path::Path;
 

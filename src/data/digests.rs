@@ -8,8 +8,9 @@
 use super::folders;
 use super::formats::parallel;
 use crate::runtime::hex::hex_of;
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result, Run, interrupt};
-use crate::tensor::files::{create_folders, reason, write_atomically};
+use crate::tensor::files::{create_folders, write_atomically};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};

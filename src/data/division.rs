@@ -1,6 +1,6 @@
 //! How a data set's samples are divided: what is kept, what validates, what trains.
 
-use crate::data::request::truncated;
+use crate::data::share::truncated;
 use crate::runtime::{Error, Options, Result, Stream};
 use std::fmt;
 

@@ -3,10 +3,11 @@
 use super::checksum;
 use super::known::File as Published;
 use crate::runtime::hex::hex;
+use crate::runtime::io_error::reason;
 use crate::runtime::progress::{Progress, Task};
 use crate::runtime::{Error, Result, interrupt};
 use crate::tensor::atomic;
-use crate::tensor::files::{create_folders, reason};
+use crate::tensor::files::create_folders;
 use crate::tensor::place::open_regular;
 use md5::{Digest, Md5};
 use std::fs::{File, TryLockError};

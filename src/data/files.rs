@@ -291,7 +291,7 @@ mod tests {
             ("y".to_string(), Tensor::from_slice(&[1_i64, 0])),
         ];
         let other = folder.path().join("few.safetensors");
-        crate::tensor::npy::save_npz(&other, &pairs).unwrap();
+        crate::tensor::npz::save_npz(&other, &pairs).unwrap();
         assert_eq!(load(other.to_str().unwrap(), &run()).unwrap().labels(), [1, 0]);
         let mut zipped = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
         std::io::Write::write_all(&mut zipped, &std::fs::read(&other).unwrap()).unwrap();

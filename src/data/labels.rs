@@ -1,7 +1,7 @@
 //! The same images under other labels: given ones, or those of two classes exchanged.
 
 use super::dataset::{Dataset, Part, Sample};
-use super::request::truncated;
+use crate::data::share::truncated;
 use crate::runtime::{Error, Result, Stream};
 use std::rc::Rc;
 

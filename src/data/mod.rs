@@ -22,6 +22,7 @@ pub mod parts;
 pub mod pictures;
 pub mod reading;
 pub mod request;
+pub mod share;
 pub mod shelf;
 pub mod sources;
 pub mod storage;
@@ -40,6 +41,7 @@ pub use storage::DatasetInfo;
 pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(dataset_api::script).into());
     engine.register_global_module(rhai::exported_module!(batch::script).into());
+    engine.register_global_module(rhai::exported_module!(sources::script).into());
     engine.register_global_module(rhai::exported_module!(parts::script).into());
     engine.register_global_module(rhai::exported_module!(files::script).into());
     engine.register_global_module(rhai::exported_module!(own::script).into());

@@ -4,6 +4,7 @@ use super::class_names;
 use super::dataset::Dataset;
 use super::parts::Data;
 use super::storage::short_hash;
+use crate::data::share::truncated;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{Error, Options, Result, Stream};
 use sha2::{Digest, Sha256};
@@ -144,11 +145,6 @@ impl Request {
             Self::Chosen { name, .. } => name,
         }
     }
-}
-
-/// `trunc(share * n)` in f64, as the reference computes it: 62,999 for 0.7 of 90,000.
-pub fn truncated(share: f64, n: usize) -> usize {
-    (share * n as f64) as usize
 }
 
 /// Divides a training set into what has to be forgotten and the rest. Everything drawn comes from `seed`.

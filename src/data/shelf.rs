@@ -1,8 +1,8 @@
 //! The cache folder as people see it: shelves, each a folder in which one room keeps files that can be made again.
 
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
 use crate::tensor::draft::draft_of;
-use crate::tensor::files::reason;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

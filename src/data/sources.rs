@@ -256,6 +256,69 @@ fn identity(name: &str, preparation: Preparation, contents: &[&[u8]]) -> String 
     short_hash(hasher)
 }
 
+/// What scripts see.
+#[rhai::export_module]
+#[allow(clippy::unwrap_used)]
+pub mod script {
+    use crate::runtime::{Run, Script};
+    use rhai::{Map, NativeCallContext};
+
+    type Data = crate::data::Data;
+
+    /// A data set by name, with disjoint parts `train`, `validation` and `test`.
+    ///
+    /// `"digits"` is built in. The others are read from their published files, archives as they were downloaded: `lethe data
+    /// fetch NAME` gets them, `lethe data list` tells which are here. u8 images are normalised by the constants customary for
+    /// the data set.
+    ///
+    /// | name | images | train + test | files |
+    /// |---|---|---|---|
+    /// | `digits` | 8 x 8 grey | 797 + 500, 500 to validate | none |
+    /// | `mnist`, `fashion-mnist` | 28 x 28 grey | 60,000 + 10,000 | four IDX files, gzipped or not |
+    /// | `cifar10`, `cifar100` | 32 x 32 colour | 50,000 + 10,000 | binary or Python archive, packed or unpacked |
+    /// | `svhn` | 32 x 32 colour | 45,000 of 73,257 + 26,032 | two MAT-files |
+    /// | `cinic10` | 32 x 32 colour | 90,000 + 90,000, 90,000 to validate | archive, packed or unpacked |
+    ///
+    /// The same call gives the same parts in every run, whatever the run's seed. Where a data set has no validation part, a
+    /// share of every class of its training part becomes one. Of `svhn`, 4,500 training images of each class are kept, a
+    /// random choice from `seed`, before that share is taken (`balanced: false` keeps all). CIFAR-10's images are part of
+    /// CINIC-10: do not evaluate models of one on the other. `digits` are the test part of Optical Recognition of Handwritten
+    /// Digits (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0), divided by one fixed permutation.
+    ///
+    /// Decoded images are kept below the cache folder, one file of bytes for each part, named by the content of the files they
+    /// were decoded from, and mapped into memory. A data set is read once a run.
+    ///
+    /// # Options
+    /// - `per_class` (int, all): at most so many training samples of each class, a random choice from `seed`
+    /// - `seed` (int, 0): what the validation part and the choices of `per_class` and of `svhn` are drawn from
+    /// - `validation` (number, 0.1): the share of every class of the training part that becomes the validation part, at most
+    ///   0.5; 0: no validation part, all samples train. Where there is a part of its own, only 0 can be given
+    /// - `balanced` (bool, true): `svhn` alone: 4,500 training images of each class, not all 73,257
+    /// - `pad` (int, 0): black pixels added on every side, before normalisation: 2 makes 32 x 32 of 28 x 28, as ResNets need
+    ///
+    /// # Errors
+    /// A data set that is not here or incomplete (with what to run), damaged files, options without effect.
+    ///
+    /// # Signature
+    /// dataset(name: string, #{ per_class: int, seed: int = 0, validation: number = 0.1, balanced: bool = true, pad: int = 0 }) -> Data
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits", #{ per_class: 20 });
+    /// assert(d.train.len == 200 && d.validation.len == 500 && d.test.len == 500);
+    /// assert(dataset("digits", #{ pad: 12 }).shape == [1, 32, 32]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn dataset(context: NativeCallContext, name: &str, options: Map) -> Script<Data> {
+        Ok(super::load(name, options, &Run::of(&context))?)
+    }
+
+    #[rhai_fn(name = "dataset", return_raw)]
+    pub fn dataset_plain(context: NativeCallContext, name: &str) -> Script<Data> {
+        Ok(super::load(name, Map::new(), &Run::of(&context))?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::division::shuffled_classes;
-use super::request::truncated;
+use crate::data::share::truncated;
 use crate::runtime::{Error, Options, Result};
 
 /// How much is kept of each class.

@@ -132,9 +132,9 @@ fn wrong_tensors_are_refused_with_a_reason() {
 
 #[test]
 fn the_reference_truncates_seven_tenths_of_ninety_thousand_to_62_999() {
-    assert_eq!(request::truncated(0.7, 90_000), 62_999);
-    assert_eq!(request::truncated(0.7, 26_032), 18_222);
-    assert_eq!(request::truncated(0.001, 45_000), 45);
+    assert_eq!(crate::data::share::truncated(0.7, 90_000), 62_999);
+    assert_eq!(crate::data::share::truncated(0.7, 26_032), 18_222);
+    assert_eq!(crate::data::share::truncated(0.001, 45_000), 45);
 }
 
 #[test]
@@ -196,7 +196,7 @@ proptest! {
     #[test]
     fn splits_are_disjoint_complete_and_repeatable(n in 2_i64..300, fraction in 0.01_f64..0.99, seed in 0_u64..1000) {
         let data = numbered(n, 3);
-        let count = request::truncated(fraction, n as usize);
+        let count = crate::data::share::truncated(fraction, n as usize);
         prop_assume!(count > 0);
         let request = Request::Fraction { mode: "uniform".into(), fraction };
         let split = request::split(&data, &request, seed).unwrap();

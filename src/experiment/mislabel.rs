@@ -1,7 +1,7 @@
 //! Wrong labels put into a training set: what unlearning has to undo in experiments on label noise.
 
 use crate::data::Data;
-use crate::data::request::truncated;
+use crate::data::share::truncated;
 use crate::runtime::{Error, Result, Stream};
 
 /// A data set with wrong labels, and which samples have them.

@@ -2,7 +2,8 @@
 
 use super::listed::Listed;
 use crate::condense::clustering::{How, PerClass, clustered, clusters_per_class};
-use crate::data::request::{Request, truncated};
+use crate::data::request::Request;
+use crate::data::share::truncated;
 use crate::data::{Data, Dataset, class_names};
 use crate::eval::predict;
 use crate::nn::Net;

@@ -1,7 +1,8 @@
 //! Weights in a file: safetensors with a few words about where they came from, written whole or not at all.
 
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::{Notes, create_folders, load_noted, reason, save_noted};
+use crate::tensor::files::{Notes, create_folders, load_noted, save_noted};
 use std::path::Path;
 use tch::Tensor;
 

@@ -3,47 +3,12 @@
 use super::constructs::NAMES;
 use super::docs::{Doc, parse};
 use super::rooms::ROOMS;
+use crate::host::entry::Entry;
+use crate::host::entry::Kind;
 use crate::runtime::sources::STDLIB;
 use rhai::{AST, Engine};
-use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashSet;
-
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A type of values.
-    Type,
-    /// A part of the language's syntax.
-    Construct,
-    /// Called as `f(x)`.
-    Function,
-    /// Called as `x.f()`, or as `f(x)`.
-    Method,
-    /// Read as `x.p`.
-    Property,
-    /// Written between or before its operands.
-    Operator,
-}
-
-/// One word of the language.
-#[derive(Debug, Clone, Serialize)]
-pub struct Entry {
-    /// The name, without type and namespace.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// The type of its first argument when that is one of ours: then `x.f()` means `f(x)`. Empty otherwise.
-    pub of: String,
-    /// The room or the file of the embedded library it comes from.
-    pub module: String,
-    /// The documented signatures, else those of the registered functions.
-    pub signatures: Vec<String>,
-    /// What the doc comment says.
-    #[serde(flatten)]
-    pub doc: Doc,
-}
 
 /// All of them, in the order of the manual.
 #[derive(Debug, Clone)]

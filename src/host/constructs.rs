@@ -1,7 +1,7 @@
 //! Catalog entries of what is syntax and not a function.
 
-use super::catalog::{Entry, Kind};
 use super::docs::Doc;
+use crate::host::entry::{Entry, Kind};
 
 /// Their names; a room's function of such a name needs no entry of its own.
 pub const NAMES: [&str; 5] = ["no_grad", "timed", "print", "@", "**"];

@@ -4,13 +4,11 @@ use super::catalog::Catalog;
 use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
 use super::resolver::Resolver;
+use crate::host::syntax::CALL_LEVELS;
 use crate::runtime::sources::SourceMap;
 use crate::runtime::{Run, heap, interrupt, notation, run::Settings};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, LexError, OptimizationLevel, Position, Scope, Token};
 use std::rc::Rc;
-
-/// How deep functions may call each other; the interpreter's stack holds several times as many.
-pub const CALL_LEVELS: usize = 256;
 
 /// An engine with everything registered, and the run it belongs to.
 pub struct Host {

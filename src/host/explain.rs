@@ -2,10 +2,11 @@
 
 use super::catalog::{Catalog, script_type};
 use super::diagnostics::{Diagnostic, Place};
-use super::engine::CALL_LEVELS;
 use super::habits;
-use super::lint::{calls, manual};
 use super::syntax::EVAL;
+use crate::host::lint::advice::advice;
+use crate::host::lint::signature::compared;
+use crate::host::syntax::CALL_LEVELS;
 use crate::runtime::notation::{COMMENT, POWER};
 use rhai::{EvalAltResult, LexError, ParseErrorType};
 
@@ -165,16 +166,8 @@ fn unknown_function(found: &mut Diagnostic, signature: &str, catalog: &Catalog) 
         return;
     }
     found.message = format!("{name} does not take ({given})");
-    found.hint = calls::advice(plain, &types);
+    found.hint = advice(plain, &types);
     found.notes.extend(forms.iter().map(|form| compared(form, &types)));
-}
-
-/// A signature, and what keeps it from taking these arguments.
-pub fn compared(text: &str, given: &[String]) -> String {
-    match manual::form(text, "").and_then(|form| form.difference(given)) {
-        Some(difference) => format!("exists: {text}, but {difference}"),
-        None => format!("exists: {text}"),
-    }
 }
 
 /// `2 arguments (int, float)`.
@@ -184,25 +177,6 @@ fn count(types: &[String]) -> String {
         [one] => format!("1 argument ({one})"),
         more => format!("{} arguments ({})", more.len(), more.join(", ")),
     }
-}
-
-/// The items of a list separated by commas, those inside brackets left together.
-pub fn split_list(text: &str) -> Vec<String> {
-    let (mut items, mut item, mut depth) = (vec![], String::new(), 0_i32);
-    for letter in text.chars() {
-        match letter {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 0 => {
-                items.push(std::mem::take(&mut item).trim().to_string());
-                continue;
-            }
-            _ => {}
-        }
-        item.push(letter);
-    }
-    items.extend(Some(item.trim().to_string()).filter(|item| !item.is_empty()));
-    items
 }
 
 /// `a, b, c` for a number of parameters.
@@ -267,6 +241,7 @@ fn property(found: &mut Diagnostic, text: &str, catalog: &Catalog) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::lint::signature::split_list;
 
     #[test]
     fn signatures_are_taken_apart() {

@@ -1,6 +1,9 @@
 //! What can be found in a script, and in those it imports, before anything runs: every finding at once.
 
+pub mod advice;
 pub mod calls;
+mod context;
+pub mod finding;
 mod given;
 mod imports;
 mod known;
@@ -10,6 +13,7 @@ mod notation;
 mod paths;
 pub mod properties;
 mod rules;
+pub mod signature;
 mod values;
 mod visit;
 mod vocabulary;

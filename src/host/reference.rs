@@ -1,7 +1,8 @@
 //! The catalog as people read it: on the terminal, and as the manual `stdlib/REFERENCE.md`.
 
-use super::catalog::{Catalog, Entry, Kind};
+use super::catalog::Catalog;
 use super::rooms::ROOMS;
+use crate::host::entry::{Entry, Kind};
 use std::fmt::Write;
 
 /// Widest line of running text on the terminal.

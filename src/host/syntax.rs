@@ -3,13 +3,16 @@
 //! being compiled as every other.
 
 use super::catalog::script_type;
-use super::engine::CALL_LEVELS;
+
 use crate::runtime::{Error, Run, clock, notation};
 use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, ParseError, ParseErrorType, Position, StmtBlock,
 };
 use std::cell::Cell;
 use std::rc::Rc;
+
+/// How deep functions may call each other; the interpreter's stack holds several times as many.
+pub const CALL_LEVELS: usize = 256;
 
 /// How deep texts may evaluate texts: each is compiled anew and takes more stack than a call.
 const EVAL_LEVELS: usize = 64;

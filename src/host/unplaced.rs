@@ -1,6 +1,6 @@
 //! Finds the place of errors without one: Rhai tells where `f(..)` and `x.f(..)` failed, but not where `module::f(..)` did.
 
-use super::lint::names::walk_body;
+use crate::host::syntax_tree::walk_body;
 use crate::runtime::error::placed;
 use rhai::{AST, ASTNode, EvalAltResult, Expr, FnCallExpr, Position, Stmt};
 

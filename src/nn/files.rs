@@ -10,7 +10,7 @@ use super::pth::{self, Loaded, about, content_of};
 use super::pth_write;
 use crate::runtime::{Error, Result, Run};
 use crate::tensor::content::Content;
-use crate::tensor::{files, npy};
+use crate::tensor::{files, npz};
 use std::path::Path;
 use tch::Tensor;
 
@@ -31,7 +31,7 @@ fn write(path: &Path, state: &[(String, Tensor)]) -> Result<()> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     match extension.as_str() {
         torch if TORCH.contains(&torch) => pth_write::save("save", path, state),
-        "npz" => npy::save_npz(path, state),
+        "npz" => npz::save_npz(path, state),
         other if FOREIGN.contains(&other) => {
             Err(Error::file("save", path, format!("weights are not written as .{other} files"))
                 .hint("end the name with .safetensors, .pth or .npz"))
@@ -44,7 +44,7 @@ fn write(path: &Path, state: &[(String, Tensor)]) -> Result<()> {
 fn read(path: &Path, choose: &mut dyn FnMut(&[Group<'_>]) -> Result<Picked>) -> Result<Loaded> {
     let named = match content_of(path)? {
         Content::Safetensors | Content::Unknown => files::load_safetensors(path)?,
-        Content::Zip if is_npz(path) => npy::load_npz(path)?,
+        Content::Zip if is_npz(path) => npz::load_npz(path)?,
         Content::Zip | Content::OldTorch => return pth::read_chosen(path, choose),
         other => return Err(other.refused("load", path)),
     };

@@ -2,17 +2,10 @@
 
 use super::optim::{Member, Optimizer};
 use super::parameter::copied;
+use crate::nn::optim::Hold;
 use crate::runtime::options::nearest;
 use crate::runtime::{At, Error, Result};
 use tch::{Kind, Tensor};
-
-/// The entries that steps leave alone, and what they are.
-pub struct Hold {
-    /// True where an entry is free, in the layout of the optimiser's state.
-    free: Tensor,
-    /// The values at the time the mask was set, in the same layout.
-    values: Tensor,
-}
 
 impl Optimizer {
     /// Holds the entries that are 0 in a mask at the values they have now, after every step from now on; parameters the mask

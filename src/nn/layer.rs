@@ -2,8 +2,11 @@
 //! the layers, modes come with the pass.
 
 use super::parameter::Parameter;
-use super::scripted::Scripted;
+use crate::runtime::Callback;
+use crate::runtime::options;
 use crate::runtime::{At, Error, Result, Stream};
+use crate::tensor;
+use rhai::Dynamic;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tch::Tensor;
@@ -263,6 +266,45 @@ pub fn run(children: &[Child], input: Tensor, pass: &Pass) -> Result<Tensor> {
         owned = pass.capture.is_none() && child.layer.forgets_output();
     }
     Ok(x)
+}
+
+/// Named layers and what a script does with them.
+#[derive(Clone)]
+pub struct Scripted {
+    pub children: Vec<Child>,
+    pub forward: Callback,
+    pub embed: Option<Callback>,
+    /// The layer as the value that the closures are given.
+    pub module: fn(Rc<Layer>, &Pass) -> Dynamic,
+}
+
+impl Scripted {
+    /// Calls the closure with the module, so that a copy computes with its own layers, and the input.
+    pub fn forward(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.call("network", &self.forward, layer, x, pass)
+    }
+
+    /// Calls the closure that computes the embedding.
+    pub fn embed(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let missing = || {
+            Error::new("embed", "this network does not say how its embedding is computed")
+                .hint("give a second closure: network(#{ .. }, |m, x| .., |m, x| ..)")
+        };
+        self.call("embed", self.embed.as_ref().ok_or_else(missing)?, layer, x, pass)
+    }
+
+    fn call(&self, operation: &str, closure: &Callback, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let module = (self.module)(layer.clone(), pass);
+        let input = tensor::Tensor::from(x.shallow_clone());
+        let output = closure.call(vec![module, Dynamic::from(input)])?;
+        match output.clone().try_cast::<tensor::Tensor>() {
+            Some(output) => Ok(output.shallow_clone()),
+            None => Err(Error::new(
+                operation,
+                format!("the closure must return a tensor, got {}", options::describe(&output)),
+            )),
+        }
+    }
 }
 
 impl Layer {

@@ -3,10 +3,10 @@
 
 use super::checkpoint::{Checkpoint, Object, Storage, Value};
 use super::pickle::{Pickle, corrupt};
-use super::pth::LARGEST_PICKLE;
+use crate::nn::pickle::LARGEST_PICKLE;
 use crate::runtime::budget::{Budget, size};
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::reason;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -1,6 +1,5 @@
 //! Optimisers on the parameters of a network, or on tensors of a script: SGD, Adam, AdamW.
 
-use super::hold::Hold;
 use super::net::Net;
 use super::parameter::{Parameter, settle};
 use super::update::{Piece, Rule};
@@ -9,6 +8,14 @@ use crate::tensor::scalars::WithNumber;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tch::{COptimizer, Kind, Tensor};
+
+/// The entries that steps leave alone, and what they are.
+pub struct Hold {
+    /// True where an entry is free, in the layout of the optimiser's state.
+    pub(super) free: Tensor,
+    /// The values at the time the mask was set, in the same layout.
+    pub(super) values: Tensor,
+}
 
 /// What SGD can be asked for.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,9 @@
 
 use crate::runtime::{Error, Result};
 
+/// Largest `data.pkl`: names and shapes alone are far smaller.
+pub const LARGEST_PICKLE: u64 = 64 << 20;
+
 /// A value of the pickle; `O` are the objects of its dialect.
 #[derive(Debug, Clone)]
 pub enum Value<'a, O> {

@@ -7,20 +7,19 @@ use super::dictionaries::{self, Dictionary, Origin, described};
 use super::fit::Shown;
 use super::legacy::Legacy;
 use super::pickle::Pickle;
+use crate::nn::pickle::LARGEST_PICKLE;
 use crate::runtime::budget::Budget;
+use crate::runtime::io_error::reason;
 use crate::runtime::{At, Error, Result, regular};
 use crate::tensor::archive;
 use crate::tensor::content::{self, Content};
-use crate::tensor::files::{from_bytes, reason};
+use crate::tensor::files::from_bytes;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use tch::{Kind, Tensor};
 use zip::{CompressionMethod, ZipArchive};
-
-/// Largest `data.pkl`: names and shapes alone are far smaller.
-pub(super) const LARGEST_PICKLE: u64 = 64 << 20;
 
 /// What was read of a file.
 #[derive(Debug)]

@@ -2,47 +2,10 @@
 
 use super::layer::{Child, Layer, Pass};
 use super::net::Net;
+use crate::nn::layer::Scripted;
 use crate::runtime::{Callback, Error, Options, Result, Run, options};
-use crate::tensor;
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
-use tch::Tensor;
-
-/// Named layers and what a script does with them.
-#[derive(Clone)]
-pub struct Scripted {
-    pub children: Vec<Child>,
-    pub forward: Callback,
-    pub embed: Option<Callback>,
-}
-
-impl Scripted {
-    /// Calls the closure with the module, so that a copy computes with its own layers, and the input.
-    pub fn forward(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        call("network", &self.forward, layer, x, pass)
-    }
-
-    /// Calls the closure that computes the embedding.
-    pub fn embed(&self, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let missing = || {
-            Error::new("embed", "this network does not say how its embedding is computed")
-                .hint("give a second closure: network(#{ .. }, |m, x| .., |m, x| ..)")
-        };
-        call("embed", self.embed.as_ref().ok_or_else(missing)?, layer, x, pass)
-    }
-}
-
-fn call(operation: &str, closure: &Callback, layer: &Rc<Layer>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-    let module = Net::part(layer.clone(), pass.mode.clone());
-    let input = tensor::Tensor::from(x.shallow_clone());
-    let output = closure.call(vec![Dynamic::from(module), Dynamic::from(input)])?;
-    match output.clone().try_cast::<tensor::Tensor>() {
-        Some(output) => Ok(output.shallow_clone()),
-        None => {
-            Err(Error::new(operation, format!("the closure must return a tensor, got {}", options::describe(&output))))
-        }
-    }
-}
 
 /// The layers of a container, from what a script put there.
 fn child(operation: &str, name: &str, value: &Dynamic) -> Result<Child> {
@@ -66,7 +29,8 @@ fn build(context: &NativeCallContext, layers: &Map, forward: FnPtr, embed: Optio
         children.push(child("network", name, layer)?);
     }
     let keep = |function| Callback::new(context, function);
-    let layer = Scripted { children, forward: keep(forward), embed: embed.map(keep) };
+    let module = |layer: Rc<Layer>, pass: &Pass| Dynamic::from(Net::part(layer, pass.mode.clone()));
+    let layer = Scripted { children, forward: keep(forward), embed: embed.map(keep), module };
     Ok(Net::layer(Rc::new(Layer::Scripted(Box::new(layer)))))
 }
 

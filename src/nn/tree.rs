@@ -2,7 +2,7 @@
 
 use super::layer::{BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual};
 use super::parameter::Parameter;
-use super::scripted::Scripted;
+use crate::nn::layer::Scripted;
 use crate::runtime::{Callback, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -78,7 +78,12 @@ impl Copier {
             }
             Layer::Scripted(l) => {
                 let children = self.children(&l.children)?;
-                Layer::Scripted(Box::new(Scripted { children, forward: l.forward.clone(), embed: l.embed.clone() }))
+                Layer::Scripted(Box::new(Scripted {
+                    children,
+                    forward: l.forward.clone(),
+                    embed: l.embed.clone(),
+                    module: l.module,
+                }))
             }
             Layer::Activation(_)
             | Layer::AvgPool { .. }

@@ -1,9 +1,9 @@
 //! The leaderboard's columns: which there are, how their figures are written, which value is the best one.
 
 use super::entry::Figure;
-use super::leaderboard::View;
 use crate::eval::Direction;
 use crate::eval::listing::direction;
+use crate::report::view::View;
 
 /// What stands for a figure that does not exist.
 pub(super) const DASH: &str = "–";

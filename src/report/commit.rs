@@ -130,7 +130,7 @@ fn is_repository(path: &Path) -> bool {
 /// The bytes of a regular file that is no larger than it should be.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let failed = |problem: std::io::Error| format!("{name}: {}", crate::tensor::files::reason(&problem));
+    let failed = |problem: std::io::Error| format!("{name}: {}", crate::runtime::io_error::reason(&problem));
     if path.is_symlink() {
         return Err(format!("{name} is a link"));
     }

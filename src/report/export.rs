@@ -2,9 +2,10 @@
 
 use super::cells::{Sheet, bare};
 use super::entry::reference;
-use super::leaderboard::{DERIVED, Leaderboard, View};
+use super::leaderboard::Leaderboard;
 use super::target::Target;
 use super::{picture, raster, table};
+use crate::report::view::{DERIVED, View};
 use crate::runtime::{Error, Result, Run};
 use serde_json::Value;
 use std::path::PathBuf;

@@ -3,10 +3,11 @@
 use super::lock::{self, Lock};
 use super::results::{self, Results};
 use crate::runtime::hex::hex_of;
+use crate::runtime::io_error::reason;
 use crate::runtime::moment::now;
 use crate::runtime::{Error, Result};
 use crate::tensor::draft::draft_of;
-use crate::tensor::files::{create_folders, reason, write_atomically};
+use crate::tensor::files::{create_folders, write_atomically};
 use crate::tensor::place::{allows_writing, sync_folder};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -11,6 +11,8 @@ use super::statistics::Statistic;
 use crate::eval::Metrics;
 use crate::eval::alarms::{warnings, weak_original};
 use crate::eval::gaps::gaps;
+use crate::report::view::DERIVED;
+use crate::report::view::View;
 use crate::runtime::options::nearest;
 use crate::runtime::{Error, Result, Run};
 use serde_json::{Value, json};
@@ -28,24 +30,6 @@ struct Inner {
     rows: RefCell<Vec<Row>>,
     columns: RefCell<Option<Vec<String>>>,
     against: RefCell<Option<String>>,
-}
-
-/// Everything a rendering needs of a board, computed once.
-pub struct View {
-    /// What the board is about.
-    pub title: String,
-    /// The originals.
-    pub originals: Vec<Original>,
-    /// The rows, as added.
-    pub rows: Vec<Row>,
-    /// What follows from each row.
-    pub derived: Vec<Derived>,
-    /// Rows of several seeds put together.
-    pub entries: Vec<Entry>,
-    /// The figures that were asked for as columns; the usual ones when `None`.
-    pub columns: Option<Vec<String>>,
-    /// Whom everybody's differences are told from; nobody when `None`.
-    pub against: Option<String>,
 }
 
 impl Leaderboard {
@@ -397,6 +381,3 @@ const FIGURES: [&str; 12] = [
     "seconds.condense",
     "peak_memory",
 ];
-
-/// Names of the figures that follow from a row and the others.
-pub const DERIVED: [&str; 6] = ["average_gap", "accuracy_gap", "tow", "tow_mia", "speedup", "speedup_prepared"];

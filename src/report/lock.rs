@@ -1,8 +1,8 @@
 //! One owner a run folder: a lock that the system gives back when its process ends, however that happens.
 
+use crate::runtime::io_error::reason;
 use crate::runtime::moment::now;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::reason;
 use crate::tensor::place::{open_regular, sync_folder};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};

@@ -46,7 +46,9 @@ pub mod table_script;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod text_grid;
 pub mod titles;
+pub mod view;
 
 pub use leaderboard::Leaderboard;
 pub use predictions::PredictionStore;

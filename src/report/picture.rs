@@ -2,12 +2,12 @@
 
 use super::chart::{Chart, Key, Sign};
 use super::entry::Entry;
-use super::leaderboard::View;
 use super::marks::Fill;
 use super::panel::{Panel, Point, Rule};
 use super::row::Row;
 use super::scale::Scale;
 use super::spread::{Shown, words};
+use crate::report::view::View;
 
 /// Seconds spread over more than this factor are drawn on a logarithmic axis.
 const WIDE: f64 = 6.0;

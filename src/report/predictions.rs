@@ -3,8 +3,9 @@
 
 use super::recorder::Recorder;
 use crate::eval::{Metrics, PartPredictions, compare};
+use crate::runtime::io_error::reason;
 use crate::runtime::{At, Error, Result, Run};
-use crate::tensor::files::{Notes, create_folders, load_noted, reason, save_noted};
+use crate::tensor::files::{Notes, create_folders, load_noted, save_noted};
 use crate::tensor::place::folder_of;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

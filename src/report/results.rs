@@ -1,8 +1,9 @@
 //! The file of results: a row a line, on disk before anything else happens, and never written over what others have written.
 
 use super::line;
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::{read_bytes, reason, write_atomically};
+use crate::tensor::files::{read_bytes, write_atomically};
 use crate::tensor::place::{allows_writing, open_regular, sync_folder};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};

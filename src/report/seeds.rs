@@ -3,10 +3,10 @@
 
 use super::columns::{DASH, Format, columns};
 use super::entry::counted;
-use super::leaderboard::View;
 use super::statistics::{Difference, EQUIVALENCE, LEVEL, Statistic, Subject};
-use super::table::Grid;
 use crate::eval::statistics::{Verdict, margin};
+use crate::report::text_grid::Grid;
+use crate::report::view::View;
 
 /// Heading, metric, format and rank (the highest go first when the terminal is narrow; 0 stays) of each column.
 const COLUMNS: [(&str, &str, Format, u8); 4] = [
@@ -20,7 +20,13 @@ const COLUMNS: [(&str, &str, Format, u8); 4] = [
 fn grid(view: &View) -> Option<Grid> {
     let many = view.complete().filter(|entry| entry.rows.len() > 1);
     let mut subjects: Vec<(String, String, Subject)> = many
-        .map(|entry| (super::table::name(entry), super::table::retain(view, entry), Subject::Entry(entry)))
+        .map(|entry| {
+            (
+                crate::report::text_grid::name(entry),
+                crate::report::text_grid::retain(view, entry),
+                Subject::Entry(entry),
+            )
+        })
         .collect();
     if subjects.is_empty() {
         return None;
@@ -88,7 +94,9 @@ fn differences(view: &View) -> Option<Told> {
     let mut grid = Grid::new(["method", "retain"]);
     for subject in &others {
         grid.row(match subject {
-            Subject::Entry(entry) => [super::table::name(entry), super::table::retain(view, entry)],
+            Subject::Entry(entry) => {
+                [crate::report::text_grid::name(entry), crate::report::text_grid::retain(view, entry)]
+            }
             Subject::Original | Subject::Retrained => ["original".into(), DASH.into()],
         });
     }

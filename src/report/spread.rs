@@ -2,8 +2,8 @@
 //! of several runs the standard deviation over them, of a single one the metric's own standard error, where it has one.
 
 use super::entry::{Entry, Figure};
-use super::leaderboard::View;
 use super::originals::Original;
+use crate::report::view::View;
 
 /// What a half length beside a figure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

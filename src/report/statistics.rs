@@ -1,9 +1,9 @@
 //! Entries over their splits and seeds: means with intervals, and differences from the entry they are measured against.
 
 use super::entry::Entry;
-use super::leaderboard::View;
 use super::row::Row;
 use crate::eval::statistics::{Interval, Sample, Verdict, described, margin};
+use crate::report::view::View;
 use crate::runtime::options::{as_number, describe, nearest};
 use crate::runtime::{Error, Options, Result};
 use rhai::{Array, Dynamic, Map};
@@ -299,7 +299,7 @@ impl View {
     pub fn check_metric(&self, operation: &str, metric: &str) -> Result<()> {
         let stages = self.rows.iter().filter_map(|row| row.value.get("seconds").and_then(Value::as_object));
         let stages = stages.flat_map(|stages| stages.keys().map(|stage| format!("seconds.{stage}")));
-        let derived = super::leaderboard::DERIVED.into_iter().chain(["preparation"]).map(String::from);
+        let derived = crate::report::view::DERIVED.into_iter().chain(["preparation"]).map(String::from);
         let known: Vec<String> = self.metrics().into_iter().chain(derived).chain(stages).collect();
         if known.iter().any(|name| name == metric) {
             return Ok(());
@@ -440,7 +440,7 @@ impl View {
     /// Everything that has at least two values (one will do when a baseline was named), for the JSON of the board.
     pub fn all_statistics(&self) -> Vec<Statistic> {
         let mut metrics = self.metrics();
-        metrics.extend(super::leaderboard::DERIVED.map(String::from));
+        metrics.extend(crate::report::view::DERIVED.map(String::from));
         let query = Query { metrics: Some(metrics), ..Query::default() };
         // No name is asked for that the board does not have.
         let found = self.statistics(&query).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! The files that one name stands for: where they go, and in which formats.
 
+use crate::runtime::io_error::reason;
 use crate::runtime::places::{Places, asked, to_write};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::{create_folders, reason, write_atomically};
+use crate::tensor::files::{create_folders, write_atomically};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,6 @@
 //! The one error type of the domain rooms, and how it reaches scripts.
 
 use super::heap::Beyond;
-use super::interrupt::Cut;
-use super::torch_words;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
 
@@ -77,6 +75,20 @@ impl Error {
     /// A failure to read or write `path`.
     pub fn file(operation: &str, path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::new(operation, format!("{}: {problem}", path.display()))
+    }
+}
+
+/// That a file was cut while it was mapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut;
+
+impl From<Cut> for Error {
+    fn from(_: Cut) -> Self {
+        Self::new(
+            "dataset",
+            "a file of decoded images was cut off while it was in use; what was computed since is void",
+        )
+        .hint("run again: the images are decoded anew")
     }
 }
 
@@ -176,27 +188,5 @@ impl From<Box<EvalAltResult>> for Error {
             EvalAltResult::ErrorTerminated(ref token, _) if stopped(token).is_none() => Self::Interrupted,
             other => Self::Callback(std::rc::Rc::new(other)),
         }
-    }
-}
-
-/// Names the operation of a failed torch call.
-pub trait At<T> {
-    /// Turns torch's error into ours: what it says, in our words where we have some, and the operation's name.
-    fn at(self, operation: &str) -> Result<T>;
-
-    /// The same with the shapes of the tensors involved.
-    fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T>;
-}
-
-impl<T> At<T> for std::result::Result<T, tch::TchError> {
-    fn at(self, operation: &str) -> Result<T> {
-        self.map_err(|error| torch_words::error(operation, &error))
-    }
-
-    fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T> {
-        self.map_err(|error| {
-            let shapes: Vec<_> = tensors.iter().map(|t| format!("{:?}", t.size())).collect();
-            torch_words::error(operation, &error).note(format!("shapes: {}", shapes.join(", ")))
-        })
     }
 }

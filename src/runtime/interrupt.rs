@@ -1,6 +1,6 @@
 //! Ctrl-C, and files that were cut: the one global. Long native loops ask once per batch, the interpreter at every operation.
 
-use super::error::{Error, Result};
+use super::error::{Cut, Error, Result};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -57,20 +57,6 @@ pub fn raised() -> bool {
 /// That a file was cut while it was mapped, if that is why the script has to stop.
 pub fn cut() -> Option<Cut> {
     (RAISED.load(Ordering::Relaxed) & CUT != 0).then_some(Cut)
-}
-
-/// That a file was cut while it was mapped.
-#[derive(Debug, Clone, Copy)]
-pub struct Cut;
-
-impl From<Cut> for Error {
-    fn from(_: Cut) -> Self {
-        Self::new(
-            "dataset",
-            "a file of decoded images was cut off while it was in use; what was computed since is void",
-        )
-        .hint("run again: the images are decoded anew")
-    }
 }
 
 /// An error when a stop has been asked for; to be called once per batch in native loops.

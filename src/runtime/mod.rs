@@ -10,6 +10,7 @@ pub mod heap;
 pub mod hex;
 pub mod imports;
 pub mod interrupt;
+pub mod io_error;
 pub mod mapped;
 pub mod moment;
 pub mod notation;
@@ -26,7 +27,8 @@ pub mod torch_words;
 pub mod versions;
 
 pub use callback::Callback;
-pub use error::{At, Error, Result, Script};
+pub use error::{Error, Result, Script};
 pub use options::Options;
 pub use random::Stream;
 pub use run::Run;
+pub use torch_words::At;

@@ -1,7 +1,29 @@
 //! What torch says when it fails, in words for people: no C++ expressions, files or frames.
 
 use super::budget;
-use super::error::Error;
+use super::error::{Error, Result};
+
+/// Names the operation of a failed torch call.
+pub trait At<T> {
+    /// Turns torch's error into ours: what it says, in our words where we have some, and the operation's name.
+    fn at(self, operation: &str) -> Result<T>;
+
+    /// The same with the shapes of the tensors involved.
+    fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T>;
+}
+
+impl<T> At<T> for std::result::Result<T, tch::TchError> {
+    fn at(self, operation: &str) -> Result<T> {
+        self.map_err(|problem| error(operation, &problem))
+    }
+
+    fn on(self, operation: &str, tensors: &[&tch::Tensor]) -> Result<T> {
+        self.map_err(|problem| {
+            let shapes: Vec<_> = tensors.iter().map(|t| format!("{:?}", t.size())).collect();
+            error(operation, &problem).note(format!("shapes: {}", shapes.join(", ")))
+        })
+    }
+}
 
 /// The error of an operation that torch refused.
 pub fn error(operation: &str, error: &tch::TchError) -> Error {

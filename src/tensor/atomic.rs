@@ -1,8 +1,8 @@
 //! Writing that never leaves half a file behind: a draft beside the file, renamed when it is complete.
 
 use super::draft::Draft;
-use super::files::reason;
 use super::place;
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
 use std::fs::File;
 use std::io::Write;

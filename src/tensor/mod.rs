@@ -93,6 +93,7 @@ pub fn register(engine: &mut rhai::Engine) {
         autograd::script,
         files::script,
         npy::script,
+        npz::script,
         checks::script,
         print::script,
         format::script,

@@ -4,9 +4,8 @@ use super::content::{Content, explained};
 use super::dtype::{kind_name, kind_of};
 use super::files::{from_bytes, read_bytes, to_bytes, write_atomically};
 use super::npy_header::{self, Element, Header};
-use super::npz;
 use crate::runtime::{At, Error, Result};
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -36,14 +35,6 @@ pub fn load_npy(path: impl AsRef<Path>) -> Result<(Tensor, Option<String>)> {
     let path = path.as_ref();
     let bytes = read_bytes("load_npy", path)?;
     parse_npy(&bytes).map_err(|problem| explained("load_npy", path, &bytes, Content::Npy, problem))
-}
-
-/// Reads the named arrays of numbers of a `.npz` file, in the order of the archive.
-///
-/// # Errors
-/// As `load_npy`; damaged archives.
-pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
-    Ok(npz::read("load_npz", path.as_ref())?.tensors)
 }
 
 /// One array of numbers; the name of its type where it was another than the tensor's.
@@ -144,7 +135,7 @@ fn swap(data: &[u8], width: usize) -> Vec<u8> {
 }
 
 /// The bytes of a tensor as a `.npy` file.
-fn npy_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
+pub(super) fn npy_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
     let code = match kind_of(tensor) {
         Kind::Float => "<f4",
         Kind::Double => "<f8",
@@ -184,29 +175,7 @@ pub fn save_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
-/// Writes named tensors as a compressed `.npz` file, atomically.
-///
-/// # Errors
-/// As `save_npy`.
-pub fn save_npz(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
-    let path = path.as_ref();
-    let failed = |problem: &dyn std::fmt::Display| Error::file("save_npz", path, problem);
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    // No clock in the file: equal tensors give equal bytes.
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated)
-        .last_modified_time(zip::DateTime::default())
-        .large_file(true);
-    for (name, tensor) in tensors {
-        let bytes = npy_bytes("save_npz", tensor)?;
-        archive.start_file(format!("{name}.npy"), options).map_err(|problem| failed(&problem))?;
-        archive.write_all(&bytes).map_err(|problem| failed(&problem))?;
-    }
-    let bytes = archive.finish().map_err(|problem| failed(&problem))?.into_inner();
-    write_atomically(path, |file| file.write_all(&bytes))
-}
-
-fn placed(operation: &str, tensor: &Tensor, device: tch::Device) -> Result<super::Tensor> {
+pub(super) fn placed(operation: &str, tensor: &Tensor, device: tch::Device) -> Result<super::Tensor> {
     tensor.f_to_device(device).at(operation).map(Into::into)
 }
 
@@ -216,8 +185,8 @@ pub mod script {
     use super::placed;
     use crate::runtime::places::{to_read, to_write};
     use crate::runtime::{Run, Script};
-    use crate::tensor::files::{named_tensors, refuse_other};
-    use rhai::{Dynamic, Map, NativeCallContext};
+    use crate::tensor::files::refuse_other;
+    use rhai::NativeCallContext;
 
     type Tensor = crate::tensor::Tensor;
 
@@ -258,50 +227,13 @@ pub mod script {
         refuse_other("save_npy", path, "npy")?;
         Ok(super::save_npy(to_write(&Run::of(&context), "save_npy", path)?, &tensor)?)
     }
-
-    /// Reads an archive of NumPy's arrays (`.npz`): a map of tensors by name, on the run's device. Each array is read as by
-    /// `load_npy`; those that tensors cannot hold are left out, with a warning that names each and its type.
-    ///
-    /// # Errors
-    /// Files that are missing, cut off or damaged; an archive without an array that can be read.
-    ///
-    /// # Example
-    /// ```rhai
-    /// let path = temporary_path("x.npz");
-    /// save_npz(path, #{ a: ones([2]), b: arange(3) });
-    /// assert(load_npz(path).b == arange(3));
-    /// ```
-    #[rhai_fn(return_raw, volatile)]
-    pub fn load_npz(context: NativeCallContext, path: &str) -> Script<Map> {
-        let run = Run::of(&context);
-        let npz = crate::tensor::npz::read("load_npz", &to_read(&run, path))?;
-        npz.notes(&[]).iter().for_each(|note| run.progress().warn(&format!("{path}: {note}")));
-        let mut map = Map::new();
-        for (name, tensor) in npz.tensors {
-            map.insert(name.into(), Dynamic::from(placed("load_npz", &tensor, run.device())?));
-        }
-        Ok(map)
-    }
-
-    /// Writes a map of tensors as an archive of NumPy's arrays (`.npz`). The file appears complete or not at all.
-    ///
-    /// # Example
-    /// ```rhai
-    /// let path = temporary_path("x.npz");
-    /// save_npz(path, #{ a: tensor([true, false]) });
-    /// assert(load_npz(path).a.dtype == "bool");
-    /// ```
-    #[rhai_fn(return_raw, volatile)]
-    pub fn save_npz(context: NativeCallContext, path: &str, tensors: Map) -> Script<()> {
-        let tensors = named_tensors("save_npz", tensors)?;
-        refuse_other("save_npz", path, "npz")?;
-        Ok(super::save_npz(to_write(&Run::of(&context), "save_npz", path)?, &tensors)?)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::npz::{self, save_npz};
+    use std::io::Cursor;
     use proptest::prelude::*;
     use tch::Device;
 

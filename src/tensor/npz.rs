@@ -3,9 +3,11 @@
 use super::archive;
 use super::content::{Content, explained};
 use super::files::read_bytes;
-use super::npy::{Array, Trouble, parse};
+use super::npy::{Array, Trouble, npy_bytes, parse, placed};
 use crate::runtime::budget::{Budget, ENTRY};
 use crate::runtime::{Error, Result};
+use crate::tensor::files::write_atomically;
+use std::io::Write;
 use std::io::{Cursor, Read};
 use std::path::Path;
 use tch::Tensor;
@@ -157,4 +159,83 @@ fn content<R: Read>(
         return Err(format!("entry {file:?} is damaged: it does not have the {size} bytes it claims"));
     }
     Ok(content)
+}
+
+/// Reads the named arrays of numbers of a `.npz` file, in the order of the archive.
+///
+/// # Errors
+/// As `load_npy`; damaged archives.
+pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
+    Ok(read("load_npz", path.as_ref())?.tensors)
+}
+
+/// Writes named tensors as a compressed `.npz` file, atomically.
+///
+/// # Errors
+/// As `save_npy`.
+pub fn save_npz(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
+    let path = path.as_ref();
+    let failed = |problem: &dyn std::fmt::Display| Error::file("save_npz", path, problem);
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    // No clock in the file: equal tensors give equal bytes.
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip::DateTime::default())
+        .large_file(true);
+    for (name, tensor) in tensors {
+        let bytes = npy_bytes("save_npz", tensor)?;
+        archive.start_file(format!("{name}.npy"), options).map_err(|problem| failed(&problem))?;
+        archive.write_all(&bytes).map_err(|problem| failed(&problem))?;
+    }
+    let bytes = archive.finish().map_err(|problem| failed(&problem))?.into_inner();
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// What scripts see.
+#[rhai::export_module]
+pub mod script {
+    use super::placed;
+    use crate::runtime::places::{to_read, to_write};
+    use crate::runtime::{Run, Script};
+    use crate::tensor::files::{named_tensors, refuse_other};
+    use rhai::{Dynamic, Map, NativeCallContext};
+
+    /// Reads an archive of NumPy's arrays (`.npz`): a map of tensors by name, on the run's device. Each array is read as by
+    /// `load_npy`; those that tensors cannot hold are left out, with a warning that names each and its type.
+    ///
+    /// # Errors
+    /// Files that are missing, cut off or damaged; an archive without an array that can be read.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("x.npz");
+    /// save_npz(path, #{ a: ones([2]), b: arange(3) });
+    /// assert(load_npz(path).b == arange(3));
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn load_npz(context: NativeCallContext, path: &str) -> Script<Map> {
+        let run = Run::of(&context);
+        let npz = super::read("load_npz", &to_read(&run, path))?;
+        npz.notes(&[]).iter().for_each(|note| run.progress().warn(&format!("{path}: {note}")));
+        let mut map = Map::new();
+        for (name, tensor) in npz.tensors {
+            map.insert(name.into(), Dynamic::from(placed("load_npz", &tensor, run.device())?));
+        }
+        Ok(map)
+    }
+
+    /// Writes a map of tensors as an archive of NumPy's arrays (`.npz`). The file appears complete or not at all.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let path = temporary_path("x.npz");
+    /// save_npz(path, #{ a: tensor([true, false]) });
+    /// assert(load_npz(path).a.dtype == "bool");
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn save_npz(context: NativeCallContext, path: &str, tensors: Map) -> Script<()> {
+        let tensors = named_tensors("save_npz", tensors)?;
+        refuse_other("save_npz", path, "npz")?;
+        Ok(super::save_npz(to_write(&Run::of(&context), "save_npz", path)?, &tensors)?)
+    }
 }

@@ -4,7 +4,9 @@
 use super::random::Random;
 use super::{Target, Verdict};
 use lethe::host::Host;
-use lethe::host::catalog::{Catalog, Entry, Kind};
+use lethe::host::catalog::Catalog;
+use lethe::host::entry::Entry;
+use lethe::host::entry::Kind;
 use lethe::runtime::Options;
 use lethe::runtime::run::Settings;
 use rhai::{Dynamic, Map};

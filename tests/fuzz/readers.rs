@@ -32,7 +32,7 @@ macro_rules! table {
 
 table! {
     "npy", ["fuzz/seeds/npy"], Plain, File(|file| drop(lethe::tensor::npy::load_npy(file)));
-    "npz", ["data/sets/npz", "fuzz/seeds/npz"], Zip, File(|file| drop(lethe::tensor::npy::load_npz(file)));
+    "npz", ["data/sets/npz", "fuzz/seeds/npz"], Zip, File(|file| drop(lethe::tensor::npz::load_npz(file)));
     "safetensors", ["fuzz/seeds/safetensors"], Plain, File(|file| drop(lethe::tensor::files::load_safetensors(file)));
     "pth", ["data/pth"], Zip, Script("input.pth", "load_pth(\"input.pth\");");
     "idx", ["fuzz/seeds/idx"], Plain, File(|file| { let _ = (idx::read(file, 3), idx::read(file, 1)); });

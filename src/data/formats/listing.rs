@@ -1,8 +1,8 @@
 //! What lies below a folder of pictures: the pictures of each class folder, and all that is none.
 
 use super::picture;
+use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result, interrupt};
-use crate::tensor::files::reason;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};

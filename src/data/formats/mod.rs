@@ -127,6 +127,6 @@ pub fn unreadable(error: &std::io::Error) -> String {
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
             format!("corrupt compressed stream ({error})")
         }
-        _ => crate::tensor::files::reason(error),
+        _ => crate::runtime::io_error::reason(error),
     }
 }

@@ -1,7 +1,7 @@
 //! What a function of a script is, whatever it is called in this process: its own text and all that it can reach.
 
 use super::text::{Name, Text, short};
-use super::values::Naming;
+use crate::experiment::identity::naming::Naming;
 use crate::experiment::methods;
 use crate::runtime::Run;
 use crate::runtime::imports::{Modules, find, native};

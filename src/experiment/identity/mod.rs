@@ -1,19 +1,20 @@
 //! What decides a row: every part of it in readable JSON, and the hash of them all, the row's key.
 
 mod code;
+pub mod naming;
 mod text;
 mod values;
 
 use super::order::{Order, Subject};
 use super::presets;
 use super::task::Task;
+pub use crate::experiment::identity::naming::Naming;
 use crate::nn::Net;
 use crate::runtime::hex::hex;
 use crate::runtime::{Result, Run, versions};
 use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-pub use values::Naming;
 
 /// The revision of the code behind methods: raise it whenever a network comes out of the same order with other weights, be it
 /// by a change in training, in a built-in loss or step, in reductions of the retain set, or in what is drawn. (What methods

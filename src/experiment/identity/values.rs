@@ -4,6 +4,7 @@ use super::code;
 use super::text::short;
 use crate::condense::augment::Augmentation;
 use crate::data::{Data, Dataset};
+use crate::experiment::identity::Naming;
 use crate::experiment::rules::Rule;
 use crate::experiment::selector::Selector;
 use crate::experiment::{Outcome, Task};
@@ -13,21 +14,9 @@ use crate::runtime::{Result, Run};
 use crate::tensor::Tensor;
 use rhai::{Array, Blob, Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
 
 /// How deep values may lie within each other. One that holds itself is deeper.
 const DEEPEST: usize = 32;
-
-/// Names values, and notes those that it cannot name.
-pub struct Naming<'c> {
-    /// Where the values are from.
-    pub context: &'c NativeCallContext<'c>,
-    /// The run.
-    pub run: Run,
-    path: RefCell<Vec<String>>,
-    depth: Cell<usize>,
-    unknown: RefCell<Vec<String>>,
-}
 
 impl<'c> Naming<'c> {
     /// Names values that this context can see.

@@ -2,34 +2,23 @@
 //! type does not have. What cannot be known is left alone.
 
 use super::given::{self, Called};
-use super::imports::Raw;
-use super::known::{Known, is_keyword};
-use super::manual::{Manual, Refusal, Taken};
+use super::known::is_keyword;
+use super::manual::Taken;
 use super::paths::{self, Written};
 use super::rules;
 use super::values::{Scope, Value, literal, operated};
 use super::vocabulary;
-use crate::host::Host;
-use crate::host::explain::compared;
+use crate::host::lint::advice::advice;
+use crate::host::lint::advice::not_iterable;
+use crate::host::lint::context::Context;
+use crate::host::lint::finding::Raw;
+use crate::host::lint::signature::Refusal;
+use crate::host::lint::signature::compared;
 use crate::host::syntax::EVAL;
 use crate::runtime::options::nearest;
 use crate::runtime::{imports, interrupt};
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Map, Position, Stmt, StmtBlock};
 use std::collections::{HashMap, HashSet};
-
-/// What there is to know besides the script.
-pub struct Context<'a> {
-    /// Functions, properties, options.
-    pub manual: &'a Manual,
-    /// The engine.
-    pub host: &'a Host,
-    /// Everything registered.
-    pub known: &'a Known,
-    /// Names of map entries anywhere, which may hold what is called like a method.
-    pub keys: &'a HashSet<String>,
-    /// The options that functions of the embedded library declare.
-    pub library: &'a HashMap<String, Map>,
-}
 
 /// Methods that change a map in place when they are called as functions.
 const CHANGES: [&str; 8] = ["remove", "mixin", "fill_with", "set", "clear", "drain", "retain", "update"];
@@ -48,7 +37,7 @@ pub fn check(context: &Context, ast: &AST, name: &str, file: usize) -> Vec<Raw> 
         // A closure may be called where its failure is awaited.
         reader.trying = usize::from(tries && function.starts_with("anon$"));
         reader.branches = 1;
-        super::names::walk_body(definition, &mut |path| {
+        crate::host::syntax_tree::walk_body(definition, &mut |path| {
             if let [ASTNode::Stmt(statement)] = path {
                 reader.statement(statement);
             }
@@ -525,30 +514,5 @@ fn is_call(expr: &Expr) -> bool {
         Expr::MethodCall(..) => true,
         Expr::Dot(sides, ..) | Expr::Index(sides, ..) => is_call(&sides.lhs) || is_call(&sides.rhs),
         _ => false,
-    }
-}
-
-/// What to go through instead of a value that no loop can go through; `None` of all others.
-pub fn not_iterable(kind: &str) -> Option<&'static str> {
-    match kind {
-        "map" => Some("for key in map.keys() { let value = map[key]; .. } goes through the entries"),
-        "int" => Some("0..n is the range of whole numbers below n"),
-        "float" | "bool" | "()" => Some("loops go through arrays, ranges and batches"),
-        "string" => Some("text.chars() are its letters"),
-        "Data" => Some("a data set has the parts train, validation and test; part.batches(64) are the batches of one"),
-        "Dataset" => Some("data.batches(64) are its batches"),
-        _ => None,
-    }
-}
-
-/// What to write where a function does not take a value of this type.
-pub fn advice(name: &str, kinds: &[String]) -> String {
-    match (name, kinds.first().map(String::as_str)) {
-        ("map" | "filter" | "reduce" | "for_each" | "all" | "some", Some("range")) => {
-            format!(
-                "a range has no `{name}`: arange(0, 5).to_array().{name}(..) goes through an array, a for loop through the range"
-            )
-        }
-        _ => String::new(),
     }
 }

@@ -1,11 +1,12 @@
 //! The options in literal maps: keys that a function does not have, values that it does not take.
 
-use super::calls::Context;
-use super::imports::Raw;
-use super::manual::{OptionForm, accepts};
+use super::manual::OptionForm;
 use super::values::{Key, Value};
 use super::vocabulary;
 use crate::experiment::rules::{self, RUN_OPTIONS};
+use crate::host::lint::context::Context;
+use crate::host::lint::finding::Raw;
+use crate::host::lint::signature::accepts;
 use crate::runtime::options::{as_integer, as_number, describe, nearest};
 use rhai::{Dynamic, Map};
 

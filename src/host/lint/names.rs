@@ -1,12 +1,12 @@
 //! Names in one script: functions that are not there or take other arguments, variables and modules nobody declared.
 
-use super::imports::{Aliases, Exports, Raw};
 use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
+use crate::host::lint::finding::{Aliases, Exports, Raw};
 use crate::host::syntax::EVAL;
+use crate::host::syntax_tree::walk_body;
 use crate::host::{explain, habits};
-use crate::runtime::interrupt;
-use rhai::{AST, ASTNode, FnCallExpr, Module, Namespace, Position, ScriptFuncDef, Shared};
+use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
 use std::collections::HashSet;
 
 /// What there is to know about a script before its names are checked.
@@ -63,17 +63,6 @@ pub fn definition(text: &str, function: &ScriptFuncDef) -> Position {
         }
     }
     body
-}
-
-/// Shows every node of a function's body, with the nodes around it. Rhai gives no direct access to bodies: a script of this
-/// function alone does.
-pub fn walk_body(function: &Shared<ScriptFuncDef>, see: &mut impl FnMut(&[ASTNode])) {
-    let mut alone = Module::new();
-    alone.set_script_fn(function.clone());
-    AST::new_from_module(alone).walk(&mut |path| {
-        see(path);
-        !interrupt::raised()
-    });
 }
 
 struct Checker<'a> {

@@ -1,6 +1,6 @@
 //! Files that a script reads by a literal name and that are not there, unless the script writes them itself.
 
-use super::imports::Raw;
+use crate::host::lint::finding::Raw;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Properties that are read though nothing can have them: Rhai gives `()` for an unknown key of a map, and says nothing.
 
-use super::imports::Raw;
 use super::known::Known;
+use crate::host::lint::finding::Raw;
 use crate::runtime::options::nearest;
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{HashMap, HashSet};

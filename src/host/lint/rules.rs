@@ -16,7 +16,7 @@ pub fn of(ast: &AST, engine: &Engine) -> HashMap<String, Map> {
 fn declared(function: &Shared<ScriptFuncDef>, engine: &Engine) -> Option<Map> {
     let given = function.params.last()?;
     let (mut found, mut uses, mut calls) = (None, 0, 0);
-    super::names::walk_body(function, &mut |path| match path.last() {
+    crate::host::syntax_tree::walk_body(function, &mut |path| match path.last() {
         Some(ASTNode::Expr(Expr::Variable(variable, ..))) if variable.1 == given => uses += 1,
         Some(ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)))
             if call.name == "options" && call.namespace.is_empty() =>

@@ -1,7 +1,7 @@
 //! Names that texts in scripts must be one of: data sets, networks, methods, condensers, metrics.
 
-use super::imports::Raw;
 use crate::experiment::methods;
+use crate::host::lint::finding::Raw;
 use crate::runtime::Error;
 use crate::runtime::options::nearest;
 use rhai::Position;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Whether a cell of a column of the Markdown is bold, by row.
-fn bold(view: &crate::report::leaderboard::View, column: &str) -> Vec<(String, bool)> {
+fn bold(view: &crate::report::view::View, column: &str) -> Vec<(String, bool)> {
     let text = table::markdown(view);
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
     let mut rows = text.lines().filter(|line| line.starts_with('|')).map(cells);
@@ -18,7 +18,7 @@ fn bold(view: &crate::report::leaderboard::View, column: &str) -> Vec<(String, b
 }
 
 /// The rows that are bold.
-fn bold_rows(view: &crate::report::leaderboard::View, column: &str) -> Vec<String> {
+fn bold_rows(view: &crate::report::view::View, column: &str) -> Vec<String> {
     bold(view, column).into_iter().filter(|(_, bold)| *bold).map(|(row, _)| row).collect()
 }
 
@@ -92,7 +92,7 @@ fn board_of(metric: &str, retrained: bool, values: [f64; 3]) -> Leaderboard {
 #[test]
 fn every_column_a_board_can_show_has_its_best_by_the_direction_of_its_metric() {
     use crate::eval::Direction;
-    let own = |name: &str| crate::report::leaderboard::DERIVED.contains(&name);
+    let own = |name: &str| crate::report::view::DERIVED.contains(&name);
     for metric in crate::eval::listing::list().into_iter().filter(|metric| !own(metric.name)) {
         for retrained in [true, false] {
             let view = board_of(metric.name, retrained, [0.1, 0.45, 0.9]).view();
