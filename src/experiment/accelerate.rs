@@ -1,13 +1,9 @@
 //! A-AMU (arXiv 2507.09786): the accelerated form of any method that marks its task loss.
 
-use super::frame::{self, Frame};
-use super::regularizer::Workshop;
 use super::rules::{Range, Rule};
-use super::task::Task;
-use crate::runtime::{At, Error, Result, Run};
+use crate::runtime::{Error, Result};
 use rhai::{Dynamic, Map};
 use std::cell::RefCell;
-use tch::Tensor;
 
 /// Options that a method's accelerated form has in place of its schedule.
 const REPLACED: [&str; 6] = ["optimizer", "momentum", "nesterov", "weight_decay", "warmup", "milestones"];
@@ -113,37 +109,4 @@ pub fn refusal(method: &str) -> Error {
     Error::new("accelerate", format!("`{method}` has no task loss to accelerate: it never calls task.primary(loss)"))
         .word("accelerate")
         .hint("wrap the method's loss on retained samples in task.primary(..)")
-}
-
-/// `task.primary`: the loss itself, or steepened when accelerated.
-pub fn primary(run: &Run, loss: &Tensor) -> Result<Tensor> {
-    let frame = frame::current(run);
-    frame.record.primary.set(true);
-    let mean = |loss: &Tensor| match loss.dim() {
-        0 => Ok(loss.shallow_clone()),
-        _ => loss.f_mean(loss.kind()).at("task.primary"),
-    };
-    let Some(accelerate) = &frame.accelerate else { return mean(loss) };
-    if !accelerate.knobs.borrow().mean_of_squares {
-        return mean(loss)?.f_square().at("task.primary");
-    }
-    if loss.dim() == 0 {
-        let message = "steepen \"mean_of_squares\" needs the loss of each sample, got a single number";
-        return Err(Error::new("task.primary", message).hint("pass cross_entropy(logits, y, #{ reduction: \"none\" })"));
-    }
-    mean(&loss.f_square().at("task.primary")?)
-}
-
-/// Puts the accelerated form of `method` on top of the running frame.
-pub fn frame_of(run: &Run, task: &Task, method: &str) -> Frame {
-    let below = frame::current(run);
-    below.record.accelerated.set(true);
-    Frame {
-        method: method.into(),
-        accelerate: Some(Accelerate::default()),
-        reference: below.reference,
-        workshop: Workshop::default(),
-        task: Some(task.clone()),
-        record: below.record.clone(),
-    }
 }

@@ -1,12 +1,16 @@
 //! What scripts see of tasks and of methods' options.
 
+use crate::experiment::method_options;
+use crate::experiment::optimizer;
+use crate::experiment::primary_loss;
+use crate::experiment::reduction;
 /// Tasks and options.
 // The glue that Rhai's macro writes unwraps what it has just checked.
 #[allow(clippy::unwrap_used)]
 #[rhai::export_module]
 pub mod script {
     use crate::data::{Data, Dataset};
-    use crate::experiment::{accelerate, frame, methods, originals, presets, regularizer, rules, task};
+    use crate::experiment::{frame, methods, originals, presets, regularizer, task};
     use crate::nn::{Net, Optimizer};
     use crate::runtime::options::describe;
     use crate::runtime::{Error, Run, Script};
@@ -223,7 +227,7 @@ pub mod script {
     /// `reused`, `residual`, `loss_before`, `loss_after`, `seconds_cluster`, `seconds_separate`, `seconds_condense`.
     #[rhai_fn(get = "reduction", pure)]
     pub fn get_reduction(task: &mut Task) -> Dynamic {
-        task.reduction().map_or(Dynamic::UNIT, |reduced| task::reduction_map(reduced).into())
+        task.reduction().map_or(Dynamic::UNIT, |reduced| reduction::reduction_map(reduced).into())
     }
 
     /// A trainable copy of a task's original, in training mode: what a method changes and returns.
@@ -336,7 +340,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn separate(context: NativeCallContext, task: Task, options: Map) -> Script<Map> {
-        Ok(task::separate(&Run::of(&context), &task, options)?)
+        Ok(reduction::separate(&Run::of(&context), &task, options)?)
     }
 
     #[rhai_fn(name = "reduce", return_raw)]
@@ -363,7 +367,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn optimizer(context: NativeCallContext, _task: Task, net: Net, options: Map) -> Script<Optimizer> {
-        Ok(task::optimizer(&Run::of(&context), &net, &options)?)
+        Ok(optimizer::optimizer(&Run::of(&context), &net, &options)?)
     }
 
     /// Marks the task loss of a method: the loss as it is, and its square in accelerated methods (A-AMU).
@@ -381,7 +385,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn primary(context: NativeCallContext, _task: Task, loss: Tensor) -> Script<Tensor> {
-        Ok(accelerate::primary(&Run::of(&context), &loss)?.into())
+        Ok(primary_loss::primary(&Run::of(&context), &loss)?.into())
     }
 
     /// The regulariser of accelerated methods for a batch of `n` retained samples; 0 in plain methods.
@@ -400,7 +404,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn regularizer(context: NativeCallContext, task: Task, net: Net, n: Dynamic) -> Script<Tensor> {
-        Ok(regularizer::term(&Run::of(&context), &task, &net, task::sample_size(&n)?)?.into())
+        Ok(regularizer::term(&Run::of(&context), &task, &net, optimizer::sample_size(&n)?)?.into())
     }
 
     /// Reads the options of a method: those given, else those preset for the data set, else the declared defaults.
@@ -420,7 +424,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn options(context: NativeCallContext, given: Map, rules: Map) -> Script<Map> {
-        Ok(rules::for_method(&Run::of(&context), given, &rules)?)
+        Ok(method_options::for_method(&Run::of(&context), given, &rules)?)
     }
 
     /// Runs the accelerated form (A-AMU, arXiv 2507.09786) of a method: Adam at a constant rate for one epoch, the method's
@@ -440,7 +444,7 @@ pub mod script {
         let run = Run::of(&context);
         if let Some(function) = method.clone().try_cast::<FnPtr>() {
             let name = if function.is_anonymous() { "closure" } else { function.fn_name() };
-            let (_frame, _guard) = frame::enter(&run, accelerate::frame_of(&run, &task, name))?;
+            let (_frame, _guard) = frame::enter(&run, primary_loss::frame_of(&run, &task, name))?;
             return function.call_within_context(&context, (task, options));
         }
         if !method.is_string() {
@@ -448,7 +452,7 @@ pub mod script {
             return Err(Error::new("accelerated", message).into());
         }
         let found = methods::find(&run, context.engine(), &method.to_string(), context.call_source())?;
-        let (_frame, _guard) = frame::enter(&run, accelerate::frame_of(&run, &task, &found.name))?;
+        let (_frame, _guard) = frame::enter(&run, primary_loss::frame_of(&run, &task, &found.name))?;
         found.call(&context, &task, options)
     }
 

@@ -2,9 +2,10 @@
 
 use super::identity::{self, METHODS_REVISION, PRECISION};
 use super::store;
-use super::task::model_name;
 use crate::data::shelf::{About, Shelf, Soundness};
 use crate::data::{Data, folders};
+use crate::experiment::source::Source;
+use crate::nn::architecture::model_name;
 use crate::nn::{Net, state};
 use crate::runtime::hex::hex_of;
 use crate::runtime::{Result, Run, versions};
@@ -27,16 +28,6 @@ const DIGITS: usize = 20;
 /// Raised whenever recipes tell more than before, so that files of earlier ones are not taken for what they may not be. That
 /// training itself gives other weights is told by `METHODS_REVISION`.
 const RECIPE_VERSION: u32 = 2;
-
-/// What decides the weights of an original: the data, the architecture, how and from which seed it was trained.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// One line of everything that matters.
-    pub recipe: String,
-    dataset: String,
-    model: String,
-    seed: u64,
-}
 
 /// A file of the cache.
 #[derive(Debug, Clone)]
@@ -124,7 +115,7 @@ pub fn find(run: &Run, place: &Place, pattern: &Net) -> Result<Option<Found>> {
         return Ok(doubt(run, place, "its content is not what its header says"));
     }
     let options = serde_json::from_str::<serde_json::Value>(note("options")).unwrap_or_default();
-    let options = super::outcome::from_json(&options).try_cast::<Map>().unwrap_or_default();
+    let options = crate::runtime::json::from_json(&options).try_cast::<Map>().unwrap_or_default();
     net.set_training(false);
     Ok(Some(Found { net, seconds: note("seconds").parse().unwrap_or(f64::NAN), options }))
 }

@@ -4,9 +4,8 @@ use super::frame::Record;
 use super::run::Job;
 use super::task::Task;
 use super::{order, run};
-use crate::runtime::{Error, Result, Run, Script};
+use crate::runtime::{Error, Run, Script};
 use rhai::{Dynamic, Map, NativeCallContext};
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// What a method declares.
@@ -18,45 +17,6 @@ pub struct Declared {
     pub rules: Map,
     /// Every option with the value that would count: given, preset or default.
     pub values: Map,
-}
-
-/// Whether a method is only asked for its options, and what it said.
-#[derive(Default)]
-pub struct Question {
-    asked: Cell<bool>,
-    busy: Cell<bool>,
-    answer: RefCell<Option<(Map, Map)>>,
-}
-
-impl Question {
-    /// From here on the method is only asked.
-    pub fn ask(&self) {
-        self.asked.set(true);
-    }
-
-    /// Ends the call of a method that is only asked, now that its options are known.
-    ///
-    /// # Errors
-    /// The end of the call, which no script can catch.
-    pub fn answer(&self, rules: &Map, values: &Map) -> Result<()> {
-        if !self.asked.get() {
-            return Ok(());
-        }
-        self.answer.replace(Some((rules.clone(), values.clone())));
-        Err(Error::Interrupted)
-    }
-
-    /// Ends the call of a method that is only asked and begins to work.
-    ///
-    /// # Errors
-    /// As [`Self::answer`].
-    pub fn refuse_work(&self) -> Result<()> {
-        if !self.asked.get() {
-            return Ok(());
-        }
-        self.busy.set(true);
-        Err(Error::Interrupted)
-    }
 }
 
 /// The options that a method declares for a task, when it is given these. Nothing is trained, recorded or drawn.

@@ -1,9 +1,9 @@
 //! Evaluates a net on a task's splits in the middle of things: without moving a stream or the clock.
 
 use super::assess::{self, Assessment};
-use super::row;
 use super::selection;
 use super::task::Task;
+use crate::experiment::kept_weights;
 use crate::nn::Net;
 use crate::runtime::clock::{self, Clock};
 use crate::runtime::{Result, Run};
@@ -36,6 +36,12 @@ pub struct Found {
     pub rule: &'static str,
 }
 
+/// Where kept weights are from.
+pub fn describe(found: &Found) -> Value {
+    let at = |key: &str| found.value.get(key).cloned().unwrap_or(Value::Null);
+    json!({ "epoch": at("epoch"), "step": at("step"), "score": at("score"), "rule": found.rule })
+}
+
 impl Examiner {
     /// An examiner of nets that are to solve this task.
     pub fn new(run: &Run, task: &Task, keep: Option<String>) -> Self {
@@ -56,7 +62,7 @@ impl Examiner {
         let mut value =
             json!({ "epoch": epoch, "step": step, "seconds": seconds, "score": score, "metrics": metrics.to_json() });
         if let (Some(run_id), Some(fields)) = (&self.keep, value.as_object_mut()) {
-            let path = row::keep_weights(&self.run, &format!("{run_id}-step-{step}"), net)?;
+            let path = kept_weights::keep_weights(&self.run, &format!("{run_id}-step-{step}"), net)?;
             fields.insert("weights".into(), path.into());
         }
         Ok(Found { value, score, rule: selection::rule(removed) })

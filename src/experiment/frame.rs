@@ -1,10 +1,10 @@
 //! The method that is running: what `options`, `epochs`, `task.primary` and the optimisers know about each other.
 
 use super::accelerate::Accelerate;
-use super::declared::Question;
-use super::regularizer::{Choice, Workshop};
 use super::task::Task;
 use super::watch::Watch;
+use crate::experiment::question::Question;
+use crate::experiment::regularizer_choice::{Choice, Workshop};
 use crate::nn::{Net, Optimizer, Schedule};
 use crate::runtime::{Error, Result, Run};
 use rhai::Map;

@@ -12,22 +12,31 @@ pub mod epochs;
 pub mod examiner;
 pub mod frame;
 pub mod identity;
+pub mod kept_weights;
 pub mod listed;
 pub mod manifest;
 pub mod memory;
+pub mod method_options;
 pub mod methods;
 pub mod mislabel;
 pub mod models;
+pub mod optimizer;
 pub mod order;
 pub mod originals;
 pub mod outcome;
 pub mod presets;
+pub mod primary_loss;
+pub mod question;
+pub mod reduction;
 pub mod reference;
+pub mod references;
 pub mod regularizer;
+pub mod regularizer_choice;
 pub mod requests;
 pub mod requests_api;
 pub mod resume;
 pub mod round;
+pub mod round_costs;
 pub mod row;
 pub mod rules;
 pub mod run;
@@ -35,6 +44,7 @@ pub mod run_api;
 pub mod selection;
 pub mod selector;
 pub mod selector_api;
+pub mod source;
 pub mod space;
 pub mod store;
 pub mod task;
@@ -43,8 +53,8 @@ pub mod train;
 pub mod tune;
 pub mod watch;
 
+pub use crate::experiment::references::References;
 pub use outcome::Outcome;
-pub use reference::References;
 pub use task::Task;
 
 /// The module `unlearn`: `run`, and each built-in method as a function. It is reachable globally, and the module resolver
@@ -64,6 +74,7 @@ pub fn register(engine: &mut rhai::Engine) {
         rhai::exported_module!(rules::script),
         rhai::exported_module!(epochs::script),
         rhai::exported_module!(outcome::script),
+        rhai::exported_module!(told::script),
         rhai::exported_module!(api::script),
         rhai::exported_module!(run_api::results),
         rhai::exported_module!(board::script),

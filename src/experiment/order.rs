@@ -1,31 +1,12 @@
 //! What `unlearn::run` was asked for: the options it consumes itself, and the key that tells one order from another.
 
 use super::identity::Identity;
-use super::regularizer::Choice;
 use super::task::Task;
+use crate::experiment::regularizer_choice::Choice;
+use crate::experiment::watch::Every;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{Error, Options, Result};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
-use serde_json::Value;
-
-/// How often a run is evaluated along the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Every {
-    /// After each epoch.
-    Epoch,
-    /// After so many steps of the optimiser.
-    Steps(usize),
-}
-
-impl Every {
-    /// As it is given.
-    pub fn told(self) -> Value {
-        match self {
-            Self::Epoch => "epoch".into(),
-            Self::Steps(steps) => steps.into(),
-        }
-    }
-}
 
 /// What `unlearn::run` itself was asked for.
 pub struct Order {

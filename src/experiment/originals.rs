@@ -1,12 +1,13 @@
 //! Originals: networks trained once by a data set's recipe and then taken from the cache; tasks by name.
 
-use super::cache::{self, Source};
+use super::cache;
 use super::task::Task;
 use super::train::{TrainOptions, train};
 use super::{models, presets};
 use crate::data::request::Request;
 use crate::data::{Data, sources};
 use crate::eval::metrics::to_json;
+use crate::experiment::source::Source;
 use crate::nn::Net;
 use crate::runtime::{Callback, Error, Options, Result, Run};
 use rhai::{Dynamic, Map, NativeCallContext};

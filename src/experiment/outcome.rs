@@ -1,13 +1,14 @@
 //! What running a method gives: the net, its metrics and times, and the row that was recorded.
 
-use super::reference::Reference;
 use super::selection::validation_gap;
 use crate::eval::Metrics;
 use crate::eval::alarms::with_error;
 use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::metrics::to_json;
+use crate::experiment::references::Reference;
 use crate::nn::Net;
 use crate::report::PredictionStore;
+use crate::runtime::json::from_json;
 use crate::runtime::{Result, Run};
 use rhai::{Dynamic, Map};
 use serde_json::Value;
@@ -170,23 +171,6 @@ impl Outcome {
     }
 }
 
-/// JSON as a script value; null becomes `()`.
-pub fn from_json(value: &Value) -> Dynamic {
-    match value {
-        Value::Null => Dynamic::UNIT,
-        Value::Bool(flag) => (*flag).into(),
-        Value::Number(number) => match number.as_i64() {
-            Some(n) => n.into(),
-            None => number.as_f64().unwrap_or(f64::NAN).into(),
-        },
-        Value::String(text) => text.clone().into(),
-        Value::Array(items) => items.iter().map(from_json).collect::<Vec<_>>().into(),
-        Value::Object(fields) => {
-            fields.iter().map(|(key, value)| (key.as_str().into(), from_json(value))).collect::<Map>().into()
-        }
-    }
-}
-
 /// What scripts see of a result.
 // The glue that Rhai's macro writes unwraps what it has just checked.
 #[allow(clippy::unwrap_used)]
@@ -273,27 +257,6 @@ pub mod script {
             ("tow_mia", gaps.tow_mia),
         ];
         fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>().into()
-    }
-
-    /// A result in full, as text: every metric beside the original network's and the retrained one's, and which way is better.
-    ///
-    /// Metrics of two networks are there when `unlearn::run("retrain", task)` ran; the retrained network's own are the floor,
-    /// and need a second one (another `seed`).
-    ///
-    /// # Signature
-    /// result.report() -> string
-    ///
-    /// # Example
-    /// ```rhai
-    /// let d = dataset("digits");
-    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
-    /// unlearn::run("retrain", task, #{ epochs: 1 });
-    /// let text = unlearn::run("finetune", task, #{ epochs: 1 }).report();
-    /// assert(text.contains("forget_accuracy") && text.contains("activation_distance") && text.contains("tow"));
-    /// ```
-    #[rhai_fn(return_raw, name = "report", pure)]
-    pub fn report(outcome: &mut Outcome) -> Script<String> {
-        Ok(crate::experiment::told::report(outcome.run(), outcome)?)
     }
 
     /// What a result's network and the retrained one say together: `activation_distance`, `kl`, `js`, `completeness` on the

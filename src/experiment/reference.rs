@@ -5,7 +5,6 @@ use super::frame::Record;
 use super::order::Order;
 use super::presets;
 use super::task::Task;
-use crate::eval::Metrics;
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;
@@ -13,44 +12,7 @@ use crate::runtime::random::derive;
 use crate::runtime::sources::embedded;
 use crate::runtime::{Result, Run};
 use rhai::{Dynamic, Map};
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
-
-/// The retrained networks of this run by split, in the order they came; a run slot.
-#[derive(Default)]
-pub struct References(RefCell<HashMap<String, Vec<Rc<Reference>>>>);
-
-/// What is known about a network retrained for a split.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    /// Its metrics.
-    pub metrics: Metrics,
-    /// The name of its predictions in the store.
-    pub key: String,
-}
-
-impl References {
-    /// Remembers a network retrained for a task's split. One retrained on a reduced set is no reference.
-    pub fn add(&self, task: &Task, metrics: &Metrics, key: &str) {
-        if task.is_reduced() {
-            return;
-        }
-        let reference = Rc::new(Reference { metrics: metrics.clone(), key: key.into() });
-        let mut all = self.0.borrow_mut();
-        let known = all.entry(task.split_id().to_string()).or_default();
-        known.retain(|other| other.key != key);
-        known.push(reference);
-    }
-
-    /// The retrained network that one with these predictions is compared with: the last of its split that is another.
-    /// Without another, a retrained network is its own reference.
-    pub fn of(&self, split_id: &str, key: &str) -> Option<Rc<Reference>> {
-        let all = self.0.borrow();
-        let known = all.get(split_id)?;
-        known.iter().rev().find(|other| other.key != key).or(known.last()).cloned()
-    }
-}
 
 /// The retrained reference of a task from the cache, when the order is exactly that: plain `retrain` with its preset.
 /// The seconds entered are those of the training that was stored.

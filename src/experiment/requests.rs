@@ -1,13 +1,15 @@
 //! Requests that come one after another: each network that has forgotten is the one that the next request is put to.
 
-use super::outcome::{Absent, Outcome, from_json};
-use super::round::{self, Round, Spent};
+use super::outcome::{Absent, Outcome};
+use super::round::{Round, Spent};
 use super::selector::{Selector, Subject};
 use super::task::Task;
 use crate::data::request::{self, Request, Split};
 use crate::data::share::truncated;
 use crate::data::{Data, Dataset};
+use crate::experiment::round_costs;
 use crate::nn::Net;
+use crate::runtime::json::from_json;
 use crate::runtime::{Error, Options, Result, Run, Stream};
 use rhai::{Dynamic, EvalAltResult, Map};
 use serde_json::{Value, json};
@@ -247,7 +249,7 @@ impl Requests {
             "label": row.get("label"), "run_id": row.get("run_id"), "retain": row.get("retain"),
             "metrics": row.get("metrics"),
         });
-        let spent = round::spent(&row, &self.0.state.borrow().spent);
+        let spent = round_costs::spent(&row, &self.0.state.borrow().spent);
         self.step(&task, net, spent, figures, row.get("round"));
         Ok(())
     }

@@ -3,10 +3,11 @@
 use super::assess;
 use super::order::Order;
 use super::outcome::{Absent, Outcome};
-use super::reference::{self, References};
+use super::reference;
 use super::store;
 use super::task::Task;
 use crate::eval::Metrics;
+use crate::experiment::references::References;
 use crate::nn::Net;
 use crate::report::recorder::{Earlier, Recorder};
 use crate::report::{PredictionStore, predictions};
@@ -63,7 +64,7 @@ pub fn earlier(run: &Run, task: &Task, order: &Order, options: &Map) -> Result<O
     let history = row.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
     let key = text(&row, "predictions").to_string();
     if order.method == "retrain" {
-        run.slot::<References>().add(task, &metrics, &key);
+        run.slot::<References>().add(task.split_id(), &metrics, &key);
     }
     let retrained = run.slot::<References>().of(task.split_id(), &key);
     let outcome = Outcome::new(run, found.ok_or(Absent::Resumed), metrics, row, history, retrained);

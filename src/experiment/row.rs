@@ -3,12 +3,9 @@
 use super::assess;
 use super::frame::Record;
 use super::order::Order;
-use super::store;
 use super::task::Task;
 use crate::eval::Metrics;
 use crate::eval::metrics::to_json;
-use crate::nn::Net;
-use crate::report::recorder::Recorder;
 use crate::runtime::{Result, Run};
 use rhai::{Dynamic, FnPtr};
 use serde_json::{Map, Value, json};
@@ -131,23 +128,4 @@ fn peak_memory(run: &Run) -> Value {
             .map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "device, sampled" }));
     }
     super::memory::process().map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "process high-water mark" }))
-}
-
-/// Saves weights in the run folder; returns the path relative to it. That the folder does not take them is worth a warning: the
-/// result is not lost with them, and they are made again when the run is resumed.
-///
-/// # Errors
-/// When there is no run folder.
-pub fn keep_weights(run: &Run, name: &str, net: &Net) -> Result<String> {
-    let relative = format!("weights/{name}.safetensors");
-    let recorder = run.slot::<Recorder>();
-    if !recorder.is_planned() {
-        recorder.folder()?;
-    }
-    let path = recorder.folder().map(|folder| folder.join(&relative));
-    if let Err(error) = path.and_then(|path| store::write(&path, &net.state(), &BTreeMap::new())) {
-        recorder.not_kept();
-        run.progress().warn(&format!("weights are not kept: {error}"));
-    }
-    Ok(relative)
 }

@@ -1,8 +1,7 @@
 //! `options(opt, #{ .. })`: how a method written in a script declares its options, and how presets fill them.
 
-use super::{accelerate, frame, presets};
 use crate::runtime::options::{as_integer, as_number, describe, nearest};
-use crate::runtime::{Error, Options, Result, Run};
+use crate::runtime::{Error, Options, Result};
 use rhai::{Array, Dynamic, Map};
 
 /// The options that `unlearn::run` consumes; a method cannot have one of these names.
@@ -91,33 +90,6 @@ pub fn read(operation: &str, given: Map, preset: &Map, rules: &Map) -> Result<Ma
         read.insert(key.clone(), one(&mut options, key, rule)?);
     }
     options.finish().map_err(mistaken)?;
-    Ok(read)
-}
-
-/// Reads the options of the method that is running, with its preset, and records what counted.
-///
-/// # Errors
-/// As [`read`]; options that the accelerated form does not have.
-pub fn for_method(run: &Run, given: Map, rules: &Map) -> Result<Map> {
-    let frame = frame::current(run);
-    let name = if frame.method.is_empty() { "options" } else { frame.method.as_str() };
-    let preset = match &frame.task {
-        Some(task) => presets::of(run, task, &frame.method, frame.accelerate.is_some(), frame.reference)?,
-        None => Map::new(),
-    };
-    frame.record.read_options.set(true);
-    let Some(accelerate) = &frame.accelerate else {
-        let read = read(name, given, &preset, rules)?;
-        frame.record.question.answer(rules, &read)?;
-        frame.record.used(&read);
-        return Ok(read);
-    };
-    accelerate::refuse_replaced(name, &given)?;
-    let own = accelerate.rules(rules);
-    let read = read(name, given, &preset, &own)?;
-    frame.record.question.answer(&accelerate::kept(&own), &accelerate::kept(&read))?;
-    accelerate.take(&read, rules);
-    frame.record.used(&accelerate::counted(&read, rules, frame.record.regularizer.borrow().is_weighted()));
     Ok(read)
 }
 

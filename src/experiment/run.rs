@@ -6,15 +6,18 @@ use super::assess::{self, Assessment};
 use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
-use super::order::{self, Every, Order, Subject};
+use super::order::{self, Order, Subject};
 use super::outcome::{Absent, Outcome};
-use super::reference::{self, References};
-use super::regularizer::Workshop;
+use super::reference;
 use super::resume;
-use super::round;
 use super::row;
 use super::task::Task;
 use crate::eval::{Metrics, alarms};
+use crate::experiment::kept_weights;
+use crate::experiment::references::References;
+use crate::experiment::regularizer_choice::Workshop;
+use crate::experiment::round_costs;
+use crate::experiment::watch::Every;
 use crate::nn::{Hooks, Net};
 use crate::report::row::Row;
 use crate::report::{PredictionStore, Recorder};
@@ -253,12 +256,12 @@ fn hook(run: &Run, record: Rc<Record>) -> HookGuard {
 fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> Script<Outcome> {
     let (run, task, order) = (sheet.run, sheet.task, sheet.order);
     let mut found = found;
-    let round = round::account(run, task, &net, &mut found, &sheet.seconds)?;
+    let round = round_costs::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
     alarms::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
-        run.slot::<References>().add(task, &metrics, &key);
+        run.slot::<References>().add(task.split_id(), &metrics, &key);
         reference::to_cache(run, task, order, options, sheet.record, &net, seconds)?;
     }
     let mut row = sheet.row(Some(&metrics), if sheet.record.watch.spent.get() { "budget" } else { "ok" })?;
@@ -271,7 +274,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
             fields.insert("kept".into(), sheet.record.kept.take());
         }
         if order.weights {
-            fields.insert("weights".into(), row::keep_weights(run, &sheet.run_id, &net)?.into());
+            fields.insert("weights".into(), kept_weights::keep_weights(run, &sheet.run_id, &net)?.into());
         }
         fields.insert("predictions".into(), key.clone().into());
         if let Some(round) = round {

@@ -1,8 +1,6 @@
 //! Which weights of a run are the best, told from validation data alone: the test part is never looked at.
 
-use super::examiner::Found;
 use crate::eval::Metrics;
-use serde_json::{Value, json};
 
 /// The score of a network that shall forget samples or classes; higher is better.
 ///
@@ -23,12 +21,6 @@ pub fn score(metrics: &Metrics, original: &Metrics, classes_removed: bool) -> f6
 /// The name of the rule.
 pub fn rule(classes_removed: bool) -> &'static str {
     if classes_removed { "AUS on unseen data" } else { "NoMUS on unseen data" }
-}
-
-/// Where kept weights are from.
-pub fn describe(found: &Found) -> Value {
-    let at = |key: &str| found.value.get(key).cloned().unwrap_or(Value::Null);
-    json!({ "epoch": at("epoch"), "step": at("step"), "score": at("score"), "rule": found.rule })
 }
 
 /// The mean difference to the retrained network on validation data, in percentage points: of accuracies on forgotten, retained

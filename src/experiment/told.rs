@@ -1,10 +1,10 @@
 //! A result told in full: every metric beside the original's and the retrained network's, and which way is better.
 
 use super::outcome::Outcome;
-use super::reference::References;
 use crate::eval::Metrics;
 use crate::eval::gaps::gaps;
 use crate::eval::listing::{Listing, list};
+use crate::experiment::references::References;
 use crate::report::{PredictionStore, screen};
 use crate::runtime::{Result, Run};
 use comfy_table::{CellAlignment, Table, presets};
@@ -94,5 +94,35 @@ impl Columns {
         let known = !own.is_nan();
         known
             .then(|| [format!("  {}", metric.name), cell(original), cell(own), cell(retrained), metric.reading.clone()])
+    }
+}
+
+/// What scripts see.
+#[rhai::export_module]
+#[allow(clippy::unwrap_used)] // in the macro's own code
+pub mod script {
+    use crate::runtime::Script;
+
+    type Outcome = crate::experiment::Outcome;
+
+    /// A result in full, as text: every metric beside the original network's and the retrained one's, and which way is better.
+    ///
+    /// Metrics of two networks are there when `unlearn::run("retrain", task)` ran; the retrained network's own are the floor,
+    /// and need a second one (another `seed`).
+    ///
+    /// # Signature
+    /// result.report() -> string
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = dataset("digits");
+    /// let task = forget(convnet(d, #{ width: 4 }), d, #{ fraction: 0.2 });
+    /// unlearn::run("retrain", task, #{ epochs: 1 });
+    /// let text = unlearn::run("finetune", task, #{ epochs: 1 }).report();
+    /// assert(text.contains("forget_accuracy") && text.contains("activation_distance") && text.contains("tow"));
+    /// ```
+    #[rhai_fn(return_raw, name = "report", pure)]
+    pub fn report(outcome: &mut Outcome) -> Script<String> {
+        Ok(super::report(outcome.run(), outcome)?)
     }
 }

@@ -2,11 +2,11 @@
 
 use super::constraint::Constraint;
 use super::declared::{self, Declared};
-use super::reference::References;
 use super::rules::{self, RUN_OPTIONS};
 use super::run;
 use super::space::Space;
 use super::task::Task;
+use crate::experiment::references::References;
 use crate::runtime::error::{fault_of, message_of};
 use crate::runtime::options::{describe, nearest};
 use crate::runtime::{Error, Options, Result, Run, Script};

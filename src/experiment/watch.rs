@@ -1,8 +1,8 @@
 //! What is watched while a method runs: its last loss, its budget, evaluations along the way, and the best of them.
 
 use super::examiner::{Examiner, Point};
-use super::order::Every;
-use super::selection;
+use crate::experiment::examiner;
+
 use super::train::snapshot;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;
@@ -10,6 +10,25 @@ use crate::runtime::{At, Error, Result, Run};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use tch::Tensor;
+
+/// How often a run is evaluated along the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Every {
+    /// After each epoch.
+    Epoch,
+    /// After so many steps of the optimiser.
+    Steps(usize),
+}
+
+impl Every {
+    /// As it is given.
+    pub fn told(self) -> Value {
+        match self {
+            Self::Epoch => "epoch".into(),
+            Self::Steps(steps) => steps.into(),
+        }
+    }
+}
 
 /// The watch of one run; inert unless `unlearn::run` asked for something.
 #[derive(Default)]
@@ -147,7 +166,7 @@ impl Watch {
         let better = self.best.borrow().as_ref().is_none_or(|best| found.score > best.score);
         // NaN is never the best, the first time neither.
         if self.keep_best.get() && better && !found.score.is_nan() {
-            let at = selection::describe(&found);
+            let at = examiner::describe(&found);
             self.best.replace(Some(Best { score: found.score, at, state: snapshot(net)? }));
         }
         self.history.borrow_mut().push(found.value);

@@ -2,6 +2,7 @@
 //!
 //! A `Net` is a shared handle to a tree of layers. Parameters have PyTorch's names and order and live in flat buffers.
 
+pub mod architecture;
 pub mod checkpoint;
 mod choose;
 mod describe;

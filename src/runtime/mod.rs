@@ -11,6 +11,7 @@ pub mod hex;
 pub mod imports;
 pub mod interrupt;
 pub mod io_error;
+pub mod json;
 pub mod mapped;
 pub mod moment;
 pub mod notation;

@@ -233,8 +233,8 @@ pub mod script {
 mod tests {
     use super::*;
     use crate::tensor::npz::{self, save_npz};
-    use std::io::Cursor;
     use proptest::prelude::*;
+    use std::io::Cursor;
     use tch::Device;
 
     fn sample() -> Tensor {
