@@ -56,7 +56,6 @@ pub struct Session {
     scope: Scope<'static>,
     global: GlobalRuntimeState,
     functions: Libraries,
-    document: String,
     lines: usize,
     /// What errors call the text that runs: the document, or a file that is being loaded.
     source: String,
@@ -73,7 +72,6 @@ impl Session {
             scope: Scope::new(),
             global: host.engine.new_global_runtime_state(),
             functions: Libraries::default(),
-            document: String::new(),
             lines: 0,
             source: NAME.into(),
             starts: vec![],
@@ -153,15 +151,14 @@ impl Session {
 
     /// Appends an input to the document; the number of lines above it.
     fn enter(&mut self, text: &str) -> usize {
+        let document = self.host.run.slot::<SourceMap>();
         if self.lines + text.lines().count() > LONGEST {
-            self.document.clear();
+            document.insert(NAME, "");
             self.lines = 0;
         }
         let above = self.lines;
-        self.document.push_str(text);
-        self.document.push('\n');
+        document.append(NAME, &format!("{text}\n"));
         self.lines += text.split('\n').count();
-        self.host.run.slot::<SourceMap>().insert(NAME, self.document.as_str());
         above
     }
 

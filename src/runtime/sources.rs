@@ -26,6 +26,11 @@ impl SourceMap {
         self.texts.borrow_mut().insert(name.into(), text.into());
     }
 
+    /// Adds to the end of a script's text.
+    pub fn append(&self, name: &str, text: &str) {
+        self.texts.borrow_mut().entry(name.into()).or_default().push_str(text);
+    }
+
     /// Remembers which closures a script makes.
     pub fn insert_closures(&self, name: &str, script: &AST) {
         let closures = script.iter_functions().filter(|function| function.name.starts_with("anon$"));
