@@ -2,7 +2,7 @@
 
 use lethe::data::storage::DatasetInfo;
 use lethe::data::{Data, Dataset};
-use lethe::nn::optim::AdamOptions;
+use lethe::nn::optim::optimizer::AdamOptions;
 use lethe::nn::zoo::{ConvNetOptions, convnet};
 use lethe::nn::{Net, Optimizer, Shape, loss::cross_entropy};
 use lethe::runtime::{At, Result, Stream};

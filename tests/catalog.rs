@@ -3,10 +3,10 @@
 #![allow(clippy::expect_used)]
 
 use lethe::host::Host;
-use lethe::host::catalog::Catalog;
-use lethe::host::entry::Entry;
-use lethe::host::entry::Kind;
-use lethe::host::reference;
+use lethe::host::docs::catalog::Catalog;
+use lethe::host::docs::entry::Entry;
+use lethe::host::docs::entry::Kind;
+use lethe::host::docs::manual as reference;
 use lethe::runtime::run::Settings;
 use rhai::Scope;
 

@@ -5,10 +5,15 @@ mod common;
 mod server;
 
 use common::{Ended, Place, ended};
-use lethe::data::download::{Patience, fetch};
-use lethe::data::fetch::{self as sets, Fetched};
+use lethe::data::catalog::download::Patience;
+use lethe::data::catalog::download::fetch;
+use lethe::data::catalog::fetch as sets;
+use lethe::data::catalog::fetch::Fetched;
+use lethe::data::catalog::known_datasets::File;
+use lethe::data::catalog::known_datasets::Form;
+use lethe::data::catalog::known_datasets::Known;
+use lethe::data::catalog::known_datasets::Reader;
 use lethe::data::formats::cifar::Kind;
-use lethe::data::known::{File, Form, Known, Reader};
 use lethe::runtime::progress::Progress;
 use lethe::runtime::{Run, run::Settings};
 use server::{Answer, Server};

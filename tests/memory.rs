@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use lethe::data::decoded::{self, Subject};
+use lethe::data::catalog::decoded_cache as decoded;
+use lethe::data::catalog::decoded_cache::Subject;
 use lethe::data::formats::Decoded;
 use lethe::data::storage::Storage;
 use lethe::data::{Dataset, DatasetInfo};

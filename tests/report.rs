@@ -5,8 +5,8 @@
 mod common;
 
 use common::{Ended, Place};
-use lethe::eval::distance::distances;
-use lethe::report::predictions;
+use lethe::eval::retrained::output_distance::distances;
+use lethe::report::runs::predictions;
 use serde_json::Value;
 
 const RUN: &str = "

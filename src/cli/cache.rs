@@ -1,12 +1,13 @@
 //! `lethe cache`: what the cache holds, whether it is sound, and making room.
 
 use super::{Ending, start};
-use crate::data::decoded_shelf::Decodes;
-use crate::data::folders;
-use crate::data::shelf::{self, About, Item, LEFTOVER, Shelf, Soundness, Stock};
+use crate::data::catalog::decoded_files::Decodes;
 use crate::experiment::cache::Models;
 use crate::report::screen;
+use crate::runtime::cache_folder as shelf;
+use crate::runtime::cache_folder::{About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::runtime::io_error::reason;
+use crate::runtime::user_dirs as folders;
 use crate::runtime::{Error, Result, output};
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table};
@@ -239,7 +240,7 @@ fn table(items: &[Item]) -> String {
             known(split),
             HumanBytes(item.bytes).to_string(),
             HumanDuration(item.age).to_string(),
-            known(seconds.map(|seconds| format!("{} s", crate::report::columns::seconds(seconds)))),
+            known(seconds.map(|seconds| format!("{} s", crate::report::leaderboard::columns::seconds(seconds)))),
             inside(&item.path),
         ]);
     }

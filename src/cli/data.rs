@@ -1,12 +1,16 @@
 //! `lethe data`: which data sets are here, getting them, checking them, where they are.
 
 use super::{DataCommand, Ending, list, start};
-use crate::data::download::Patience;
-use crate::data::fetch::{self, Fetched, Verdict};
-use crate::data::installed::{self, Found, State};
-use crate::data::known::{self, Known};
-use crate::data::{folders, sources};
+use crate::data::catalog::download::Patience;
+use crate::data::catalog::fetch;
+use crate::data::catalog::fetch::{Fetched, Verdict};
+use crate::data::catalog::known_datasets as known;
+use crate::data::catalog::known_datasets::Known;
+use crate::data::catalog::local_files as installed;
+use crate::data::catalog::local_files::{Found, State};
+use crate::data::load as sources;
 use crate::runtime::run::Settings;
+use crate::runtime::user_dirs as folders;
 use crate::runtime::{Error, Result, Run, output};
 use serde_json::{Value, json};
 

@@ -2,8 +2,9 @@
 
 use super::{DocOptions, Ending, start};
 use crate::host::Host;
-use crate::host::catalog::Catalog;
-use crate::host::reference::{self, Paint};
+use crate::host::docs::catalog::Catalog;
+use crate::host::docs::manual as reference;
+use crate::host::docs::manual::Paint;
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, output};
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! `lethe doctor`: what there is, where it came from, and what is missing.
 
 use super::Ending;
-use crate::data::{self, folders};
+use crate::data;
+use crate::runtime::user_dirs as folders;
 use crate::runtime::{cuda, output, versions};
 use std::path::{Path, PathBuf};
 
@@ -149,7 +150,7 @@ fn writable(folder: PathBuf) -> std::result::Result<String, String> {
     let there = folder.ancestors().find(|part| part.symlink_metadata().is_ok());
     match there {
         Some(part) if !part.is_dir() => Err(format!("{}: {} is a file", folder.display(), part.display())),
-        Some(part) if !crate::tensor::place::allows_writing(part) => {
+        Some(part) if !crate::runtime::write_place::allows_writing(part) => {
             Err(format!("{}: {} cannot be written", folder.display(), part.display()))
         }
         _ => Ok(state(&folder)),

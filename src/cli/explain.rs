@@ -1,7 +1,8 @@
 //! `lethe explain`: what the code of an error means, with a wrong and a right example.
 
 use super::{Ending, ExplainOptions, start};
-use crate::host::codes::{self, CODES, Code};
+use crate::host::diagnostics::codes;
+use crate::host::diagnostics::codes::{CODES, Code};
 use crate::runtime::{Error, output};
 
 /// Explains one code, or lists all.

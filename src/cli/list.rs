@@ -2,7 +2,7 @@
 
 use super::{Ending, ListOptions, Listed, start};
 use crate::host::Host;
-use crate::host::catalog::Catalog;
+use crate::host::docs::catalog::Catalog;
 use crate::report::screen;
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, output};
@@ -34,7 +34,7 @@ fn items(what: Listed) -> Result<Vec<Value>> {
         Listed::Models => as_values(&crate::experiment::models::list()),
         Listed::Unlearners => Ok(unlearners()),
         Listed::Condensers => as_values(&crate::condense::listing::list()),
-        Listed::Metrics => as_values(&crate::eval::listing::list()),
+        Listed::Metrics => as_values(&crate::eval::metric_list::list()),
     }
 }
 

@@ -4,7 +4,7 @@ use super::script::Script;
 use crate::host::Host;
 use crate::host::arguments::Arguments;
 use crate::report::commit::Commit;
-use crate::report::recorder;
+use crate::report::runs::recorder;
 use crate::runtime::moment::now;
 use crate::runtime::places::Places;
 use crate::runtime::run::device_name;
@@ -19,7 +19,7 @@ pub fn plan(host: &Host, out: Option<PathBuf>, resume: bool, script: &Script) {
     let (sources, folder) = (host.run.slot::<SourceMap>(), script.folder());
     if out.is_some() {
         let recorder = host.run.slot::<recorder::Recorder>();
-        host.run.slot::<Places>().plan(move || recorder.folder(), &crate::report::folder::OWN);
+        host.run.slot::<Places>().plan(move || recorder.folder(), &crate::report::runs::folder::OWN);
     }
     host.run.slot::<recorder::Recorder>().plan(recorder::Plan {
         name: script.stem(),

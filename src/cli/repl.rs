@@ -15,9 +15,9 @@ mod words;
 
 use super::script::Script;
 use super::{Ending, ReplOptions, record, start};
-use crate::host::diagnostics::Diagnostic;
+use crate::host::diagnostics::diagnostic::Diagnostic;
 use crate::host::session::{Inputs, NAME, Session};
-use crate::host::{Host, flow};
+use crate::host::{Host, exit_and_sleep as flow};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
 use crate::runtime::{allocator, output, versions};

@@ -1,7 +1,9 @@
 //! `lethe report`: the leaderboards of finished runs.
 
 use super::{Ending, start};
-use crate::report::{Leaderboard, export, finished, picture, table};
+use crate::report::Leaderboard;
+use crate::report::leaderboard::{export, figure as picture, table};
+use crate::report::runs::finished_runs as finished;
 use crate::runtime::places::{asked, extension};
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, Run, output};

@@ -3,9 +3,10 @@
 use super::script::Script;
 use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
-use crate::host::{Host, flow, lint};
-use crate::report::succession::Left;
-use crate::report::{Recorder, folder};
+use crate::host::{Host, exit_and_sleep as flow, lint};
+use crate::report::Recorder;
+use crate::report::runs::folder;
+use crate::report::runs::succession::Left;
 use crate::runtime::{Result, interrupt, output};
 use rhai::{AST, EvalAltResult};
 

@@ -2,7 +2,7 @@
 //! leave nobody far from the nearest of them (k-center).
 
 use crate::runtime::{At, Error, Result, interrupt};
-use crate::tensor::checks::comparable;
+use crate::tensor::plain::checks::comparable;
 use tch::{Kind, Tensor};
 
 /// Choices between two looks at the keyboard.

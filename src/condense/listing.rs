@@ -44,7 +44,7 @@ pub fn list() -> [Listing; 9] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condense::recipe::Method;
+    use crate::condense::options::Method;
 
     #[test]
     fn every_condenser_is_listed() {

@@ -1,10 +1,11 @@
 //! The reduced retain set of a task (arXiv 2507.09786): residual samples as they are, one image for each free cluster.
 
-use super::classwise::{self, Made, pools};
-use super::clustering::{Clustered, How, PerClass, clustered, clusters_per_class};
-use super::clusters::Separation;
-use super::clusterwise::{Group, Maker};
-use super::recipe::{Method, Recipe};
+use crate::condense::cluster::condensers::{Group, Maker};
+use crate::condense::cluster::free_and_residual::Separation;
+use crate::condense::cluster::per_class::{Clustered, How, PerClass, clustered, clusters_per_class};
+use crate::condense::matching::condensers as classwise;
+use crate::condense::matching::condensers::{Made, pools};
+use crate::condense::options::{Method, Recipe};
 use crate::data::Dataset;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{Error, Options, Result, Run, Stream};

@@ -1,10 +1,10 @@
 //! The room as a whole, on digits and, where it is installed, Fashion-MNIST.
 
-use super::clustering::PerClass;
-use super::recipe::{Method, Recipe};
 use super::reduce::Gone;
 use super::*;
-use crate::data::{Data, Dataset, sources};
+use crate::condense::cluster::per_class::PerClass;
+use crate::condense::options::{Method, Recipe};
+use crate::data::{Data, Dataset, load as sources};
 use crate::runtime::run::Settings;
 use crate::runtime::{Options, Run};
 use rhai::{Dynamic, Map};

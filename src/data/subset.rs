@@ -1,8 +1,8 @@
 //! Smaller datasets with the classes in proportion or in balance.
 
 use super::dataset::Dataset;
-use super::division::shuffled_classes;
 use crate::data::share::truncated;
+use crate::data::train_validation_split::shuffled_classes;
 use crate::runtime::{Error, Options, Result};
 
 /// How much is kept of each class.
@@ -50,7 +50,7 @@ fn chosen(dataset: &Dataset, share: Share, seed: u64) -> Dataset {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)]
 pub mod script {
-    use crate::data::division::refuse_excess;
+    use crate::data::train_validation_split::refuse_excess;
     use crate::runtime::{Options, Run, Script};
     use rhai::{Map, NativeCallContext};
 
@@ -88,7 +88,7 @@ pub mod script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::sources::load;
+    use crate::data::load::load;
     use crate::runtime::{Run, run::Settings};
     use rhai::Map;
 

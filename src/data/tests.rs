@@ -1,8 +1,9 @@
 //! Facts about datasets, requests and files.
 
-use super::request::{self, Request};
-use super::sources::load;
 use super::{Data, Dataset, DatasetInfo};
+use crate::data::forget_request as request;
+use crate::data::forget_request::Request;
+use crate::data::load::load;
 use crate::runtime::{Options, Run, Stream, run::Settings};
 use proptest::prelude::*;
 use rhai::Map;

@@ -1,16 +1,20 @@
 //! The metrics of one network on the parts of a forget request: each part is forwarded once, everything else is arithmetic.
 
-use super::entropy::{self, Separator as EntropySeparator};
+use super::histogram;
 use super::metrics::{Basis, Metrics};
-use super::parts::{PartPredictions, distinct, predict_parts};
-use super::salun::{self, Feature, Separator};
 use super::scores::Scores;
-use super::{alarms, attacks, competition, histogram, rank, summaries};
+use crate::eval::attacks::entropy;
+use crate::eval::attacks::entropy::Separator as EntropySeparator;
+use crate::eval::attacks::salun;
+use crate::eval::attacks::salun::{Feature, Separator};
+use crate::eval::attacks::{competition, phi as attacks, roc as rank};
+use crate::eval::split_predictions::{PartPredictions, distinct, predict_parts};
+use crate::eval::{summary_scores as summaries, warnings as alarms};
 use crate::nn::Net;
 use crate::nn::guess::NO_CLASS;
 use crate::runtime::{Result, Run, Stream};
 
-pub use super::parts::Parts;
+pub use crate::eval::split_predictions::Parts;
 
 /// Evaluates `net`. Draws (which samples an attack compares when one side is larger) derive from `seed` alone.
 ///
@@ -143,9 +147,9 @@ fn told(run: &Run, metrics: &Metrics) -> rhai::Map {
 /// What scripts see of whole evaluations.
 #[rhai::export_module]
 pub mod script {
-    use super::super::parts::Given;
     use super::told;
     use crate::eval::PartPredictions;
+    use crate::eval::split_predictions::Given;
     use crate::nn::Net;
     use crate::runtime::{Options, Run, Script};
     use rhai::{Map, NativeCallContext};

@@ -3,7 +3,8 @@
 use super::scores::to_host;
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Options, Result};
-use crate::tensor::{Tensor, lists};
+use crate::tensor::Tensor;
+use crate::tensor::plain::lists;
 use rhai::{Array, Dynamic, Map};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 

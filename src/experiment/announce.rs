@@ -3,8 +3,8 @@
 use super::order::Order;
 use super::outcome::Outcome;
 use super::row::option;
-use crate::report::difference::told;
-use crate::report::row::Row;
+use crate::report::runs::difference::told;
+use crate::report::runs::row::Row;
 use crate::runtime::Run;
 use rhai::Map;
 use serde_json::Value;

@@ -1,13 +1,14 @@
 //! What networks say about a task's splits: predictions and metrics, those of the original among them.
 
 use super::task::Task;
-use crate::eval::alarms;
-use crate::eval::distance::distances;
-use crate::eval::parts::predict_parts;
-use crate::eval::summaries::adaptive_unlearning_score;
+use crate::eval::retrained::output_distance::distances;
+use crate::eval::split_predictions::predict_parts;
+use crate::eval::summary_scores::adaptive_unlearning_score;
+use crate::eval::warnings as alarms;
 use crate::eval::{Metrics, PartPredictions, Parts, predict};
 use crate::nn::Net;
-use crate::report::{Leaderboard, predictions};
+use crate::report::Leaderboard;
+use crate::report::runs::predictions;
 use crate::runtime::{Result, Run, Stream};
 use serde_json::Value;
 use std::cell::RefCell;

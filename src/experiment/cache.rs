@@ -2,14 +2,15 @@
 
 use super::identity::{self, METHODS_REVISION, PRECISION};
 use super::store;
-use crate::data::shelf::{About, Shelf, Soundness};
-use crate::data::{Data, folders};
+use crate::data::Data;
 use crate::experiment::source::Source;
 use crate::nn::architecture::model_name;
-use crate::nn::{Net, state};
+use crate::nn::{Net, state_dict as state};
+use crate::runtime::cache_folder::{About, Shelf, Soundness};
 use crate::runtime::hex::hex_of;
+use crate::runtime::user_dirs as folders;
 use crate::runtime::{Result, Run, versions};
-use crate::tensor::files::{Notes, parse_safetensors, read_bytes, read_notes};
+use crate::tensor::io::safetensors_file::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -231,7 +232,7 @@ mod tests {
     fn a_recipe_tells_the_machine_and_the_versions_and_changes_with_each_part() {
         let recipe = |threads: usize, width: i64, training: &str| {
             let run = Run::new(Settings { threads, ..Settings::default() });
-            let data = crate::data::sources::load("digits", Map::new(), &run).unwrap();
+            let data = crate::data::load::load("digits", Map::new(), &run).unwrap();
             let given = Map::from([("width".into(), width.into())]);
             let net = models::build("convnet", data.shape, data.classes, given, || run.stream("init"), run.device());
             let source = Source::new(&run, &data, &net.unwrap(), training, 3);

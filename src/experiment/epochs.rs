@@ -61,7 +61,7 @@ impl Epochs {
         if let Some(bar) = &mut *self.bar.borrow_mut() {
             bar.step(&loss.map_or_else(String::new, |loss| format!("loss {loss:.4}")));
         }
-        super::memory::sample(&self.run);
+        crate::runtime::peak_memory::sample(&self.run);
         record.epochs.set(record.epochs.get() + 1);
         record.schedules.borrow_mut().iter_mut().for_each(frame::Scheduled::advance);
         record.watch.after_epoch(record.epochs.get(), record.net())

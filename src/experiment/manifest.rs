@@ -3,9 +3,10 @@
 use super::round::{Round, Spent};
 use super::task::Task;
 use crate::data::Data;
-use crate::data::request::{self, Split};
+use crate::data::forget_request as request;
+use crate::data::forget_request::Split;
 use crate::nn::Net;
-use crate::report::export;
+use crate::report::leaderboard::export;
 use crate::runtime::hex::hex;
 use crate::runtime::{Error, Result, Run};
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,7 @@ pub fn save(run: &Run, task: &Task, name: &str) -> Result<PathBuf> {
 /// A file that cannot be read, was changed, or is of other data.
 pub fn load(net: &Net, data: &Data, path: &Path) -> Result<Task> {
     let wrong = |what: String| Error::new("load_split", format!("{}: {what}", path.display()));
-    let text = crate::tensor::files::read_text("load_split", path)?;
+    let text = crate::tensor::io::safetensors_file::read_text("load_split", path)?;
     let manifest: Manifest = serde_json::from_str(&text).map_err(|problem| wrong(format!("not a split: {problem}")))?;
     if manifest.format != FORMAT {
         return Err(wrong(format!("a split of format {}, this version reads {FORMAT}", manifest.format)));

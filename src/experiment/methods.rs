@@ -172,7 +172,7 @@ fn candidates(name: &str, near: Option<&str>) -> Vec<PathBuf> {
 }
 
 fn from_file(run: &Run, engine: &Engine, path: &Path, name: &str) -> Script<Method> {
-    let text = crate::tensor::files::read_text("unlearn::run", path)?;
+    let text = crate::tensor::io::safetensors_file::read_text("unlearn::run", path)?;
     let library = run.slot::<Library>();
     let known = library.files.borrow().get(path).filter(|(old, _)| *old == text).map(|(_, script)| script.clone());
     let script = match known {

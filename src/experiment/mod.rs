@@ -15,7 +15,6 @@ pub mod identity;
 pub mod kept_weights;
 pub mod listed;
 pub mod manifest;
-pub mod memory;
 pub mod method_options;
 pub mod methods;
 pub mod mislabel;
@@ -53,8 +52,8 @@ pub mod train;
 pub mod tune;
 pub mod watch;
 
-pub use crate::experiment::references::References;
 pub use outcome::Outcome;
+pub use references::References;
 pub use task::Task;
 
 /// The module `unlearn`: `run`, and each built-in method as a function. It is reachable globally, and the module resolver

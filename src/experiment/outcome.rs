@@ -2,9 +2,9 @@
 
 use super::selection::validation_gap;
 use crate::eval::Metrics;
-use crate::eval::alarms::with_error;
-use crate::eval::gaps::{Gaps, gaps};
 use crate::eval::metrics::to_json;
+use crate::eval::retrained::gaps::{Gaps, gaps};
+use crate::eval::warnings::with_error;
 use crate::experiment::references::Reference;
 use crate::nn::Net;
 use crate::report::PredictionStore;

@@ -3,10 +3,10 @@
 use super::task::Task;
 use crate::condense::ReduceOptions;
 use crate::condense::Reduced;
-use crate::condense::clustering::How;
-use crate::condense::clustering::PerClass;
-use crate::condense::clustering::clustered;
-use crate::condense::clustering::clusters_per_class;
+use crate::condense::cluster::per_class::How;
+use crate::condense::cluster::per_class::PerClass;
+use crate::condense::cluster::per_class::clustered;
+use crate::condense::cluster::per_class::clusters_per_class;
 use crate::condense::reduce::reduce;
 use crate::eval::metrics::to_json;
 use crate::runtime::Options;

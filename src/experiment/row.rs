@@ -124,8 +124,9 @@ pub(super) fn option(value: &Dynamic) -> Value {
 /// The most memory in use so far: the process's high-water mark. `null` where the system does not tell.
 fn peak_memory(run: &Run) -> Value {
     if run.device().is_cuda() {
-        return super::memory::device(run)
+        return crate::runtime::peak_memory::device(run)
             .map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "device, sampled" }));
     }
-    super::memory::process().map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "process high-water mark" }))
+    crate::runtime::peak_memory::process()
+        .map_or(Value::Null, |bytes| json!({ "bytes": bytes, "kind": "process high-water mark" }))
 }

@@ -1,7 +1,7 @@
 //! What scripts see of running methods and of recording results.
 
 use crate::eval::metrics::to_json;
-use crate::report::difference::told;
+use crate::report::runs::difference::told;
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Result};
 
@@ -50,7 +50,7 @@ fn unfit(value: &rhai::Dynamic) -> Option<String> {
 pub mod results {
     use super::{fields, line};
     use crate::experiment::Outcome;
-    use crate::report::recorder::Recorder;
+    use crate::report::runs::recorder::Recorder;
     use crate::runtime::{Run, Script};
     use rhai::{Dynamic, Map, NativeCallContext};
     use serde_json::Value;

@@ -28,7 +28,7 @@ pub fn rule(classes_removed: bool) -> &'static str {
 pub fn validation_gap(metrics: &Metrics, retrained: &Metrics) -> f64 {
     const TERMS: [&str; 4] = ["forget_accuracy", "retain_accuracy", "unseen_accuracy", "unseen_mia_auc"];
     let of = |metrics: &Metrics| TERMS.map(|name| metrics.get(name));
-    100.0 * crate::eval::gaps::mean_gap(&of(metrics), &of(retrained))
+    100.0 * crate::eval::retrained::gaps::mean_gap(&of(metrics), &of(retrained))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Forget sets as expressions: classes, clusters, files, hard samples, and their intersections, unions and differences.
 
 use super::listed::Listed;
-use crate::condense::clustering::{How, PerClass, clustered, clusters_per_class};
-use crate::data::request::Request;
+use crate::condense::cluster::per_class::{How, PerClass, clustered, clusters_per_class};
+use crate::data::forget_request::Request;
 use crate::data::share::truncated;
 use crate::data::{Data, Dataset, class_names};
 use crate::eval::predict;

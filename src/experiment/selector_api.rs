@@ -108,7 +108,7 @@ pub mod script {
     /// ```
     #[rhai_fn(return_raw, volatile)]
     pub fn samples_from(context: NativeCallContext, path: &str) -> Script<Selector> {
-        let text = crate::tensor::files::read_text("samples_from", &to_read(&Run::of(&context), path))?;
+        let text = crate::tensor::io::safetensors_file::read_text("samples_from", &to_read(&Run::of(&context), path))?;
         let name = Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into());
         Ok(Selector::listed(Listed::read(&name, &text)))
     }

@@ -2,7 +2,7 @@
 
 use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::{Notes, create_folders, load_noted, save_noted};
+use crate::tensor::io::safetensors_file::{Notes, create_folders, load_noted, save_noted};
 use std::path::Path;
 use tch::Tensor;
 

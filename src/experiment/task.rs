@@ -3,7 +3,8 @@
 use super::round::Round;
 use super::selector::{Selector, Subject};
 use crate::condense::reduce::Reduced;
-use crate::data::request::{self, Partition, Request};
+use crate::data::forget_request as request;
+use crate::data::forget_request::{Partition, Request};
 use crate::data::{Data, Dataset};
 use crate::nn::Net;
 use crate::nn::architecture::model_name;

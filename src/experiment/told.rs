@@ -2,8 +2,8 @@
 
 use super::outcome::Outcome;
 use crate::eval::Metrics;
-use crate::eval::gaps::gaps;
-use crate::eval::listing::{Listing, list};
+use crate::eval::metric_list::{Listing, list};
+use crate::eval::retrained::gaps::gaps;
 use crate::experiment::references::References;
 use crate::report::{PredictionStore, screen};
 use crate::runtime::{Result, Run};

@@ -4,8 +4,8 @@ use crate::data::{Batch, Dataset};
 use crate::nn::Net;
 use crate::nn::guess::guesses;
 use crate::nn::loss::cross_entropy;
-use crate::nn::optim::{AdamOptions, Optimizer, SgdOptions};
-use crate::nn::schedule::Schedule;
+use crate::nn::optim::optimizer::{AdamOptions, Optimizer, SgdOptions};
+use crate::nn::optim::schedule::Schedule;
 use crate::runtime::{At, Callback, Error, Options, Result, Run};
 use crate::tensor::Tensor as Value;
 use crate::tensor::scalars::WithNumber;
@@ -373,7 +373,7 @@ pub mod script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Data, sources};
+    use crate::data::{Data, load as sources};
     use crate::experiment::models;
     use crate::runtime::Stream;
     use crate::runtime::run::Settings;

@@ -1,6 +1,7 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
-use super::{unknown_keys, unplaced};
+use super::unknown_keys;
+use crate::host::diagnostics::locate as unplaced;
 use crate::runtime::heap;
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope,

@@ -19,8 +19,8 @@ mod visit;
 mod vocabulary;
 
 use super::Host;
-use super::diagnostics::{Diagnostic, Severity, Sources};
 use super::unknown_keys::Watch;
+use crate::host::diagnostics::diagnostic::{Diagnostic, Severity, Sources};
 use crate::runtime::sources::SourceMap;
 use imports::Importer;
 

@@ -11,9 +11,9 @@ mod library;
 pub use input::{Inputs, belongs_above, incomplete, silent};
 
 use super::Host;
-use super::catalog::Catalog;
-use super::diagnostics::{Diagnostic, Sources};
 use super::evaluate::evaluate;
+use crate::host::diagnostics::diagnostic::{Diagnostic, Sources};
+use crate::host::docs::catalog::Catalog;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;
 use crate::runtime::{Result, interrupt, notation};
@@ -227,7 +227,7 @@ impl Session {
         let EvalAltResult::ErrorInFunctionCall(..) = error else { return None };
         match error.unwrap_inner() {
             EvalAltResult::ErrorVariableNotFound(name, _) if self.scope.contains(name) => {
-                Some(super::explain::outside(name))
+                Some(crate::host::diagnostics::engine_errors::outside(name))
             }
             _ => None,
         }
@@ -313,7 +313,8 @@ impl Session {
     /// The comment and the signature of a function of the session.
     pub fn describe(&self, name: &str) -> Option<String> {
         let found = self.functions.named().find(|function| function.name == name)?;
-        let doc = super::docs::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let doc =
+            crate::host::docs::doc_comment::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
         let text = if doc.summary.is_empty() { "a function of this session".into() } else { doc.summary };
         Some(format!("{}({})\n  {text}\n", found.name, found.params.join(", ")))
     }
@@ -348,7 +349,7 @@ impl Session {
     /// # Errors
     /// A file that cannot be read.
     pub fn read(file: &std::path::Path) -> Result<String> {
-        let text = crate::tensor::files::read_text("load", file)?;
+        let text = crate::tensor::io::safetensors_file::read_text("load", file)?;
         let text = text.trim_end().to_string();
         Ok(if text.starts_with("#!") { format!("//{text}") } else { text })
     }

@@ -1,8 +1,8 @@
 //! Warnings about keys read from maps that do not have them, told from the values that variables have: Rhai gives `()` for
 //! such a key, and says nothing. What can be known without running is found by `lint::properties`.
 
-use super::diagnostics::{Diagnostic, Severity, Sources};
 use super::lint::properties::{OPEN, Read, last_call, read_at, root, standard, steps};
+use crate::host::diagnostics::diagnostic::{Diagnostic, Severity, Sources};
 use crate::runtime::Run;
 use crate::runtime::options::nearest;
 use crate::runtime::sources::SourceMap;

@@ -3,47 +3,27 @@
 //! A `Net` is a shared handle to a tree of layers. Parameters have PyTorch's names and order and live in flat buffers.
 
 pub mod architecture;
-pub mod checkpoint;
-mod choose;
-mod describe;
-pub mod dictionaries;
-mod face;
-mod files;
-mod fit;
-mod hold;
-mod initial;
-mod layer;
-mod legacy;
-mod machine;
-mod make;
+pub mod jacobian;
+pub mod layer_lookup;
+pub mod layers;
+pub mod module_tree;
 mod net;
+pub mod net_script;
+pub mod optim;
 mod parameter;
-mod parts;
-pub mod pickle;
-mod pool;
-pub mod pth;
-mod pth_write;
-mod rows;
-mod scripted;
-mod simple;
-pub mod state;
-pub mod tangent;
-mod tree;
-mod update;
-mod vector;
+pub mod parameter_vector;
+pub mod pytorch;
+pub mod save_load;
+pub mod state_dict;
 
 pub mod guess;
 pub mod loss;
-pub mod optim;
-mod optim_face;
-mod optim_state;
-pub mod schedule;
 pub mod zoo;
 
 pub use net::Net;
-pub use optim::{AdamOptions, Hooks, Optimizer, SgdOptions, StepOptions};
-pub use schedule::Schedule;
-pub use update::Rule;
+pub use optim::optimizer::{AdamOptions, Hooks, Optimizer, SgdOptions, StepOptions};
+pub use optim::schedule::Schedule;
+pub use optim::update_rule::Rule;
 
 /// The shape of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,17 +46,17 @@ impl std::fmt::Display for Shape {
 pub fn register(engine: &mut rhai::Engine) {
     let mut layers = rhai::Module::new();
     let namespace = &mut layers;
-    rhai::combine_with_exported_module!(namespace, "make", make::script);
-    rhai::combine_with_exported_module!(namespace, "simple", simple::script);
+    rhai::combine_with_exported_module!(namespace, "make", layers::with_parameters::script);
+    rhai::combine_with_exported_module!(namespace, "simple", layers::without_parameters::script);
     engine.register_static_module("nn", layers.into());
     for module in [
-        rhai::exported_module!(face::script),
-        rhai::exported_module!(files::script),
+        rhai::exported_module!(net_script::script),
+        rhai::exported_module!(save_load::script),
         rhai::exported_module!(loss::script),
-        rhai::exported_module!(optim_face::script),
-        rhai::exported_module!(schedule::script),
-        rhai::exported_module!(scripted::script),
-        rhai::exported_module!(vector::script),
+        rhai::exported_module!(optim::script::script),
+        rhai::exported_module!(optim::schedule::script),
+        rhai::exported_module!(layers::scripted::script),
+        rhai::exported_module!(parameter_vector::script),
     ] {
         engine.register_global_module(module.into());
     }

@@ -1,8 +1,8 @@
 //! `Net`: a network as scripts and the other rooms hold it.
 
-use super::layer::{Layer, Pass, grad_enabled};
 use super::parameter::{Parameter, settle};
-use super::tree::Named;
+use crate::nn::layers::layer::{Layer, Pass, grad_enabled};
+use crate::nn::module_tree::Named;
 use crate::runtime::{At, Error, Result, Stream};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;

@@ -1,9 +1,9 @@
 //! The architectures of the field: ConvNet, MLP, ResNet-18 and ResNet-50 in their forms for small images.
 
 use super::Shape;
-use super::layer::{Activation, Child, Layer, Residual};
-use super::make::Maker;
 use super::net::{Card, Net};
+use crate::nn::layers::layer::{Activation, Child, Layer, Residual};
+use crate::nn::layers::with_parameters::Maker;
 use crate::runtime::{Error, Result, Stream};
 use std::rc::Rc;
 use tch::Device;

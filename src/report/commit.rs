@@ -3,7 +3,7 @@
 mod blob;
 mod index;
 
-use crate::tensor::place::{folder_of, open_regular};
+use crate::runtime::write_place::{folder_of, open_regular};
 use index::{Entry, Index};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;

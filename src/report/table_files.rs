@@ -1,8 +1,8 @@
 //! `save_table`: a table of a script's own as CSV, Markdown or JSON.
 
 use super::cells::{Sheet, bare};
-use super::columns::DASH;
 use super::target::Target;
+use crate::report::leaderboard::columns::DASH;
 use crate::runtime::{Error, Result, Run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use crate::runtime::io_error::reason;
 use crate::runtime::places::{Places, asked, to_write};
 use crate::runtime::{Error, Result, Run};
-use crate::tensor::files::{create_folders, write_atomically};
+use crate::tensor::io::safetensors_file::{create_folders, write_atomically};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! What pictures call a metric: its name for people with its unit, and the factor its values are shown by.
 
-use super::columns::is_share;
-use crate::eval::listing::list;
+use crate::eval::metric_list::list;
+use crate::report::leaderboard::columns::is_share;
 
 /// Names that say it shorter than the list of metrics.
 const TITLES: [(&str, &str); 14] = [
@@ -40,8 +40,8 @@ pub fn title(metric: &str) -> String {
 #[rhai::export_module]
 pub mod script {
     use crate::eval::metrics::to_json;
-    use crate::report::entry::group;
-    use crate::report::row::Row;
+    use crate::report::leaderboard::entry::group;
+    use crate::report::runs::row::Row;
     use crate::runtime::options::describe;
     use crate::runtime::{Error, Script};
     use rhai::{Array, Dynamic, Map};

@@ -1,10 +1,13 @@
 //! What every room needs of the process it runs in: errors, options, randomness, the run's settings, progress, interrupts.
 
 pub mod allocator;
+pub mod atomic_file;
 pub mod budget;
+pub mod cache_folder;
 pub mod callback;
 pub mod clock;
 pub mod cuda;
+pub mod draft_file;
 pub mod error;
 pub mod heap;
 pub mod hex;
@@ -17,6 +20,7 @@ pub mod moment;
 pub mod notation;
 pub mod options;
 pub mod output;
+pub mod peak_memory;
 pub mod places;
 pub mod progress;
 pub mod random;
@@ -25,7 +29,9 @@ pub mod run;
 pub mod sources;
 pub mod text;
 pub mod torch_words;
+pub mod user_dirs;
 pub mod versions;
+pub mod write_place;
 
 pub use callback::Callback;
 pub use error::{Error, Result, Script};

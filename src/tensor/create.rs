@@ -1,9 +1,9 @@
 //! Creation of tensors from values, and of regular ones.
 
 use super::dtype::{elements, host_bytes, is_float, kind_of, parse_kind, usable_device};
-use super::explain::scalar;
 use super::range::{Fractions, Number, cast};
 use crate::runtime::{At, Error, Options, Result, Run};
+use crate::tensor::shape_errors::scalar;
 use rhai::{Array, Dynamic, Map};
 use tch::{Device, Kind};
 
@@ -43,8 +43,8 @@ impl Place {
 
 /// As `from_value`, with the element type and device asked for (floats are f32 by themselves).
 fn placed(run: &Run, value: &Dynamic, options: Map) -> Result<tch::Tensor> {
-    let tensor = super::nested::from_value(value)?;
-    let holds_tensors = super::nested::contains_tensor(value);
+    let tensor = crate::tensor::plain::nested::from_value(value)?;
+    let holds_tensors = crate::tensor::plain::nested::contains_tensor(value);
     let natural = match kind_of(&tensor) {
         Kind::Double if !holds_tensors => Kind::Float,
         kind => kind,

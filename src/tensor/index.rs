@@ -1,12 +1,12 @@
 //! Indexing and slicing, for reading and for writing.
 
 use super::dtype::{kind_name, kind_of};
-use super::explain::{in_range, same_device, scalar};
-use super::nested::from_value;
 use super::range::{Fractions, Number, cast};
 use super::value::Tensor;
 use crate::runtime::options::{as_integer, describe};
 use crate::runtime::{At, Error, Result};
+use crate::tensor::plain::nested::from_value;
+use crate::tensor::shape_errors::{in_range, same_device, scalar};
 use rhai::{Array, Dynamic};
 use std::ops::{Range, RangeInclusive};
 use tch::Kind;
@@ -100,10 +100,10 @@ fn explain(target: &Target, error: &tch::TchError) -> Error {
 }
 
 fn fits(from: &[i64], to: &[i64]) -> Result<()> {
-    let fits = super::explain::broadcast("index", from, to).is_ok_and(|shape| shape == to);
+    let fits = crate::tensor::shape_errors::broadcast("index", from, to).is_ok_and(|shape| shape == to);
     // Torch drops leading dimensions of size 1 as well.
     let trimmed: Vec<i64> = from.iter().copied().skip_while(|size| *size == 1).collect();
-    if fits || super::explain::broadcast("index", &trimmed, to).is_ok_and(|shape| shape == to) {
+    if fits || crate::tensor::shape_errors::broadcast("index", &trimmed, to).is_ok_and(|shape| shape == to) {
         return Ok(());
     }
     Err(Error::new("index", format!("values of shape {from:?} do not fit the {to:?} elements they are written to")))

@@ -1,40 +1,21 @@
 //! The language of tensors: values, creation, arithmetic, indexing, autograd, files.
 
-pub mod archive;
-pub mod arithmetic;
-pub mod atomic;
-pub mod autograd;
-pub mod checks;
-pub mod compare;
-pub mod content;
+pub mod cat_split_gather;
 pub mod create;
-pub mod draft;
 pub mod dtype;
-pub mod elementwise;
-pub mod explain;
-pub mod files;
-pub mod format;
-pub mod functional;
 pub mod index;
-pub mod inplace;
-pub mod join;
-pub mod linalg;
-pub mod lists;
-pub mod math;
-pub mod nested;
-pub mod npy;
-pub mod npy_header;
-pub mod npz;
-pub mod numbers;
-pub mod order;
+pub mod io;
+pub mod ops;
 pub mod overflow;
-pub mod place;
+pub mod plain;
 pub mod print;
 pub mod random;
 pub mod range;
 pub mod reduce;
 pub mod scalars;
 pub mod shape;
+pub mod shape_errors;
+pub mod sort;
 pub mod value;
 
 pub use dtype::{kind_name, parse_kind};
@@ -52,25 +33,25 @@ pub fn register(engine: &mut rhai::Engine) {
         value::script,
         create::script,
         random::script,
-        arithmetic::script,
-        arithmetic::add,
-        arithmetic::sub,
-        arithmetic::mul,
-        arithmetic::div,
-        arithmetic::remainder,
-        arithmetic::floor_div,
-        arithmetic::pow,
-        arithmetic::minimum,
-        arithmetic::maximum,
-        compare::script,
-        compare::lt,
-        compare::le,
-        compare::gt,
-        compare::ge,
-        compare::eq,
-        compare::ne,
-        elementwise::unary,
-        math::script,
+        ops::arithmetic::script,
+        ops::arithmetic::add,
+        ops::arithmetic::sub,
+        ops::arithmetic::mul,
+        ops::arithmetic::div,
+        ops::arithmetic::remainder,
+        ops::arithmetic::floor_div,
+        ops::arithmetic::pow,
+        ops::arithmetic::minimum,
+        ops::arithmetic::maximum,
+        ops::compare::script,
+        ops::compare::lt,
+        ops::compare::le,
+        ops::compare::gt,
+        ops::compare::ge,
+        ops::compare::eq,
+        ops::compare::ne,
+        ops::elementwise::unary,
+        ops::math::script,
         reduce::script,
         reduce::sums,
         reduce::means,
@@ -84,23 +65,23 @@ pub fn register(engine: &mut rhai::Engine) {
         reduce::argmaxs,
         reduce::argmins,
         index::script,
-        inplace::script,
-        join::script,
-        order::script,
+        ops::inplace::script,
+        cat_split_gather::script,
+        sort::script,
         shape::script,
-        linalg::script,
-        functional::script,
-        autograd::script,
-        files::script,
-        npy::script,
-        npz::script,
-        checks::script,
+        ops::linalg::script,
+        ops::functional::script,
+        ops::autograd::script,
+        io::safetensors_file::script,
+        io::npy::script,
+        io::npz::script,
+        plain::checks::script,
         print::script,
-        format::script,
-        lists::script,
-        numbers::floats,
-        numbers::ints,
-        numbers::script,
+        plain::format::script,
+        plain::lists::script,
+        plain::numbers::floats,
+        plain::numbers::ints,
+        plain::numbers::script,
     );
     engine.register_global_module(library.into());
 }

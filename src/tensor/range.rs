@@ -1,9 +1,9 @@
 //! The range of a dtype: numbers and elements that do not fit are refused, where torch would wrap them or fail.
 
 use super::dtype::{is_float, kind_name, kind_of};
-use super::explain::scalar;
 use crate::runtime::options::describe;
 use crate::runtime::{At, Error, Result};
+use crate::tensor::shape_errors::scalar;
 use rhai::Dynamic;
 use tch::{Device, Kind};
 

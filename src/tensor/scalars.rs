@@ -1,8 +1,8 @@
 //! Arithmetic with numbers for Rust: a number beyond the dtype is an error, where tch would panic.
 
 use super::dtype::{is_float, kind_of};
-use super::explain::scalar;
 use super::range::Number;
+use crate::tensor::shape_errors::scalar;
 use tch::{TchError, Tensor};
 
 type Outcome = Result<Tensor, TchError>;

@@ -3,7 +3,7 @@
 use super::named::{self, Named};
 use crate::data::Dataset;
 use crate::nn::Net;
-use crate::nn::tangent::Amount;
+use crate::nn::jacobian::per_sample::Amount;
 use crate::runtime::{At, Error, Result, Run, Stream, interrupt};
 use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};

@@ -2,7 +2,7 @@
 
 use crate::data::Dataset;
 use crate::nn::Net;
-use crate::nn::tangent::Tangent;
+use crate::nn::jacobian::per_sample::Tangent;
 use crate::runtime::{At, Error, Result, Run, interrupt};
 use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};

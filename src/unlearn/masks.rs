@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::nn::Net;
 use crate::runtime::options::{as_number, describe};
 use crate::runtime::{At, Error, Result};
-use crate::tensor::checks::comparable;
+use crate::tensor::plain::checks::comparable;
 use rhai::Dynamic;
 use tch::{Kind, Tensor};
 

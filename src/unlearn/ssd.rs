@@ -3,11 +3,11 @@
 
 use super::named::{Named, find};
 use crate::data::Dataset;
-use crate::nn::tangent::Amount;
+use crate::nn::jacobian::per_sample::Amount;
 use crate::nn::{Net, loss};
 use crate::runtime::{At, Error, Result, interrupt};
-use crate::tensor::autograd::run_backward;
-use crate::tensor::checks::comparable;
+use crate::tensor::ops::autograd::run_backward;
+use crate::tensor::plain::checks::comparable;
 use crate::tensor::scalars::WithNumber;
 use tch::{Kind, Tensor};
 

@@ -4,9 +4,9 @@
 use super::random::Random;
 use super::{Target, Verdict};
 use lethe::host::Host;
-use lethe::host::catalog::Catalog;
-use lethe::host::entry::Entry;
-use lethe::host::entry::Kind;
+use lethe::host::docs::catalog::Catalog;
+use lethe::host::docs::entry::Entry;
+use lethe::host::docs::entry::Kind;
 use lethe::runtime::Options;
 use lethe::runtime::run::Settings;
 use rhai::{Dynamic, Map};

@@ -31,9 +31,9 @@ macro_rules! table {
 }
 
 table! {
-    "npy", ["fuzz/seeds/npy"], Plain, File(|file| drop(lethe::tensor::npy::load_npy(file)));
-    "npz", ["data/sets/npz", "fuzz/seeds/npz"], Zip, File(|file| drop(lethe::tensor::npz::load_npz(file)));
-    "safetensors", ["fuzz/seeds/safetensors"], Plain, File(|file| drop(lethe::tensor::files::load_safetensors(file)));
+    "npy", ["fuzz/seeds/npy"], Plain, File(|file| drop(lethe::tensor::io::npy::load_npy(file)));
+    "npz", ["data/sets/npz", "fuzz/seeds/npz"], Zip, File(|file| drop(lethe::tensor::io::npz::load_npz(file)));
+    "safetensors", ["fuzz/seeds/safetensors"], Plain, File(|file| drop(lethe::tensor::io::safetensors_file::load_safetensors(file)));
     "pth", ["data/pth"], Zip, Script("input.pth", "load_pth(\"input.pth\");");
     "idx", ["fuzz/seeds/idx"], Plain, File(|file| { let _ = (idx::read(file, 3), idx::read(file, 1)); });
     "cifar-binary", ["fuzz/seeds/cifar"], Plain, File(|file| inside(file, "data_batch_1.bin", |folder| {
@@ -46,9 +46,9 @@ table! {
     "png", ["data/sets/pictures/kinds/*.png"], Png, File(decode);
     "jpeg", ["data/sets/pictures/kinds/*.jpg"], Plain, File(decode);
     "picture", ["data/sets/pictures/kinds"], Plain, File(decode);
-    "results", ["fuzz/seeds/results"], Plain, File(|file| drop(lethe::report::results::read(file)));
+    "results", ["fuzz/seeds/results"], Plain, File(|file| drop(lethe::report::runs::results::read(file)));
     "config", ["fuzz/seeds/config"], Plain, File(|file| configured(file, || {
-        let _ = (lethe::data::folders::mirrors(), lethe::data::folders::cache(), lethe::data::folders::data());
+        let _ = (lethe::runtime::user_dirs::mirrors(), lethe::runtime::user_dirs::cache(), lethe::runtime::user_dirs::data());
     }));
     "split", ["fuzz/seeds/split"], Plain,
         Script("input.json", "let d = dataset(\"digits\"); load_split(convnet(d, #{ width: 1, depth: 1 }), d, \"input.json\");");

@@ -2,7 +2,8 @@
 
 use super::{Repl, Step};
 use crate::cli::{doc, start};
-use crate::host::reference::{self, Paint};
+use crate::host::docs::manual as reference;
+use crate::host::docs::manual::Paint;
 use crate::host::session::Session;
 use crate::runtime::options::nearest;
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use super::commands::COMMANDS;
 use super::words::{Class, KEYWORDS, Piece, pieces};
-use crate::host::catalog::{Catalog, script_type};
-use crate::host::entry::Kind;
+use crate::host::docs::catalog::{Catalog, script_type};
+use crate::host::docs::entry::Kind;
 use crate::host::session::Named;
 use rhai::Engine;
 use rustyline::completion::{FilenameCompleter, Pair};

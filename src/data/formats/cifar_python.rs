@@ -3,7 +3,8 @@
 
 use super::cifar::{Kind, PIXELS, SHAPE, joined, labelled};
 use super::{Decoded, members, pickle_text};
-use crate::nn::pickle::{self, Arena, Dialect, Pickle, corrupt};
+use crate::nn::pytorch::pickle;
+use crate::nn::pytorch::pickle::{Arena, Dialect, Pickle, corrupt};
 use crate::runtime::{Error, Result};
 use std::borrow::Cow;
 use std::path::Path;

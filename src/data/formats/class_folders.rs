@@ -4,8 +4,9 @@
 use super::listing::{self, ClassFolder, LeftOut};
 use super::picture::{self, Rest, Target};
 use super::{Decoded, LARGEST, parallel};
+use crate::data::catalog::digests;
+use crate::data::catalog::digests::Digest;
 use crate::data::class_names;
-use crate::data::digests::{self, Digest};
 use crate::runtime::budget::{Budget, LARGEST_MEMBER};
 use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result, Run, interrupt, options};

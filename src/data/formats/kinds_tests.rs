@@ -28,7 +28,7 @@ fn decode(bytes: &[u8]) -> Result<(Vec<u8>, Option<Rest>), String> {
 
 #[test]
 fn every_kind_of_picture_has_the_pixels_that_the_python_imaging_library_gives() {
-    let expected = crate::tensor::npz::load_npz(folder().join("expected.npz")).unwrap();
+    let expected = crate::tensor::io::npz::load_npz(folder().join("expected.npz")).unwrap();
     for (name, bytes) in files() {
         let (ours, _) = decode(&bytes).unwrap_or_else(|problem| panic!("{name}: {problem}"));
         let (_, theirs) = expected.iter().find(|(key, _)| *key == name).unwrap();

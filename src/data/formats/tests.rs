@@ -279,7 +279,7 @@ fn cinic_is_read_in_the_order_of_names_from_its_archive_and_its_folders() {
 
 #[test]
 fn every_kind_of_png_becomes_the_colours_that_the_python_imaging_library_gives() {
-    let expected = crate::tensor::npz::load_npz(set("pictures/expected.npz")).unwrap();
+    let expected = crate::tensor::io::npz::load_npz(set("pictures/expected.npz")).unwrap();
     for name in ["rgb.png", "rgba.png", "grey.png", "grey-alpha.png", "palette.png", "bits.png", "rgb.jpg", "grey.jpg"]
     {
         let bytes = std::fs::read(set("pictures").join(name)).unwrap();

@@ -3,7 +3,7 @@
 
 use super::class_folders::Tree;
 use crate::runtime::{Error, Result};
-use crate::tensor::files::read_text;
+use crate::tensor::io::safetensors_file::read_text;
 use std::collections::HashMap;
 use std::path::Path;
 

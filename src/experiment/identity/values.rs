@@ -2,7 +2,7 @@
 
 use super::code;
 use super::text::short;
-use crate::condense::augment::Augmentation;
+use crate::condense::matching::augment::Augmentation;
 use crate::data::{Data, Dataset};
 use crate::experiment::identity::Naming;
 use crate::experiment::rules::Rule;
@@ -196,6 +196,6 @@ impl<'c> Naming<'c> {
 
 /// A tensor by its numbers.
 fn tensor_of(tensor: &Tensor) -> Result<Value> {
-    let content = crate::nn::state::hash(&[("tensor".into(), tensor.shallow_clone())])?;
+    let content = crate::nn::state_dict::hash(&[("tensor".into(), tensor.shallow_clone())])?;
     Ok(json!({ "tensor": content, "shape": tensor.size(), "dtype": format!("{:?}", tensor.kind()) }))
 }

@@ -1,9 +1,9 @@
 //! A finding of a check, before it is known which place of which script it is at.
 
 use super::known::Arities;
-use crate::host::catalog::Catalog;
-use crate::host::diagnostics::{Diagnostic, Severity, Sources};
-use crate::host::explain;
+use crate::host::diagnostics::diagnostic::{Diagnostic, Severity, Sources};
+use crate::host::diagnostics::engine_errors as explain;
+use crate::host::docs::catalog::Catalog;
 use crate::runtime::Error;
 use crate::runtime::options::nearest;
 use rhai::{ParseErrorType, Position};

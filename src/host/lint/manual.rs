@@ -1,8 +1,8 @@
 //! What the catalog says that functions take and give, in a form that calls can be compared with.
 
 use super::known::Known;
-use crate::host::catalog::{Catalog, script_type};
-use crate::host::entry::Kind;
+use crate::host::docs::catalog::{Catalog, script_type};
+use crate::host::docs::entry::Kind;
 use crate::host::lint::signature::BASIC;
 use crate::host::lint::signature::Form;
 use crate::host::lint::signature::form;

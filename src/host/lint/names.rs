@@ -2,10 +2,10 @@
 
 use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
+use crate::host::custom_syntax::EVAL;
+use crate::host::diagnostics::{engine_errors as explain, habits};
 use crate::host::lint::finding::{Aliases, Exports, Raw};
-use crate::host::syntax::EVAL;
 use crate::host::syntax_tree::walk_body;
-use crate::host::{explain, habits};
 use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
 use std::collections::HashSet;
 

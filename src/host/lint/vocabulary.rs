@@ -77,8 +77,8 @@ pub fn check(noun: Noun, text: &str, near: &str, file: usize, position: Position
 }
 
 fn unknown_data(name: &str) -> Option<Error> {
-    let known = name == "digits" || crate::data::known::find(name).is_some();
-    (!known).then(|| crate::data::sources::unknown(name))
+    let known = name == "digits" || crate::data::catalog::known_datasets::find(name).is_some();
+    (!known).then(|| crate::data::load::unknown(name))
 }
 
 fn unknown_model(name: &str) -> Option<Error> {
@@ -114,7 +114,7 @@ fn unknown(noun: &str, text: &str, names: &[&str]) -> Option<Error> {
 }
 
 fn metrics() -> Vec<&'static str> {
-    crate::eval::listing::list().iter().map(|metric| metric.name).collect()
+    crate::eval::metric_list::list().iter().map(|metric| metric.name).collect()
 }
 
 /// Scripts record metrics of their own: only what is nearly one of ours is told, as advice.

@@ -1,6 +1,6 @@
 //! Values as a session shows them: short, with few decimals, long lists elided.
 
-use crate::host::catalog::script_type;
+use crate::host::docs::catalog::script_type;
 use crate::host::evaluate::evaluate;
 use crate::tensor::{Tensor, print};
 use rhai::{AST, Array, Dynamic, Engine, ImmutableString, Map, Scope};

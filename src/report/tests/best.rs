@@ -3,7 +3,7 @@
 use super::*;
 
 /// Whether a cell of a column of the Markdown is bold, by row.
-fn bold(view: &crate::report::view::View, column: &str) -> Vec<(String, bool)> {
+fn bold(view: &crate::report::leaderboard::view::View, column: &str) -> Vec<(String, bool)> {
     let text = table::markdown(view);
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
     let mut rows = text.lines().filter(|line| line.starts_with('|')).map(cells);
@@ -18,7 +18,7 @@ fn bold(view: &crate::report::view::View, column: &str) -> Vec<(String, bool)> {
 }
 
 /// The rows that are bold.
-fn bold_rows(view: &crate::report::view::View, column: &str) -> Vec<String> {
+fn bold_rows(view: &crate::report::leaderboard::view::View, column: &str) -> Vec<String> {
     bold(view, column).into_iter().filter(|(_, bold)| *bold).map(|(row, _)| row).collect()
 }
 
@@ -92,8 +92,8 @@ fn board_of(metric: &str, retrained: bool, values: [f64; 3]) -> Leaderboard {
 #[test]
 fn every_column_a_board_can_show_has_its_best_by_the_direction_of_its_metric() {
     use crate::eval::Direction;
-    let own = |name: &str| crate::report::view::DERIVED.contains(&name);
-    for metric in crate::eval::listing::list().into_iter().filter(|metric| !own(metric.name)) {
+    let own = |name: &str| crate::report::leaderboard::view::DERIVED.contains(&name);
+    for metric in crate::eval::metric_list::list().into_iter().filter(|metric| !own(metric.name)) {
         for retrained in [true, false] {
             let view = board_of(metric.name, retrained, [0.1, 0.45, 0.9]).view();
             let wanted: &[&str] = match metric.direction {
@@ -103,16 +103,16 @@ fn every_column_a_board_can_show_has_its_best_by_the_direction_of_its_metric() {
                 Direction::NearChance => &["middle"],
                 Direction::NearRetrained | Direction::None => &[],
             };
-            let heading = crate::report::columns::columns(&view)[0].heading.to_string();
+            let heading = crate::report::leaderboard::columns::columns(&view)[0].heading.to_string();
             assert_eq!(bold_rows(&view, &heading), wanted, "{} (retrained: {retrained})", metric.name);
             assert!(table::render(&view, 120, true).contains("\x1b["));
         }
         // NaN is never the best, and one value is the best of nothing.
         let view = board_of(metric.name, true, [f64::NAN, f64::NAN, 0.9]).view();
-        let heading = crate::report::columns::columns(&view)[0].heading.to_string();
+        let heading = crate::report::leaderboard::columns::columns(&view)[0].heading.to_string();
         assert!(bold_rows(&view, &heading).is_empty(), "{}", metric.name);
     }
-    use crate::report::columns::direction_of;
+    use crate::report::leaderboard::columns::direction_of;
     let derived = ["average_gap", "accuracy_gap", "tow", "tow_mia", "speedup", "speedup_prepared"].map(direction_of);
     use Direction::{Higher, Lower};
     assert_eq!(derived, [Lower, Lower, Higher, Higher, Higher, Higher]);

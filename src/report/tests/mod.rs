@@ -3,9 +3,10 @@
 mod best;
 mod statistics;
 
-use super::statistics::{Query, Statistic};
-use super::{Leaderboard, export, picture, table};
+use super::Leaderboard;
 use crate::eval::{Basis, Metrics};
+use crate::report::leaderboard::seed_statistics::{Query, Statistic};
+use crate::report::leaderboard::{export, figure as picture, table};
 use crate::runtime::Run;
 use crate::runtime::run::Settings;
 use serde_json::{Value, json};
