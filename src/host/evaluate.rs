@@ -63,6 +63,9 @@ pub fn evaluate(
             Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
         };
+        if let Some(beyond) = heap::refused() {
+            return Err(Box::new(EvalAltResult::ErrorTerminated(Dynamic::from(beyond), statement.position())));
+        }
         if returns && last.read_lock::<ImmutableString>().is_none_or(|text| *text != ONWARD) {
             return Ok(last);
         }

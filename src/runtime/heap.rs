@@ -23,6 +23,9 @@ const PERIOD: u64 = 50;
 /// When the system's memory was last looked at, in milliseconds of the coarse clock.
 static LOOKED: AtomicU64 = AtomicU64::new(0);
 
+/// The limit that a call was refused for which could not say so itself; 0 when there is none.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
 static LARGE_BLOCKS: AtomicIsize = AtomicIsize::new(0);
 static LIMIT: AtomicIsize = AtomicIsize::new(isize::MAX);
 
@@ -89,12 +92,16 @@ fn allowance() -> isize {
 
 /// Sets the limit for a script, or an input of a session, that begins now: what earlier inputs have left is no fault of it.
 pub fn begin() {
+    REFUSED.store(0, Ordering::Relaxed);
     let allowance = allowance();
     LIMIT.store(allowance.max(live().saturating_add(allowance / 4)), Ordering::Relaxed);
 }
 
 /// Whether the limit has been passed; the interpreter asks at every operation.
 pub fn beyond() -> Option<Beyond> {
+    if let Some(beyond) = refused() {
+        return Some(beyond);
+    }
     let limit = LIMIT.load(Ordering::Relaxed);
     if live() > limit {
         return Some(Beyond::Values { limit: limit as u64 });
@@ -105,6 +112,21 @@ pub fn beyond() -> Option<Beyond> {
     }
     LOOKED.store(now, Ordering::Relaxed);
     budget::left().filter(|left| *left < RESERVE).map(|left| Beyond::System { left })
+}
+
+/// Ends the script at its next operation, for a call whose errors are not heard.
+pub fn refuse_later(beyond: Beyond) {
+    if let Beyond::Values { limit } = beyond {
+        REFUSED.store(limit.max(1), Ordering::Relaxed);
+    }
+}
+
+/// What such a call was refused for.
+pub fn refused() -> Option<Beyond> {
+    match REFUSED.load(Ordering::Relaxed) {
+        0 => None,
+        limit => Some(Beyond::Values { limit }),
+    }
 }
 
 /// A clock that costs next to nothing to read; it stands still where there is none.

@@ -1,7 +1,7 @@
 //! Texts of arrays and maps, as Rhai and JSON write them, but for asking for room first. Copies of a string share its memory,
 //! their texts do not: a thousand copies of one long string make a text of a thousand such.
 
-use crate::runtime::heap::{Beyond, room};
+use crate::runtime::heap::{Beyond, refuse_later, room};
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Result, interrupt};
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
@@ -20,11 +20,13 @@ struct Growing {
     pieces: usize,
     /// Why it grows no further.
     refused: Option<Error>,
+    /// The same where there is no room.
+    beyond: Option<Beyond>,
 }
 
 impl Growing {
     fn new(operation: &'static str, text: String) -> Self {
-        Self { operation, text, pieces: 0, refused: None }
+        Self { operation, text, pieces: 0, refused: None, beyond: None }
     }
 
     /// Makes sure that a piece fits in.
@@ -38,8 +40,10 @@ impl Growing {
             return Ok(());
         }
         // A full text moves to a place of twice the size.
-        let refuse = |beyond: Beyond| Error::new(self.operation, beyond.to_string()).hint(beyond.hint());
-        room(length.saturating_mul(2)).map_err(refuse)
+        room(length.saturating_mul(2)).map_err(|beyond| {
+            self.beyond = Some(beyond);
+            Error::new(self.operation, beyond.to_string()).hint(beyond.hint())
+        })
     }
 
     /// The text, or why it was refused.
@@ -182,6 +186,19 @@ fn with_map(context: &NativeCallContext<'_>, operation: &'static str, text: &str
     to.end(written)
 }
 
+/// A text for an interpolated string. Rhai answers an error here with a text of its own making, however long: where there is no
+/// room the text is empty, and the script ends with the error at its next operation.
+fn or_later(mut to: Growing, write: impl FnOnce(&mut Growing) -> Result<()>) -> Result<String> {
+    let written = write(&mut to);
+    match to.beyond {
+        Some(beyond) => {
+            refuse_later(beyond);
+            Ok(String::new())
+        }
+        None => to.end(written),
+    }
+}
+
 /// Adds the functions to the engine.
 pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(rhai::exported_module!(script).into());
@@ -191,18 +208,30 @@ pub fn register(engine: &mut rhai::Engine) {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
-    use super::{Growing, Json, with_array, with_map};
+    use super::{Growing, Json, Rhai, or_later, with_array, with_map};
     use crate::runtime::Script;
     use rhai::{Array, ImmutableString, Map, NativeCallContext};
 
-    #[rhai_fn(name = "to_string", name = "to_debug", name = "print", name = "debug", return_raw, pure)]
-    pub fn array_text(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
-        Ok(with_array(&context, "to_string", "", items)?.into())
+    #[rhai_fn(name = "print", name = "debug", return_raw, pure)]
+    pub fn print_array(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
+        Ok(with_array(&context, "print", "", items)?.into())
     }
 
-    #[rhai_fn(name = "to_string", name = "to_debug", name = "print", name = "debug", return_raw, pure)]
+    #[rhai_fn(name = "print", name = "debug", return_raw, pure)]
+    pub fn print_map(context: NativeCallContext, entries: &mut Map) -> Script<ImmutableString> {
+        Ok(with_map(&context, "print", "", entries)?.into())
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", return_raw, pure)]
+    pub fn array_text(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
+        let to = Growing::new("to_string", String::new());
+        Ok(or_later(to, |to| super::array(&Rhai(&context), to, items, 0))?.into())
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", return_raw, pure)]
     pub fn map_text(context: NativeCallContext, entries: &mut Map) -> Script<ImmutableString> {
-        Ok(with_map(&context, "to_string", "", entries)?.into())
+        let to = Growing::new("to_string", String::new());
+        Ok(or_later(to, |to| super::map(&Rhai(&context), to, entries, 0))?.into())
     }
 
     #[rhai_fn(name = "+", return_raw)]
