@@ -147,7 +147,7 @@ fn folders_of_parts_go_by_the_names_that_people_give_them() {
         ("kaggle/Training", "has no folder `train`"),
         (".", "load_data(\"./imagenet\")"),
     ] {
-        let error = fails(&place, &format!("load_data({folder:?});"));
+        let error = fails(&place, &format!("let name = {folder:?}; load_data(name + \"\");"));
         assert!(error.contains(said), "{folder}: {error}");
     }
 }

@@ -212,9 +212,9 @@ pub mod script {
     use crate::runtime::Script;
     use rhai::{Array, ImmutableString, Map, NativeCallContext};
 
-    #[rhai_fn(name = "print", name = "debug", return_raw, pure)]
-    pub fn print_array(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
-        Ok(with_array(&context, "print", "", items)?.into())
+    #[rhai_fn(name = "debug", return_raw, pure)]
+    pub fn debug_array(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
+        Ok(with_array(&context, "debug", "", items)?.into())
     }
 
     #[rhai_fn(name = "print", name = "debug", return_raw, pure)]
