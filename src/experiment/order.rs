@@ -1,6 +1,6 @@
 //! What `unlearn::run` was asked for: the options it consumes itself, and the key that tells one order from another.
 
-use super::identity::Identity;
+use super::identity::key::Identity;
 use super::task::Task;
 use crate::experiment::regularizer_choice::Choice;
 use crate::experiment::watch::Every;
@@ -54,20 +54,10 @@ pub struct Subject<'a> {
     pub file: Option<&'a str>,
 }
 
-/// Reads what `run` consumes; the rest is the method's.
+/// Reads what `run` consumes, without the identity; the rest is the method's.
 ///
 /// # Errors
 /// Values of a wrong type or range; a closure without a name.
-pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
-    let (mut order, rest) = parse(context, task, subject, given)?;
-    order.identity = super::identity::of(context, task, subject, &order, &rest)?;
-    Ok((order, rest))
-}
-
-/// The same without its identity: for an order that is not carried out.
-///
-/// # Errors
-/// As [`read`].
 pub fn parse(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
     let mut o = Options::new("unlearn::run", given);
     let name = o.maybe_text("name")?;

@@ -6,13 +6,14 @@ use super::assess::{self, Assessment};
 use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
-use super::order::{self, Order, Subject};
+use super::order::{Order, Subject};
 use super::outcome::{Absent, Outcome};
 use super::reference;
 use super::resume;
 use super::row;
 use super::task::Task;
 use crate::eval::{Metrics, warnings as alarms};
+use crate::experiment::identity;
 use crate::experiment::kept_weights;
 use crate::experiment::references::References;
 use crate::experiment::regularizer_choice::Workshop;
@@ -87,7 +88,7 @@ pub fn run(context: &NativeCallContext, method: &Dynamic, task: &Task, given: Ma
 
 fn one(context: &NativeCallContext, run: &Run, called: &Called, task: &Task, given: Map) -> Script<Outcome> {
     frame::current(run).record.question.refuse_work()?;
-    let (mut order, options) = order::read(context, task, &called.subject(), given.clone())?;
+    let (mut order, options) = identity::read(context, task, &called.subject(), given.clone())?;
     let asked = run.slot::<Recorder>().count_order(&order.identity.key);
     order.identity = order.identity.repeated(asked);
     let run_id = row::new_id(run, &order);

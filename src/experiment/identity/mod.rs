@@ -1,17 +1,19 @@
 //! What decides a row: every part of it in readable JSON, and the hash of them all, the row's key.
 
 mod code;
+pub mod key;
 pub mod naming;
 mod text;
 mod values;
 
-use super::order::{Order, Subject};
+use super::order::{self, Order, Subject};
 use super::presets;
 use super::task::Task;
 pub use crate::experiment::identity::naming::Naming;
 use crate::nn::Net;
 use crate::runtime::hex::hex;
 use crate::runtime::{Result, Run, versions};
+pub use key::Identity;
 use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,17 +28,6 @@ pub const METRICS_REVISION: u32 = 1;
 
 /// The precision that networks compute in.
 pub const PRECISION: &str = "f32";
-
-/// What decides a result.
-#[derive(Debug, Clone, Default)]
-pub struct Identity {
-    /// Everything, readable: `key_parts` of the row.
-    pub parts: Value,
-    /// The hash of the parts.
-    pub key: String,
-    /// What could not be told. A row with such a thing is never taken for another.
-    pub unknown: Vec<String>,
-}
 
 /// The SHA-256 of a value, whatever order its fields are in.
 pub fn key(parts: &Value) -> String {
@@ -185,6 +176,16 @@ fn retain(task: &Task) -> Result<Value> {
         fields.insert("dataset".into(), task.retain().id()?.into());
     }
     Ok(told)
+}
+
+/// Reads what `run` consumes; the rest is the method's.
+///
+/// # Errors
+/// Values of a wrong type or range; a closure without a name.
+pub fn read(context: &NativeCallContext, task: &Task, subject: &Subject, given: Map) -> Result<(Order, Map)> {
+    let (mut order, rest) = order::parse(context, task, subject, given)?;
+    order.identity = of(context, task, subject, &order, &rest)?;
+    Ok((order, rest))
 }
 
 #[cfg(test)]
