@@ -65,7 +65,7 @@ fn texts_of_values_that_share_a_string_ask_for_room() {
     ] {
         refused(&format!("{shared} {call}"), &["would take more than"]);
     }
-    refused("let a = []; for n in 0..2000 { let b = [a]; a = b; } print(a);", &["1000 levels deep"]);
+    refused("let a = []; for n in 0..2000 { let b = [a]; a = b; } debug(a);", &["1000 levels deep"]);
     refused("#{ x: ones([2]) }.to_json();", &["to_json: cannot write", "to_array()"]);
     let small = "let m = #{ \"é\\n\": [1, 2.5, \"a\\\"b\", 'c', true, ()], b: #{} }; print(m); print(m.to_json());
                  print([] + \"|\" + [1] + #{ c: \"d\" }); let t = \"x\"; t += [1]; t += #{}; print(`${t} ${[\"y\"]}`);";
