@@ -72,6 +72,11 @@ impl Error {
         self
     }
 
+    /// That there is no room for what an operation would make.
+    pub fn beyond(operation: &str, beyond: Beyond) -> Self {
+        Self::new(operation, beyond.to_string()).hint(beyond.hint())
+    }
+
     /// A failure to read or write `path`.
     pub fn file(operation: &str, path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::new(operation, format!("{}: {problem}", path.display()))
@@ -95,7 +100,7 @@ impl From<Cut> for Error {
 /// Why the interpreter has stopped a script of its own accord; `None` when it was asked to.
 pub fn stopped(token: &Dynamic) -> Option<Error> {
     if let Some(beyond) = token.read_lock::<Beyond>() {
-        return Some(Error::new("", beyond.to_string()).hint(beyond.hint()));
+        return Some(Error::beyond("", *beyond));
     }
     token.read_lock::<Cut>().map(|cut| (*cut).into())
 }

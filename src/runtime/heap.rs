@@ -6,7 +6,7 @@
 use super::budget;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 
 /// Blocks below this many bytes are counted by their thread alone: sharing a counter would cost as much as the block.
 const SMALL: usize = 256;
@@ -23,8 +23,8 @@ const PERIOD: u64 = 50;
 /// When the system's memory was last looked at, in milliseconds of the coarse clock.
 static LOOKED: AtomicU64 = AtomicU64::new(0);
 
-/// The limit that a call was refused for which could not say so itself; 0 when there is none.
-static REFUSED: AtomicU64 = AtomicU64::new(0);
+/// Whether a call was refused that could not say so itself.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 static LARGE_BLOCKS: AtomicIsize = AtomicIsize::new(0);
 static LIMIT: AtomicIsize = AtomicIsize::new(isize::MAX);
@@ -92,7 +92,7 @@ fn allowance() -> isize {
 
 /// Sets the limit for a script, or an input of a session, that begins now: what earlier inputs have left is no fault of it.
 pub fn begin() {
-    REFUSED.store(0, Ordering::Relaxed);
+    REFUSED.store(false, Ordering::Relaxed);
     let allowance = allowance();
     LIMIT.store(allowance.max(live().saturating_add(allowance / 4)), Ordering::Relaxed);
 }
@@ -114,19 +114,14 @@ pub fn beyond() -> Option<Beyond> {
     budget::left().filter(|left| *left < RESERVE).map(|left| Beyond::System { left })
 }
 
-/// Ends the script at its next operation, for a call whose errors are not heard.
-pub fn refuse_later(beyond: Beyond) {
-    if let Beyond::Values { limit } = beyond {
-        REFUSED.store(limit.max(1), Ordering::Relaxed);
-    }
+/// Ends the script at its next operation, for a call that [`room`] refused and whose errors are not heard.
+pub fn refuse_later() {
+    REFUSED.store(true, Ordering::Relaxed);
 }
 
-/// What such a call was refused for.
+/// That there was such a call.
 pub fn refused() -> Option<Beyond> {
-    match REFUSED.load(Ordering::Relaxed) {
-        0 => None,
-        limit => Some(Beyond::Values { limit }),
-    }
+    REFUSED.load(Ordering::Relaxed).then(|| Beyond::Values { limit: LIMIT.load(Ordering::Relaxed) as u64 })
 }
 
 /// A clock that costs next to nothing to read; it stands still where there is none.

@@ -13,7 +13,7 @@ const PIECE: usize = 64;
 
 /// Asks for room on behalf of a function.
 fn ask(operation: &str, bytes: usize) -> Result<()> {
-    room(bytes).map_err(|beyond| Error::new(operation, beyond.to_string()).hint(beyond.hint()))
+    room(bytes).map_err(|beyond| Error::beyond(operation, beyond))
 }
 
 /// How many elements are missing up to a length.

@@ -1,7 +1,7 @@
 //! Texts of arrays and maps, as Rhai and JSON write them, but for asking for room first. Copies of a string share its memory,
 //! their texts do not: a thousand copies of one long string make a text of a thousand such.
 
-use crate::runtime::heap::{Beyond, refuse_later, room};
+use crate::runtime::heap::{refuse_later, room};
 use crate::runtime::options::describe;
 use crate::runtime::{Error, Result, interrupt};
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
@@ -20,13 +20,13 @@ struct Growing {
     pieces: usize,
     /// Why it grows no further.
     refused: Option<Error>,
-    /// The same where there is no room.
-    beyond: Option<Beyond>,
+    /// Whether that is for want of room.
+    full: bool,
 }
 
 impl Growing {
     fn new(operation: &'static str, text: String) -> Self {
-        Self { operation, text, pieces: 0, refused: None, beyond: None }
+        Self { operation, text, pieces: 0, refused: None, full: false }
     }
 
     /// Makes sure that a piece fits in.
@@ -41,8 +41,8 @@ impl Growing {
         }
         // A full text moves to a place of twice the size.
         room(length.saturating_mul(2)).map_err(|beyond| {
-            self.beyond = Some(beyond);
-            Error::new(self.operation, beyond.to_string()).hint(beyond.hint())
+            self.full = true;
+            Error::beyond(self.operation, beyond)
         })
     }
 
@@ -172,31 +172,23 @@ fn map<S: Style>(style: &S, to: &mut Growing, entries: &Map, depth: usize) -> Re
     put(to, format_args!("}}"))
 }
 
-/// A text with that of an array appended.
-fn with_array(context: &NativeCallContext<'_>, operation: &'static str, text: &str, items: &Array) -> Result<String> {
+/// A text with what `write` adds to it.
+fn with(operation: &'static str, text: &str, write: impl FnOnce(&mut Growing) -> Result<()>) -> Result<String> {
     let mut to = Growing::new(operation, text.to_string());
-    let written = array(&Rhai(context), &mut to, items, 0);
-    to.end(written)
-}
-
-/// A text with that of a map appended.
-fn with_map(context: &NativeCallContext<'_>, operation: &'static str, text: &str, entries: &Map) -> Result<String> {
-    let mut to = Growing::new(operation, text.to_string());
-    let written = map(&Rhai(context), &mut to, entries, 0);
+    let written = write(&mut to);
     to.end(written)
 }
 
 /// A text for an interpolated string. Rhai answers an error here with a text of its own making, however long: where there is no
 /// room the text is empty, and the script ends with the error at its next operation.
-fn or_later(mut to: Growing, write: impl FnOnce(&mut Growing) -> Result<()>) -> Result<String> {
-    let written = write(&mut to);
-    match to.beyond {
-        Some(beyond) => {
-            refuse_later(beyond);
-            Ok(String::new())
-        }
-        None => to.end(written),
+fn or_later(write: impl FnOnce(&mut Growing) -> Result<()>) -> Result<String> {
+    let mut full = false;
+    let text = with("to_string", "", |to| write(to).inspect_err(|_| full = to.full));
+    if full {
+        refuse_later();
+        return Ok(String::new());
     }
+    text
 }
 
 /// Adds the functions to the engine.
@@ -208,72 +200,68 @@ pub fn register(engine: &mut rhai::Engine) {
 #[rhai::export_module]
 #[allow(clippy::unwrap_used)] // in the macro's own code
 pub mod script {
-    use super::{Growing, Json, Rhai, or_later, with_array, with_map};
+    use super::{Json, Rhai, array, map, or_later, with};
     use crate::runtime::Script;
     use rhai::{Array, ImmutableString, Map, NativeCallContext};
 
     #[rhai_fn(name = "debug", return_raw, pure)]
     pub fn debug_array(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
-        Ok(with_array(&context, "debug", "", items)?.into())
+        Ok(with("debug", "", |to| array(&Rhai(&context), to, items, 0))?.into())
     }
 
     #[rhai_fn(name = "print", name = "debug", return_raw, pure)]
     pub fn print_map(context: NativeCallContext, entries: &mut Map) -> Script<ImmutableString> {
-        Ok(with_map(&context, "print", "", entries)?.into())
+        Ok(with("print", "", |to| map(&Rhai(&context), to, entries, 0))?.into())
     }
 
     #[rhai_fn(name = "to_string", name = "to_debug", return_raw, pure)]
     pub fn array_text(context: NativeCallContext, items: &mut Array) -> Script<ImmutableString> {
-        let to = Growing::new("to_string", String::new());
-        Ok(or_later(to, |to| super::array(&Rhai(&context), to, items, 0))?.into())
+        Ok(or_later(|to| array(&Rhai(&context), to, items, 0))?.into())
     }
 
     #[rhai_fn(name = "to_string", name = "to_debug", return_raw, pure)]
     pub fn map_text(context: NativeCallContext, entries: &mut Map) -> Script<ImmutableString> {
-        let to = Growing::new("to_string", String::new());
-        Ok(or_later(to, |to| super::map(&Rhai(&context), to, entries, 0))?.into())
+        Ok(or_later(|to| map(&Rhai(&context), to, entries, 0))?.into())
     }
 
     #[rhai_fn(name = "+", return_raw)]
     pub fn text_and_array(context: NativeCallContext, text: ImmutableString, items: Array) -> Script<ImmutableString> {
-        Ok(with_array(&context, "+", &text, &items)?.into())
+        Ok(with("+", &text, |to| array(&Rhai(&context), to, &items, 0))?.into())
     }
 
     #[rhai_fn(name = "+", return_raw)]
     pub fn text_and_map(context: NativeCallContext, text: ImmutableString, entries: Map) -> Script<ImmutableString> {
-        Ok(with_map(&context, "+", &text, &entries)?.into())
+        Ok(with("+", &text, |to| map(&Rhai(&context), to, &entries, 0))?.into())
     }
 
     #[rhai_fn(name = "+", return_raw)]
     pub fn array_and_text(context: NativeCallContext, items: Array, text: &str) -> Script<ImmutableString> {
-        let mut all = with_array(&context, "+", "", &items)?;
+        let mut all = with("+", "", |to| array(&Rhai(&context), to, &items, 0))?;
         all.push_str(text);
         Ok(all.into())
     }
 
     #[rhai_fn(name = "+", return_raw)]
     pub fn map_and_text(context: NativeCallContext, entries: Map, text: &str) -> Script<ImmutableString> {
-        let mut all = with_map(&context, "+", "", &entries)?;
+        let mut all = with("+", "", |to| map(&Rhai(&context), to, &entries, 0))?;
         all.push_str(text);
         Ok(all.into())
     }
 
     #[rhai_fn(name = "+=", return_raw)]
     pub fn append_array(context: NativeCallContext, text: &mut ImmutableString, items: Array) -> Script<()> {
-        text.make_mut().push_str(&with_array(&context, "+=", "", &items)?);
+        text.make_mut().push_str(&with("+=", "", |to| array(&Rhai(&context), to, &items, 0))?);
         Ok(())
     }
 
     #[rhai_fn(name = "+=", return_raw)]
     pub fn append_map(context: NativeCallContext, text: &mut ImmutableString, entries: Map) -> Script<()> {
-        text.make_mut().push_str(&with_map(&context, "+=", "", &entries)?);
+        text.make_mut().push_str(&with("+=", "", |to| map(&Rhai(&context), to, &entries, 0))?);
         Ok(())
     }
 
     #[rhai_fn(return_raw, pure)]
     pub fn to_json(entries: &mut Map) -> Script<ImmutableString> {
-        let mut to = Growing::new("to_json", String::new());
-        let written = super::map(&Json, &mut to, entries, 0);
-        Ok(to.end(written)?.into())
+        Ok(with("to_json", "", |to| map(&Json, to, entries, 0))?.into())
     }
 }
