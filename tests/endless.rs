@@ -1,5 +1,6 @@
 //! Nothing a script says ends the process: values that grow without end, sizes that no memory holds, texts that evaluate
 //! themselves, pipes, and what batch systems send.
+#![allow(clippy::expect_used)]
 
 mod common;
 use common::Place;
@@ -19,6 +20,24 @@ fn refused(script: &str, words: &[&str]) {
         assert!(!ended.stderr.contains(foreign), "{}", ended.stderr);
     }
     assert!(start.elapsed() < Duration::from_secs(60), "{script} took {:?}", start.elapsed());
+}
+
+/// A run of the script in this place, into `out`, once it has said that it is ready; to be sent signals.
+fn started(place: &Place) -> std::process::Child {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lethe"))
+        .args(["run", "--quiet", "--device", "cpu", "--threads", "1", "--out", "out", "script.rhai"])
+        .current_dir(place.folder.path())
+        .env("LETHE_CACHE", place.path("cache"))
+        .env("LETHE_CONFIG", place.path("config"))
+        .env("LETHE_STATE", place.path("state"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("lethe starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    child
 }
 
 #[test]
@@ -101,19 +120,7 @@ fn a_loop_that_keeps_tensors_ends_before_the_system_ends_the_process() {
 fn a_second_ctrl_c_leaves_at_once_and_the_folder_says_so() {
     let place = Place::new();
     place.write("script.rhai", "record(\"row\", #{ a: 1 }); let x = randn([6000, 6000]); print(\"ready\"); x.svd();");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lethe"))
-        .args(["run", "--quiet", "--device", "cpu", "--out", "out", "script.rhai"])
-        .current_dir(place.folder.path())
-        .env("LETHE_CACHE", place.path("cache"))
-        .env("LETHE_CONFIG", place.path("config"))
-        .env("LETHE_STATE", place.path("state"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("lethe starts");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
-    assert_eq!(line, "ready\n");
+    let mut child = started(&place);
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(500));
         assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -190,20 +197,7 @@ fn what_batch_systems_send_ends_a_run_as_ctrl_c_does_and_keeps_its_rows() {
     for signal in ["-USR1", "-USR2", "-XCPU", "-HUP", "-TERM"] {
         let place = Place::new();
         place.write("script.rhai", "record(\"row\", #{ a: 1 }); print(\"ready\"); loop {}");
-        let program = env!("CARGO_BIN_EXE_lethe");
-        let mut child = std::process::Command::new(program)
-            .args(["run", "--quiet", "--device", "cpu", "--threads", "1", "--out", "out", "script.rhai"])
-            .current_dir(place.folder.path())
-            .env("LETHE_CACHE", place.path("cache"))
-            .env("LETHE_CONFIG", place.path("config"))
-            .env("LETHE_STATE", place.path("state"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("lethe starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
+        let mut child = started(&place);
         assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal}");
         let status = std::fs::read_to_string(place.path("out/status.json")).expect("a status");
