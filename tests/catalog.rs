@@ -4,9 +4,8 @@
 
 use lethe::host::Host;
 use lethe::host::docs::catalog::Catalog;
-use lethe::host::docs::entry::Entry;
-use lethe::host::docs::entry::Kind;
-use lethe::host::docs::manual as reference;
+use lethe::host::docs::entry::{Entry, Kind};
+use lethe::host::docs::manual;
 use lethe::runtime::run::Settings;
 use rhai::Scope;
 
@@ -100,7 +99,7 @@ fn every_example_runs() {
 fn the_manual_is_current() {
     with_catalog(|_, catalog| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/stdlib/REFERENCE.md");
-        let current = std::fs::read_to_string(file).unwrap_or_default() == reference::markdown(catalog);
+        let current = std::fs::read_to_string(file).unwrap_or_default() == manual::markdown(catalog);
         if current { vec![] } else { vec!["run `cargo run --release -- doc --markdown > stdlib/REFERENCE.md`".into()] }
     });
 }

@@ -2,12 +2,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use lethe::data::catalog::decoded_cache as decoded;
+use lethe::data::catalog::decoded_cache;
 use lethe::data::catalog::decoded_cache::Subject;
 use lethe::data::formats::Decoded;
 use lethe::data::storage::Storage;
 use lethe::data::{Dataset, DatasetInfo};
-use lethe::runtime::{Run, run::Settings};
+use lethe::runtime::Run;
+use lethe::runtime::run::Settings;
 use tch::{Device, Tensor};
 
 /// Images of 3 x 32 x 32, so many that they are not kept as f32: a third of CINIC-10.
@@ -35,9 +36,9 @@ fn a_large_data_set_is_mapped_and_stays_bytes() {
     };
     let subject = Subject { stem: "large", dataset: "large", place: cache.path(), parts: &["train"] };
     let checksum = || Ok("0123456789abcdef0123456789abcdef".to_string());
-    drop(decoded::parts(&run, &subject, checksum, make).unwrap());
+    drop(decoded_cache::parts(&run, &subject, checksum, make).unwrap());
     let before = memory();
-    let parts = decoded::parts(&run, &subject, checksum, || panic!("decoded again")).unwrap();
+    let parts = decoded_cache::parts(&run, &subject, checksum, || panic!("decoded again")).unwrap();
     let info = DatasetInfo { mean: vec![0.5], std: vec![0.25], ..DatasetInfo::default() };
     let labels = Tensor::from_slice(&parts[0].labels);
     let data = Dataset::new(Storage::new(&parts[0].pixels, &labels, info, Device::Cpu).unwrap());

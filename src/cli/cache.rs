@@ -4,11 +4,9 @@ use super::{Ending, start};
 use crate::data::catalog::decoded_files::Decodes;
 use crate::experiment::cache::Models;
 use crate::report::screen;
-use crate::runtime::cache_folder as shelf;
 use crate::runtime::cache_folder::{About, Item, LEFTOVER, Shelf, Soundness, Stock};
 use crate::runtime::io_error::reason;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Error, Result, output};
+use crate::runtime::{Error, Result, cache_folder, output, user_dirs};
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanDuration};
@@ -135,9 +133,9 @@ pub fn cache(options: &CacheOptions) -> Ending {
 
 /// What lies on all shelves.
 fn stocks() -> Result<Stock> {
-    let (cache, mut all) = (folders::cache(), Stock::default());
+    let (cache, mut all) = (user_dirs::cache(), Stock::default());
     for shelf in shelves() {
-        let Stock { items, leftovers, foreign } = shelf::stock(shelf, &cache)?;
+        let Stock { items, leftovers, foreign } = cache_folder::stock(shelf, &cache)?;
         all.items.extend(items);
         all.leftovers.extend(leftovers);
         all.foreign.extend(foreign);
@@ -160,20 +158,20 @@ fn bytes(items: &[Item]) -> u64 {
 
 /// A path as seen from the cache folder.
 fn inside(path: &Path) -> String {
-    path.strip_prefix(folders::cache()).unwrap_or(path).display().to_string()
+    path.strip_prefix(user_dirs::cache()).unwrap_or(path).display().to_string()
 }
 
 fn place() -> String {
     let chosen = std::env::var_os("LETHE_CACHE").is_some_and(|value| !value.is_empty());
     let how = if chosen { "set by LETHE_CACHE" } else { "LETHE_CACHE names another one" };
-    format!("{} ({how})", folders::cache().display())
+    format!("{} ({how})", user_dirs::cache().display())
 }
 
 fn list(options: &ListOptions) -> Result<Ending> {
     let Stock { items, leftovers, foreign } = stocks()?;
     if options.json {
         let each = |items: &[Item]| items.iter().map(as_json).collect::<Vec<_>>();
-        let (folder, total) = (folders::cache().display().to_string(), bytes(&items) + bytes(&leftovers));
+        let (folder, total) = (user_dirs::cache().display().to_string(), bytes(&items) + bytes(&leftovers));
         let all = json!({ "folder": folder, "bytes": total, "items": each(&items), "leftovers": each(&leftovers) });
         say(&format!("{all:#}\n"));
         return Ok(Ending::Success);
@@ -309,9 +307,9 @@ impl Found {
 }
 
 fn verify(options: &VerifyOptions) -> Result<Ending> {
-    let (cache, mut found) = (folders::cache(), Found::default());
+    let (cache, mut found) = (user_dirs::cache(), Found::default());
     for shelf in shelves() {
-        let stock = shelf::stock(shelf, &cache)?;
+        let stock = cache_folder::stock(shelf, &cache)?;
         stock.items.iter().for_each(|item| found.verify(shelf, item, options.remove));
         found.foreign += stock.foreign.len();
         let alone = |path: &PathBuf| format!("foreign     {}: not written by lethe, left alone", path.display());

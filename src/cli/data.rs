@@ -2,16 +2,13 @@
 
 use super::{DataCommand, Ending, list, start};
 use crate::data::catalog::download::Patience;
-use crate::data::catalog::fetch;
 use crate::data::catalog::fetch::{Fetched, Verdict};
-use crate::data::catalog::known_datasets as known;
 use crate::data::catalog::known_datasets::Known;
-use crate::data::catalog::local_files as installed;
 use crate::data::catalog::local_files::{Found, State};
-use crate::data::load as sources;
+use crate::data::catalog::{fetch, known_datasets, local_files};
+use crate::data::load;
 use crate::runtime::run::Settings;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Error, Result, Run, output};
+use crate::runtime::{Error, Result, Run, output, user_dirs};
 use serde_json::{Value, json};
 
 /// Does what the subcommand says.
@@ -33,7 +30,7 @@ pub fn data(command: &DataCommand, quiet: bool) -> Ending {
 /// The data sets of these names; all of them when none is named.
 fn named(names: &[String]) -> Result<Vec<&'static Known>> {
     if names.is_empty() {
-        return Ok(known::ALL.iter().filter_map(|known| known::find(known.name)).collect());
+        return Ok(known_datasets::ALL.iter().filter_map(|known| known_datasets::find(known.name)).collect());
     }
     names.iter().map(|name| of_name(name)).collect()
 }
@@ -42,7 +39,7 @@ fn of_name(name: &str) -> Result<&'static Known> {
     if name == "digits" {
         return Err(Error::new("data", "digits are built in: there are no files of it"));
     }
-    known::find(name).ok_or_else(|| sources::unknown(name))
+    known_datasets::find(name).ok_or_else(|| load::unknown(name))
 }
 
 fn say(line: &str) {
@@ -56,25 +53,25 @@ fn failed(error: &Error) -> Ending {
 }
 
 fn show(as_json: bool) -> Result<Ending> {
-    let items: Vec<Value> = sources::list().iter().map(item).collect();
+    let items: Vec<Value> = load::list().iter().map(item).collect();
     if as_json {
         say(&format!("{:#}", Value::Array(items)));
         return Ok(Ending::Success);
     }
-    for (line, listing) in list::lines(&items).into_iter().zip(sources::list()) {
+    for (line, listing) in list::lines(&items).into_iter().zip(load::list()) {
         let state = if listing.present { "here" } else { "not here" };
         say(&format!("{line}\n    {state}: {}", listing.location));
     }
-    say(&format!("\nfolder: {}", folders::data()?.display()));
+    say(&format!("\nfolder: {}", user_dirs::data()?.display()));
     Ok(Ending::Success)
 }
 
 /// A listing with where its files belong and what they weigh.
-fn item(listing: &sources::Listing) -> Value {
+fn item(listing: &load::Listing) -> Value {
     let mut value = json!({ "name": listing.name, "summary": listing.summary, "state": listing.location });
     value["here"] = Value::Bool(listing.present);
-    if let Some(known) = known::find(&listing.name) {
-        value["home"] = installed::home(known).map_or(Value::Null, |home| json!(home.display().to_string()));
+    if let Some(known) = known_datasets::find(&listing.name) {
+        value["home"] = local_files::home(known).map_or(Value::Null, |home| json!(home.display().to_string()));
         let files = known.forms.first().map_or(&[][..], |form| form.files);
         value["files"] = files.iter().map(|f| json!({ "name": f.name, "bytes": f.bytes, "md5": f.md5 })).collect();
     }
@@ -89,7 +86,7 @@ fn fetch_all(sets: &[&'static Known], urls: &[String], run: &Run) -> Result<Endi
             say(&format!("{} is here: {}", known.name, folder.display()));
             continue;
         }
-        match fetch::fetch(known, &installed::home(known)?, urls, Patience::default(), run) {
+        match fetch::fetch(known, &local_files::home(known)?, urls, Patience::default(), run) {
             Ok(files) => files.iter().for_each(|file| {
                 say(&match file {
                     Fetched::Present(path) => format!("{} is here: {}", known.name, path.display()),
@@ -106,11 +103,11 @@ fn fetch_all(sets: &[&'static Known], urls: &[String], run: &Run) -> Result<Endi
 fn verify_all(sets: &[&'static Known], expected: bool, run: &Run) -> Result<Ending> {
     let mut ending = Ending::Success;
     for known in sets {
-        let found = match installed::state(known)? {
+        let found = match local_files::state(known)? {
             State::Complete(found) => found,
             State::Absent if !expected => continue,
             _ => {
-                if let Err(error) = installed::require(known) {
+                if let Err(error) = local_files::require(known) {
                     ending = failed(&error);
                 }
                 continue;
@@ -145,7 +142,7 @@ fn verify(known: &Known, found: &Found, run: &Run) -> Result<bool> {
         say(&format!("{}: {place} readable, with the published number of images; it has no checksum", known.name));
     }
     if !sound {
-        output::tell(&format!("help: {}", installed::advice(known)));
+        output::tell(&format!("help: {}", local_files::advice(known)));
     }
     Ok(sound)
 }
@@ -153,14 +150,14 @@ fn verify(known: &Known, found: &Found, run: &Run) -> Result<bool> {
 /// Prints where a data set is, or where its files belong.
 fn path(name: Option<&str>) -> Result<Ending> {
     let Some(name) = name else {
-        say(&folders::data()?.display().to_string());
+        say(&user_dirs::data()?.display().to_string());
         return Ok(Ending::Success);
     };
     let known = of_name(name)?;
-    let folder = match installed::state(known)? {
+    let folder = match local_files::state(known)? {
         State::Complete(found) => found.folder,
         State::Incomplete { folder, .. } => folder,
-        State::Absent => installed::home(known)?,
+        State::Absent => local_files::home(known)?,
     };
     say(&folder.display().to_string());
     Ok(Ending::Success)

@@ -3,7 +3,7 @@
 use super::{DocOptions, Ending, start};
 use crate::host::Host;
 use crate::host::docs::catalog::Catalog;
-use crate::host::docs::manual as reference;
+use crate::host::docs::manual;
 use crate::host::docs::manual::Paint;
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, output};
@@ -16,9 +16,9 @@ pub fn doc(options: &DocOptions) -> Ending {
     let outcome = match (&options.name, &options.check) {
         (_, Some(file)) => check(&catalog, file),
         (Some(name), None) => one(&catalog, name, options.json),
-        (None, None) if options.markdown => Ok(reference::markdown(&catalog)),
+        (None, None) if options.markdown => Ok(manual::markdown(&catalog)),
         (None, None) if options.json => as_json(catalog.entries()),
-        (None, None) => Ok(reference::overview(&catalog, Paint::new(start::colored(&std::io::stdout())))),
+        (None, None) => Ok(manual::overview(&catalog, Paint::new(start::colored(&std::io::stdout())))),
     };
     match outcome {
         Ok(text) => {
@@ -45,7 +45,7 @@ pub(super) fn one(catalog: &Catalog, name: &str, json: bool) -> Result<String> {
         return as_json(&found);
     }
     let paint = Paint::new(start::colored(&std::io::stdout()));
-    Ok(found.into_iter().map(|entry| reference::terminal(entry, paint)).collect::<Vec<_>>().join("\n"))
+    Ok(found.into_iter().map(|entry| manual::terminal(entry, paint)).collect::<Vec<_>>().join("\n"))
 }
 
 fn as_json(value: &(impl serde::Serialize + ?Sized)) -> Result<String> {
@@ -56,7 +56,7 @@ fn as_json(value: &(impl serde::Serialize + ?Sized)) -> Result<String> {
 /// Compares a manual with what it would be now.
 fn check(catalog: &Catalog, file: &Path) -> Result<String> {
     let text = std::fs::read_to_string(file).map_err(|problem| Error::file("doc", file, problem))?;
-    if text == reference::markdown(catalog) {
+    if text == manual::markdown(catalog) {
         return Ok(format!("{} is current\n", file.display()));
     }
     Err(Error::new("doc", format!("{} is not current", file.display()))

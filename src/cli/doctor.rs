@@ -2,8 +2,7 @@
 
 use super::Ending;
 use crate::data;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{cuda, output, versions};
+use crate::runtime::{cuda, output, user_dirs, versions};
 use std::path::{Path, PathBuf};
 
 /// The report, and whether anything needed is missing.
@@ -131,10 +130,10 @@ fn gpu(report: &Report) {
 
 fn places(report: &mut Report) {
     report.title("folders");
-    report.needed("cache", writable(folders::cache()));
-    report.needed("config", writable(folders::config()));
-    report.line("state", state(&folders::state()));
-    match folders::data() {
+    report.needed("cache", writable(user_dirs::cache()));
+    report.needed("config", writable(user_dirs::config()));
+    report.line("state", state(&user_dirs::state()));
+    match user_dirs::data() {
         Ok(folder) => report.line("data", state(&folder)),
         Err(problem) => report.needed("data", Err(problem.to_string())),
     }

@@ -17,7 +17,7 @@ use super::script::Script;
 use super::{Ending, ReplOptions, record, start};
 use crate::host::diagnostics::diagnostic::Diagnostic;
 use crate::host::session::{Inputs, NAME, Session};
-use crate::host::{Host, exit_and_sleep as flow};
+use crate::host::{Host, exit_and_sleep};
 use crate::report::Recorder;
 use crate::runtime::run::device_name;
 use crate::runtime::{allocator, output, versions};
@@ -144,7 +144,7 @@ impl Repl {
     }
 
     fn report(&self, found: &Diagnostic) -> Step {
-        if flow::left(&self.session.host().run).is_some() {
+        if exit_and_sleep::left(&self.session.host().run).is_some() {
             return Step::Leave;
         }
         if !found.interrupted {
@@ -189,6 +189,6 @@ impl Repl {
         if let Some(folder) = recorder.opened() {
             run.progress().say(&format!("results: {}", folder.display()));
         }
-        flow::left(run).map_or(ending, Ending::Chosen)
+        exit_and_sleep::left(run).map_or(ending, Ending::Chosen)
     }
 }

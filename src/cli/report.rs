@@ -2,8 +2,8 @@
 
 use super::{Ending, start};
 use crate::report::Leaderboard;
-use crate::report::leaderboard::{export, figure as picture, table};
-use crate::report::runs::finished_runs as finished;
+use crate::report::leaderboard::{export, figure, table};
+use crate::report::runs::finished_runs;
 use crate::runtime::places::{asked, extension};
 use crate::runtime::run::Settings;
 use crate::runtime::{Error, Result, Run, output};
@@ -80,7 +80,7 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
     let (plot, save) = (options.plot.as_deref(), options.save.as_deref());
     plot.map_or(Ok(None), |path| asked("--plot", path, &export::PICTURES))?;
     save.map_or(Ok(None), |path| asked("--save", path, &export::WRITTEN))?;
-    let boards = finished::boards(run, &options.folders, options.superseded)?;
+    let boards = finished_runs::boards(run, &options.folders, options.superseded)?;
     for board in &boards {
         board.choose(options.columns.clone())?;
         options.baseline.as_deref().map_or(Ok(()), |name| board.measure_against(name))?;
@@ -93,7 +93,7 @@ fn told(run: &Run, options: &ReportOptions) -> Result<String> {
     if let Some(path) = plot {
         for (index, board) in boards.iter().enumerate() {
             let name = numbered(path, index, boards.len());
-            export::save_picture(run, "--plot", &name, &picture::of(&board.view()).svg())?;
+            export::save_picture(run, "--plot", &name, &figure::of(&board.view()).svg())?;
         }
     }
     text(&boards, options.format)

@@ -3,7 +3,7 @@
 use super::script::Script;
 use super::{Ending, RunOptions, record, start};
 use crate::host::arguments::{Arguments, Declared};
-use crate::host::{Host, exit_and_sleep as flow, lint};
+use crate::host::{Host, exit_and_sleep, lint};
 use crate::report::Recorder;
 use crate::report::runs::folder;
 use crate::report::runs::succession::Left;
@@ -70,7 +70,7 @@ fn checked(host: &Host, script: &Script) -> std::result::Result<AST, Ending> {
 /// Reports how the script ended, on stderr and in the run folder.
 fn conclude(host: &Host, script: &Script, outcome: std::result::Result<(), Box<EvalAltResult>>) -> Ending {
     let found = outcome.err().map(|error| host.diagnose(&error, &script.name));
-    let left = flow::left(&host.run);
+    let left = exit_and_sleep::left(&host.run);
     let refused = host.run.slot::<Arguments>().refused();
     let (mut ending, status) = match (&found, left) {
         (Some(_), Some(0)) => (Ending::Chosen(0), "finished"),

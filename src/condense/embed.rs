@@ -25,7 +25,7 @@ pub fn network(shape: Shape, classes: usize, width: usize, stream: &mut Stream, 
 /// # Errors
 /// Those of torch.
 pub fn embedder(data: &Dataset, width: usize, stream: &mut Stream) -> Result<Net> {
-    crate::condense::cluster::blend::frozen(&network(data.shape(), data.classes(), width, stream, data.device())?)
+    super::cluster::blend::frozen(&network(data.shape(), data.classes(), width, stream, data.device())?)
 }
 
 /// How often `embed` moves the bar for so many images.

@@ -134,7 +134,7 @@ fn blend(o: &mut Options, reference: bool) -> Result<BlendOptions> {
     blend.momentum = o.between("momentum", blend.momentum, 0.0, 1.0)?;
     blend.chunk = o.maybe_integer("chunk", 1)?.map(|n| n as usize);
     if !reference {
-        blend.step = crate::condense::cluster::blend_script::read_step(o)?;
+        blend.step = super::cluster::blend_script::read_step(o)?;
     }
     Ok(blend)
 }

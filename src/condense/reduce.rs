@@ -3,7 +3,7 @@
 use crate::condense::cluster::condensers::{Group, Maker};
 use crate::condense::cluster::free_and_residual::Separation;
 use crate::condense::cluster::per_class::{Clustered, How, PerClass, clustered, clusters_per_class};
-use crate::condense::matching::condensers as classwise;
+use crate::condense::matching::condensers;
 use crate::condense::matching::condensers::{Made, pools};
 use crate::condense::options::{Method, Recipe};
 use crate::data::Dataset;
@@ -308,13 +308,13 @@ fn condensed(
     }
     let made = match o.recipe.is_per_cluster() {
         true => maker.make(&group)?,
-        false => classwise::make(train, &free_pools(train, &members), &o.recipe, o.width, &stream, run)?,
+        false => condensers::make(train, &free_pools(train, &members), &o.recipe, o.width, &stream, run)?,
     };
     Ok((Some(made), 0))
 }
 
 /// The free samples by class, as many images wanted of each class as it has free clusters.
-fn free_pools(train: &Dataset, members: &[Vec<usize>]) -> Vec<classwise::Pool> {
+fn free_pools(train: &Dataset, members: &[Vec<usize>]) -> Vec<condensers::Pool> {
     let labels = train.labels();
     let mut free: HashMap<i64, usize> = HashMap::new();
     for label in members.iter().filter_map(|members| labels.get(*members.first()?)) {

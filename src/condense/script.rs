@@ -2,7 +2,7 @@
 
 use crate::condense::cluster::condensers::{Group, Maker};
 use crate::condense::cluster::per_class::{How, clustered};
-use crate::condense::matching::condensers as classwise;
+use crate::condense::matching::condensers;
 use crate::condense::matching::condensers::{Made, pools};
 use crate::condense::options::{Method, Recipe};
 use crate::data::Dataset;
@@ -70,7 +70,7 @@ fn condense(data: &Dataset, o: &CondenseOptions, run: &Run) -> Result<Condensed>
         run.progress().warn(&format!("condense: {message}"));
     }
     if !o.clusters() {
-        let (made, seconds) = timed(run, || classwise::make(data, &pools, &o.recipe, o.width, &stream, run))?;
+        let (made, seconds) = timed(run, || condensers::make(data, &pools, &o.recipe, o.width, &stream, run))?;
         return Ok(Condensed { made, seconds_cluster: 0.0, seconds_condense: seconds });
     }
     let counts = pools.iter().map(|pool| (pool.label, pool.count)).collect();

@@ -4,7 +4,7 @@ use super::reduce::Gone;
 use super::*;
 use crate::condense::cluster::per_class::PerClass;
 use crate::condense::options::{Method, Recipe};
-use crate::data::{Data, Dataset, load as sources};
+use crate::data::{Data, Dataset, load};
 use crate::runtime::run::Settings;
 use crate::runtime::{Options, Run};
 use rhai::{Dynamic, Map};
@@ -14,7 +14,7 @@ fn run() -> Run {
 }
 
 fn digits(run: &Run) -> Data {
-    sources::load("digits", Map::new(), run).unwrap()
+    load::load("digits", Map::new(), run).unwrap()
 }
 
 fn narrow() -> ReduceOptions {
@@ -67,7 +67,7 @@ fn blend_lowers_the_matching_loss_of_digits_clearly() {
 fn blend_lowers_the_matching_loss_of_fashion_mnist_clearly() {
     let run = run();
     // Not every machine has the data.
-    let Ok(data) = sources::load("fashion-mnist", Map::new(), &run) else { return };
+    let Ok(data) = load::load("fashion-mnist", Map::new(), &run) else { return };
     let o = ReduceOptions { per_class: PerClass::Count(8), width: 32, ..narrow() };
     let got = reduced(&data.train.take(400), &every(400, 40), &o, &run);
     let (before, after) = (got.loss_before.unwrap(), got.loss_after.unwrap());

@@ -1,9 +1,7 @@
 //! Batches and the iteration over them.
 
 use super::dataset::{Dataset, Part};
-use crate::runtime::Error;
-use crate::runtime::Stream;
-use crate::runtime::{At, Result, interrupt};
+use crate::runtime::{At, Error, Result, Stream, interrupt};
 use std::rc::Rc;
 use tch::{Kind, Tensor};
 

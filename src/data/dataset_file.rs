@@ -7,11 +7,10 @@ use crate::data::formats::idx;
 use crate::data::storage::{DatasetInfo, Labelling, Storage, order_hint};
 use crate::runtime::budget::Budget;
 use crate::runtime::{At, Error, Result, Run};
-use crate::tensor::io::content;
 use crate::tensor::io::content::Content;
-use crate::tensor::io::npz;
 use crate::tensor::io::npz::Npz;
 use crate::tensor::io::safetensors_file::{Notes, Partly, parse_partly, read_bytes, save_noted};
+use crate::tensor::io::{content, npz};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
@@ -45,7 +44,7 @@ fn inflated(path: &Path) -> Result<Vec<u8>> {
     flate2::bufread::MultiGzDecoder::new(bytes.as_slice())
         .take(budget.limit().saturating_add(1))
         .read_to_end(&mut content)
-        .map_err(|error| fail(crate::data::formats::unreadable(&error)))?;
+        .map_err(|error| fail(super::formats::unreadable(&error)))?;
     budget.allows(content.len() as u64).map_err(fail)?;
     Ok(content)
 }

@@ -6,7 +6,7 @@ use crate::runtime::{Error, Result, options};
 use rhai::{Array, Dynamic};
 
 /// Class numbers or positions from an array of integers.
-pub(crate) fn integers_of(operation: &str, values: &Array) -> Result<Vec<i64>> {
+pub(super) fn integers_of(operation: &str, values: &Array) -> Result<Vec<i64>> {
     let read = |value: &Dynamic| {
         options::as_integer(value).ok_or_else(|| {
             Error::new(operation, format!("expects an array of integers, got {} in it", options::describe(value)))

@@ -5,7 +5,7 @@ use crate::runtime::{Error, Result, options};
 use rhai::{Array, Dynamic};
 
 /// A number or an array of numbers, one a channel.
-pub(crate) fn constants(operation: &str, key: &str, value: Option<Dynamic>) -> Result<Vec<f64>> {
+pub(super) fn constants(operation: &str, key: &str, value: Option<Dynamic>) -> Result<Vec<f64>> {
     let Some(value) = value else { return Ok(vec![]) };
     let items = value.clone().try_cast::<Array>().unwrap_or_else(|| vec![value.clone()]);
     let numbers: Option<Vec<f64>> = items.iter().map(options::as_number).collect();

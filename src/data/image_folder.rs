@@ -1,6 +1,6 @@
 //! Datasets from folders of pictures: `root/class/*.png`, alone or below `train`, `test` and `valid`.
 
-use crate::data::catalog::decoded_cache as decoded;
+use crate::data::catalog::decoded_cache;
 use crate::data::catalog::decoded_cache::{Images, Subject};
 use crate::data::dataset::Dataset;
 use crate::data::dataset_splits::Data;
@@ -63,8 +63,8 @@ impl Taking {
         trees.iter().for_each(|tree| tree.tell(run));
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
         let subject = Subject { stem: "pictures", dataset: &self.name, place: root, parts: &names };
-        let checksum = || crate::data::catalog::checksum::of_trees(&format!("{target:?}"), &trees, &self.name, run);
-        let images = decoded::parts(run, &subject, checksum, || {
+        let checksum = || super::catalog::checksum::of_trees(&format!("{target:?}"), &trees, &self.name, run);
+        let images = decoded_cache::parts(run, &subject, checksum, || {
             parts.iter().map(|(part, tree)| tree.decode(target, &format!("{} ({part})", self.name), run)).collect()
         })?;
         let named = images.into_iter().zip(&trees).map(|(part, tree)| {
@@ -195,7 +195,7 @@ fn no_folder(root: &Path) -> Error {
         .hint("a folder with `train` and `test` is expected, each with one folder of pictures a class")
 }
 
-/// The error of a folder without one of its parts; where it has only one folder that has them, that is named.
+/// The error of a folder without one of its parts; a folder in it that has them is named.
 fn lacking(root: &Path, name: &str) -> Error {
     let message = format!("has no folder `{name}`: `train` and `test` are expected, each with one folder a class");
     let error = Error::file("load_data", root, message);

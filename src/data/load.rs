@@ -1,11 +1,9 @@
 //! Data sets by name: loaded once a run, divided, under one roof.
 
-use crate::data::catalog::decode as reading;
 use crate::data::catalog::decoded_cache::Images;
-use crate::data::catalog::known_datasets as known;
 use crate::data::catalog::known_datasets::Known;
-use crate::data::catalog::local_files as installed;
 use crate::data::catalog::local_files::State;
+use crate::data::catalog::{decode, known_datasets, local_files};
 use crate::data::dataset::Dataset;
 use crate::data::dataset_splits::Data;
 use crate::data::formats::{Decoded, digits};
@@ -38,7 +36,7 @@ const DIGITS: Nature<'_> = Nature { name: "digits", validates: true, balanced: N
 
 /// What a data set is apart from its images.
 #[derive(Debug, Clone)]
-pub(crate) struct Character {
+pub(super) struct Character {
     /// What messages and rows call it.
     pub name: String,
     /// The names of the classes, in the order of the labels.
@@ -75,20 +73,22 @@ pub fn list() -> Vec<Listing> {
         present: true,
         location: "built in".into(),
     };
-    std::iter::once(digits).chain(known::ALL.iter().filter_map(|known| known::find(known.name)).map(listing)).collect()
+    std::iter::once(digits)
+        .chain(known_datasets::ALL.iter().filter_map(|known| known_datasets::find(known.name)).map(listing))
+        .collect()
 }
 
 fn listing(known: &'static Known) -> Listing {
-    let (present, location) = match installed::state(known) {
+    let (present, location) = match local_files::state(known) {
         Ok(State::Complete(found)) => {
             let place = found.folder.display();
-            let odd = installed::oddity(&found);
+            let odd = local_files::oddity(&found);
             (true, odd.map_or(place.to_string(), |odd| format!("{place} ({odd}: `lethe data verify {}`)", known.name)))
         }
         Ok(State::Incomplete { folder, missing }) => {
-            (false, format!("{} lacks {}; {}", folder.display(), missing.join(", "), installed::advice(known)))
+            (false, format!("{} lacks {}; {}", folder.display(), missing.join(", "), local_files::advice(known)))
         }
-        Ok(State::Absent) => (false, installed::advice(known)),
+        Ok(State::Absent) => (false, local_files::advice(known)),
         Err(problem) => (false, problem.to_string()),
     };
     Listing { name: known.name.into(), summary: known.summary.into(), present, location }
@@ -99,15 +99,15 @@ fn listing(known: &'static Known) -> Listing {
 /// # Errors
 /// An unknown name or option, a file that is missing or damaged.
 pub fn load(name: &str, given: Map, run: &Run) -> Result<Data> {
-    let known = known::find(name);
+    let known = known_datasets::find(name);
     if known.is_none() && name != "digits" {
         return Err(unknown(name));
     }
     let nature = known.map_or(DIGITS, |known| Nature {
         name: known.name,
-        validates: reading::has_validation(known),
+        validates: decode::has_validation(known),
         balanced: known.balanced,
-        fixed: reading::has_validation(known),
+        fixed: decode::has_validation(known),
         own: false,
     });
     let preparation = Preparation::read(Options::new("dataset", given), nature)?;
@@ -118,7 +118,7 @@ pub fn load(name: &str, given: Map, run: &Run) -> Result<Data> {
     }
     let data = match known {
         Some(known) => {
-            let images = reading::images(known, &installed::require(known)?, preparation.pad, run)?;
+            let images = decode::images(known, &local_files::require(known)?, preparation.pad, run)?;
             divided(&Character::from(known), images, preparation, known.name, run.device())?
         }
         None => read_digits(preparation, run.device())?,
@@ -132,7 +132,8 @@ pub fn load(name: &str, given: Map, run: &Run) -> Result<Data> {
 
 /// The error for a name nobody knows.
 pub fn unknown(name: &str) -> Error {
-    let names: Vec<&str> = std::iter::once("digits").chain(known::ALL.iter().map(|known| known.name)).collect();
+    let names: Vec<&str> =
+        std::iter::once("digits").chain(known_datasets::ALL.iter().map(|known| known.name)).collect();
     let error = Error::new("dataset", format!("there is no data set {name:?}"))
         .word(name)
         .note(format!("data sets: {}", names.join(", ")));
@@ -181,7 +182,7 @@ fn capped(all: &Dataset, positions: &[usize], preparation: Preparation) -> Vec<u
 
 /// A data set of decoded parts: training, test and perhaps validation part. Its id is a hash of `label`, contents and
 /// preparation.
-pub(crate) fn divided(
+pub(super) fn divided(
     character: &Character,
     images: Vec<Images>,
     preparation: Preparation,
@@ -215,7 +216,7 @@ pub(crate) fn divided(
 }
 
 /// The images of a part on the device: all of them as they lie in the cache, or a copy of some.
-pub(crate) fn stored(
+pub(super) fn stored(
     character: &Character,
     part: &Images,
     rows: Option<&Vec<usize>>,
@@ -355,10 +356,11 @@ mod tests {
     }
 
     fn prepared(folder: &Path, per_class: Option<usize>, seed: u64) -> Result<Data> {
-        let known = known::find("fashion-mnist").unwrap();
+        let known = known_datasets::find("fashion-mnist").unwrap();
         let files = &known.forms[0].files;
-        let files = files.iter().filter_map(|file| installed::existing(folder, file, known.forms[0].reader)).collect();
-        let found = installed::Found { form: &known.forms[0], folder: folder.to_path_buf(), files };
+        let files =
+            files.iter().filter_map(|file| local_files::existing(folder, file, known.forms[0].reader)).collect();
+        let found = local_files::Found { form: &known.forms[0], folder: folder.to_path_buf(), files };
         let run = Run::new(crate::runtime::run::Settings::default());
         let keep = |part: crate::data::formats::Decoded| {
             let (pixels, labels) =
@@ -371,7 +373,7 @@ mod tests {
                 root: std::path::PathBuf::new(),
             }
         };
-        let images = reading::decode(known, &found, &run)?.into_iter().map(keep).collect();
+        let images = decode::decode(known, &found, &run)?.into_iter().map(keep).collect();
         divided(
             &Character::from(known),
             images,

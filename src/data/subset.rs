@@ -89,7 +89,8 @@ pub mod script {
 mod tests {
     use super::*;
     use crate::data::load::load;
-    use crate::runtime::{Run, run::Settings};
+    use crate::runtime::Run;
+    use crate::runtime::run::Settings;
     use rhai::Map;
 
     #[test]

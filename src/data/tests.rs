@@ -1,10 +1,11 @@
 //! Facts about datasets, requests and files.
 
 use super::{Data, Dataset, DatasetInfo};
-use crate::data::forget_request as request;
+use crate::data::forget_request;
 use crate::data::forget_request::Request;
 use crate::data::load::load;
-use crate::runtime::{Options, Run, Stream, run::Settings};
+use crate::runtime::run::Settings;
+use crate::runtime::{Options, Run, Stream};
 use proptest::prelude::*;
 use rhai::Map;
 use tch::{Kind, Tensor};
@@ -133,9 +134,9 @@ fn wrong_tensors_are_refused_with_a_reason() {
 
 #[test]
 fn the_reference_truncates_seven_tenths_of_ninety_thousand_to_62_999() {
-    assert_eq!(crate::data::share::truncated(0.7, 90_000), 62_999);
-    assert_eq!(crate::data::share::truncated(0.7, 26_032), 18_222);
-    assert_eq!(crate::data::share::truncated(0.001, 45_000), 45);
+    assert_eq!(super::share::truncated(0.7, 90_000), 62_999);
+    assert_eq!(super::share::truncated(0.7, 26_032), 18_222);
+    assert_eq!(super::share::truncated(0.001, 45_000), 45);
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn requests_are_read_from_options_and_contradictions_refused() {
 #[test]
 fn forgetting_nothing_or_everything_is_an_error() {
     let data = numbered(20, 4);
-    let message = |request: &Request| request::split(&data, request, 0).unwrap_err().to_string();
+    let message = |request: &Request| forget_request::split(&data, request, 0).unwrap_err().to_string();
     let few = Request::Fraction { mode: "few_uniform".into(), fraction: 0.001 };
     assert_eq!(message(&few), "forget: the forget set is empty");
     assert_eq!(message(&Request::Indices(vec![])), "forget: the forget set is empty");
@@ -169,19 +170,19 @@ fn forgetting_nothing_or_everything_is_an_error() {
 fn a_drawn_class_is_recorded_and_comes_from_the_seed() {
     let data = numbered(40, 8);
     let drawn: Vec<i64> =
-        (0..20).map(|seed| request::split(&data, &Request::Class(None), seed).unwrap().classes[0]).collect();
+        (0..20).map(|seed| forget_request::split(&data, &Request::Class(None), seed).unwrap().classes[0]).collect();
     assert!(drawn.iter().any(|class| *class != drawn[0]));
-    let split = request::split(&data, &Request::Class(None), 3).unwrap();
+    let split = forget_request::split(&data, &Request::Class(None), 3).unwrap();
     assert!(split.forget.iter().all(|position| data.labels()[*position] == split.classes[0]));
 }
 
 #[test]
 fn held_out_parts_follow_the_variant() {
     let data = digits(Map::new());
-    let fair = request::partition(&data, &Request::default(), false, 5).unwrap();
+    let fair = forget_request::partition(&data, &Request::default(), false, 5).unwrap();
     assert_eq!((fair.unseen.len(), fair.test.len()), (500, 500));
     assert_eq!((fair.forget.len(), fair.retain.len()), (79, 718));
-    let reference = request::partition(&data, &Request::default(), true, 5).unwrap();
+    let reference = forget_request::partition(&data, &Request::default(), true, 5).unwrap();
     assert_eq!((reference.unseen.len(), reference.test.len()), (350, 150));
     assert_ne!(fair.split.split_id, reference.split.split_id);
     let mut keys: Vec<_> = reference.unseen.keys().into_iter().chain(reference.test.keys()).collect();
@@ -197,16 +198,16 @@ proptest! {
     #[test]
     fn splits_are_disjoint_complete_and_repeatable(n in 2_i64..300, fraction in 0.01_f64..0.99, seed in 0_u64..1000) {
         let data = numbered(n, 3);
-        let count = crate::data::share::truncated(fraction, n as usize);
+        let count = super::share::truncated(fraction, n as usize);
         prop_assume!(count > 0);
         let request = Request::Fraction { mode: "uniform".into(), fraction };
-        let split = request::split(&data, &request, seed).unwrap();
+        let split = forget_request::split(&data, &request, seed).unwrap();
         prop_assert_eq!(split.forget.len(), count);
         let mut all: Vec<usize> = split.forget.iter().chain(&split.retain).copied().collect();
         all.sort_unstable();
         prop_assert_eq!(all, (0..n as usize).collect::<Vec<_>>());
-        prop_assert_eq!(&request::split(&data, &request, seed).unwrap(), &split);
-        let other = request::split(&data, &request, seed + 1).unwrap();
+        prop_assert_eq!(&forget_request::split(&data, &request, seed).unwrap(), &split);
+        let other = forget_request::split(&data, &request, seed + 1).unwrap();
         prop_assert_ne!(&other.split_id, &split.split_id);
         if count > 5 && count + 5 < n as usize {
             prop_assert_ne!(other.forget, split.forget);

@@ -3,13 +3,11 @@
 use super::histogram;
 use super::metrics::{Basis, Metrics};
 use super::scores::Scores;
-use crate::eval::attacks::entropy;
 use crate::eval::attacks::entropy::Separator as EntropySeparator;
-use crate::eval::attacks::salun;
 use crate::eval::attacks::salun::{Feature, Separator};
-use crate::eval::attacks::{competition, phi as attacks, roc as rank};
+use crate::eval::attacks::{competition, entropy, phi, roc, salun};
 use crate::eval::split_predictions::{PartPredictions, distinct, predict_parts};
-use crate::eval::{summary_scores as summaries, warnings as alarms};
+use crate::eval::{summary_scores, warnings};
 use crate::nn::Net;
 use crate::nn::guess::NO_CLASS;
 use crate::runtime::{Result, Run, Stream};
@@ -58,9 +56,9 @@ impl PartPredictions {
         }
         if let Some(unseen) = unseen {
             let alike = unseen.keep(|label| present.contains(&label));
-            metrics.set("unseen_mia_auc", rank::auc(&forget.phi, &alike.phi).value);
+            metrics.set("unseen_mia_auc", roc::auc(&forget.phi, &alike.phi).value);
         }
-        metrics.set("nomus", summaries::nomus(metrics.get("test_accuracy"), accuracy, summaries::LAMBDA));
+        metrics.set("nomus", summary_scores::nomus(metrics.get("test_accuracy"), accuracy, summary_scores::LAMBDA));
         Ok(metrics)
     }
 }
@@ -99,7 +97,7 @@ fn only_class(retain: &Scores, test: &Scores, removed: &[i64]) -> Option<i64> {
 
 /// The logistic attack and the reference's.
 fn attacks_on_phi(metrics: &mut Metrics, forget: &Scores, alike: &Scores, test: &Scores, stream: &Stream) {
-    let found = attacks::logistic(&forget.phi, &alike.phi, &mut stream.child("logistic"));
+    let found = phi::logistic(&forget.phi, &alike.phi, &mut stream.child("logistic"));
     metrics.set("mia_auc", found.auc.value);
     metrics.set("mia_auc_se", found.auc.error);
     metrics.set("mia_auc_two_sided", found.two_sided());
@@ -111,7 +109,7 @@ fn attacks_on_phi(metrics: &mut Metrics, forget: &Scores, alike: &Scores, test: 
     let mut shuffled = |values: &[f64]| pick(values, &draw.permutation(values.len()));
     let (members, nonmembers, everyone) =
         (shuffled(&forget.phi_ref), shuffled(&alike.phi_ref), shuffled(&test.phi_ref));
-    metrics.set("mia_ref", attacks::reference(&members, &nonmembers, (&everyone, &members)).score);
+    metrics.set("mia_ref", phi::reference(&members, &nonmembers, (&everyone, &members)).score);
 }
 
 /// SalUn's attacks, all of them fitted on the same draw of retained and test samples.
@@ -140,7 +138,7 @@ fn pick(values: &[f64], positions: &[usize]) -> Vec<f64> {
 
 /// The metrics for a script, which is warned of outputs that are nothing to go by.
 fn told(run: &Run, metrics: &Metrics) -> rhai::Map {
-    alarms::outputs(metrics).iter().for_each(|line| run.progress().warn(&format!("evaluate: {line}")));
+    warnings::outputs(metrics).iter().for_each(|line| run.progress().warn(&format!("evaluate: {line}")));
     metrics.to_map()
 }
 
@@ -312,7 +310,7 @@ mod tests {
         }
         assert_eq!((metrics.basis.only_class, metrics.basis.not_finite), (Some(0), 0));
         assert_eq!(constant([0.0; 3]).metrics(0).unwrap().get("mia_salun"), 0.0, "SalUn % is the worst, not 100");
-        let line = alarms::outputs(&metrics).join("; ");
+        let line = warnings::outputs(&metrics).join("; ");
         assert_eq!(line, "collapsed: each of the 1500 retained and test samples is classified as 0");
     }
 
@@ -339,7 +337,7 @@ mod tests {
                     _ => assert!(value.is_nan(), "{name}: {value} of {broken:?}"),
                 }
             }
-            let line = alarms::outputs(&metrics).join("; ");
+            let line = warnings::outputs(&metrics).join("; ");
             assert!(line.starts_with("broken outputs: 1560 of 1560 are not finite"), "{line}");
         }
         let mut some = constant([0.5, 0.1, 0.1]);

@@ -322,12 +322,12 @@ pub mod script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::compare;
     use crate::eval::retrained::gaps::gaps;
-    use crate::eval::{PartPredictions, Predictions};
+    use crate::eval::{PartPredictions, Predictions, compare};
     use crate::host::Host;
     use crate::host::docs::catalog::Catalog;
-    use crate::runtime::{Stream, run::Settings};
+    use crate::runtime::Stream;
+    use crate::runtime::run::Settings;
     use std::collections::BTreeSet;
 
     /// Predictions on a request for a class, so that every metric there is has a value or NaN.

@@ -1,9 +1,6 @@
 //! What scripts see of tasks and of methods' options.
 
-use crate::experiment::method_options;
-use crate::experiment::optimizer;
-use crate::experiment::primary_loss;
-use crate::experiment::reduction;
+use crate::experiment::{method_options, optimizer, primary_loss, reduction};
 /// Tasks and options.
 // The glue that Rhai's macro writes unwraps what it has just checked.
 #[allow(clippy::unwrap_used)]

@@ -4,8 +4,7 @@ use super::task::Task;
 use crate::eval::retrained::output_distance::distances;
 use crate::eval::split_predictions::predict_parts;
 use crate::eval::summary_scores::adaptive_unlearning_score;
-use crate::eval::warnings as alarms;
-use crate::eval::{Metrics, PartPredictions, Parts, predict};
+use crate::eval::{Metrics, PartPredictions, Parts, predict, warnings};
 use crate::nn::Net;
 use crate::report::Leaderboard;
 use crate::report::runs::predictions;
@@ -83,10 +82,10 @@ pub fn original(run: &Run, task: &Task) -> Result<Rc<Assessment>> {
     let mut found = alone(run, task, task.original())?;
     found.metrics.set("aus", adaptive_unlearning_score(&found.metrics, &found.metrics));
     let (name, data) = (task.model_name(), &task.data().name);
-    run.progress().say(&format!("original {name} on {data}: {}", alarms::before(&found.metrics)));
+    run.progress().say(&format!("original {name} on {data}: {}", warnings::before(&found.metrics)));
     // After the first of several requests it is a network that has forgotten: that little is left to hide is then the aim.
     let later = task.round().is_some_and(|round| round.number > 0);
-    if let Some(warning) = alarms::weak_original(&found.metrics).filter(|_| !later) {
+    if let Some(warning) = warnings::weak_original(&found.metrics).filter(|_| !later) {
         run.progress().warn(&warning);
     }
     let found = Rc::new(found);

@@ -5,11 +5,10 @@ use super::store;
 use crate::data::Data;
 use crate::experiment::source::Source;
 use crate::nn::architecture::model_name;
-use crate::nn::{Net, state_dict as state};
+use crate::nn::{Net, state_dict};
 use crate::runtime::cache_folder::{About, Shelf, Soundness};
 use crate::runtime::hex::hex_of;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Result, Run, versions};
+use crate::runtime::{Result, Run, user_dirs, versions};
 use crate::tensor::io::safetensors_file::{Notes, parse_safetensors, read_bytes, read_notes};
 use rhai::Map;
 use sha2::{Digest, Sha256};
@@ -84,7 +83,7 @@ impl Source {
 
 impl Place {
     fn new(kind: &str, recipe: String, about: About) -> Self {
-        let path = folders::cache().join(Models.folder()).join(file_name(kind, &recipe));
+        let path = user_dirs::cache().join(Models.folder()).join(file_name(kind, &recipe));
         Self { recipe, path, about }
     }
 }
@@ -198,7 +197,7 @@ impl Models {
         let Some(order) = notes.get("order") else { return Ok(Soundness::Unchecked) };
         let order: Vec<&str> = order.split(' ').collect();
         state.sort_by_cached_key(|(name, _)| order.iter().position(|own| own == name));
-        let sound = state.len() == order.len() && state::hash(&state)? == *weights;
+        let sound = state.len() == order.len() && state_dict::hash(&state)? == *weights;
         if sound { Ok(Soundness::Sound) } else { damaged("its weights are not those its header names") }
     }
 }

@@ -3,8 +3,7 @@
 use super::store;
 use crate::nn::Net;
 use crate::report::Recorder;
-use crate::runtime::Result;
-use crate::runtime::Run;
+use crate::runtime::{Result, Run};
 use std::collections::BTreeMap;
 
 /// Saves weights in the run folder; returns the path relative to it. That the folder does not take them is worth a warning: the

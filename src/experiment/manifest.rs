@@ -2,9 +2,8 @@
 
 use super::round::{Round, Spent};
 use super::task::Task;
-use crate::data::Data;
-use crate::data::forget_request as request;
 use crate::data::forget_request::Split;
+use crate::data::{Data, forget_request};
 use crate::nn::Net;
 use crate::report::leaderboard::export;
 use crate::runtime::hex::hex;
@@ -104,7 +103,7 @@ pub fn load(net: &Net, data: &Data, path: &Path) -> Result<Task> {
     gone.sort_unstable();
     let Content { mode, fraction, classes, seed, forget, .. } = content;
     let split = Split { forget, gone, mode, fraction, classes, seed, ..Split::default() };
-    let parts = request::with_held_out(data, split.complete(&data.train)?, reference)?;
+    let parts = forget_request::with_held_out(data, split.complete(&data.train)?, reference)?;
     if parts.split.split_id != content.split_id {
         return Err(wrong(format!("its samples make the split {}, not {}", parts.split.split_id, content.split_id)));
     }

@@ -2,20 +2,10 @@
 
 use super::frame::{self, Scheduled};
 use super::task::Task;
-use crate::nn::AdamOptions;
-use crate::nn::Net;
-use crate::nn::Optimizer;
-use crate::nn::Schedule;
-use crate::nn::SgdOptions;
-use crate::runtime::Error;
-use crate::runtime::Result;
-use crate::runtime::Run;
-use crate::runtime::options::as_integer;
-use crate::runtime::options::as_number;
-use crate::runtime::options::describe;
-use rhai::Array;
-use rhai::Dynamic;
-use rhai::Map;
+use crate::nn::{AdamOptions, Net, Optimizer, Schedule, SgdOptions};
+use crate::runtime::options::{as_integer, as_number, describe};
+use crate::runtime::{Error, Result, Run};
+use rhai::{Array, Dynamic, Map};
 
 impl Task {
     /// A trainable copy of the original, in training mode. The run that is going on takes note of it.

@@ -1,11 +1,10 @@
 //! Originals: networks trained once by a data set's recipe and then taken from the cache; tasks by name.
 
-use super::cache;
 use super::task::Task;
 use super::train::{TrainOptions, train};
-use super::{models, presets};
+use super::{cache, models, presets};
 use crate::data::forget_request::Request;
-use crate::data::{Data, load as sources};
+use crate::data::{Data, load};
 use crate::eval::metrics::to_json;
 use crate::experiment::source::Source;
 use crate::nn::Net;
@@ -100,7 +99,7 @@ pub fn load_task(context: &NativeCallContext, name: &str, given: Map) -> Result<
     if let Some(pad) = pad {
         preparation.insert("pad".into(), pad.into());
     }
-    let data = sources::load(dataset, preparation, run)?;
+    let data = load::load(dataset, preparation, run)?;
     training.entry("seed".into()).or_insert_with(|| seed.into());
     let Original { net, source, seconds } = original(context, model, &data, training)?;
     let task = Task::new(&net, &data, &request, reference, seed as u64)?.with_cache(source, seconds);

@@ -4,10 +4,8 @@ use super::accelerate::Accelerate;
 use super::frame::{self, Frame};
 use super::task::Task;
 use crate::experiment::regularizer_choice::Workshop;
-use crate::runtime::Error;
-use crate::runtime::Result;
-use crate::runtime::Run;
 use crate::runtime::torch_words::At;
+use crate::runtime::{Error, Result, Run};
 use tch::Tensor;
 
 /// `task.primary`: the loss itself, or steepened when accelerated.

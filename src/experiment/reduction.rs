@@ -1,19 +1,12 @@
 //! The retain set of a task made small, and what its clusters are.
 
 use super::task::Task;
-use crate::condense::ReduceOptions;
-use crate::condense::Reduced;
-use crate::condense::cluster::per_class::How;
-use crate::condense::cluster::per_class::PerClass;
-use crate::condense::cluster::per_class::clustered;
-use crate::condense::cluster::per_class::clusters_per_class;
+use crate::condense::cluster::per_class::{How, PerClass, clustered, clusters_per_class};
 use crate::condense::reduce::reduce;
+use crate::condense::{ReduceOptions, Reduced};
 use crate::eval::metrics::to_json;
-use crate::runtime::Options;
-use crate::runtime::Result;
-use crate::runtime::Run;
-use rhai::Dynamic;
-use rhai::Map;
+use crate::runtime::{Options, Result, Run};
+use rhai::{Dynamic, Map};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,10 +1,9 @@
 //! Retrained references: known for a split once `retrain` has run on it, and kept in the cache.
 
-use super::cache;
 use super::frame::Record;
 use super::order::Order;
-use super::presets;
 use super::task::Task;
+use super::{cache, presets};
 use crate::eval::metrics::to_json;
 use crate::nn::Net;
 use crate::runtime::clock::Clock;

@@ -3,8 +3,7 @@
 use super::accelerate::Knobs;
 use super::frame::{self, Frame};
 use super::task::Task;
-use crate::experiment::regularizer_choice::Choice;
-use crate::experiment::regularizer_choice::Working;
+use crate::experiment::regularizer_choice::{Choice, Working};
 use crate::nn::Net;
 use crate::runtime::options::describe;
 use crate::runtime::{At, Callback, Error, Result, Run};

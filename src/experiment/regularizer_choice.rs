@@ -1,17 +1,10 @@
 //! Which regulariser accelerated methods use.
 
 use super::accelerate::Knobs;
-use crate::runtime::Callback;
-use crate::runtime::Error;
-use crate::runtime::Result;
-use crate::runtime::Stream;
-use crate::runtime::options::describe;
-use crate::runtime::options::nearest;
-use crate::unlearn::amu::Kind;
-use crate::unlearn::amu::Regularizer;
-use rhai::Dynamic;
-use rhai::FnPtr;
-use rhai::NativeCallContext;
+use crate::runtime::options::{describe, nearest};
+use crate::runtime::{Callback, Error, Result, Stream};
+use crate::unlearn::amu::{Kind, Regularizer};
+use rhai::{Dynamic, FnPtr, NativeCallContext};
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -4,10 +4,9 @@ use super::outcome::{Absent, Outcome};
 use super::round::{Round, Spent};
 use super::selector::{Selector, Subject};
 use super::task::Task;
-use crate::data::forget_request as request;
 use crate::data::forget_request::{Request, Split};
 use crate::data::share::truncated;
-use crate::data::{Data, Dataset};
+use crate::data::{Data, Dataset, forget_request};
 use crate::experiment::round_costs;
 use crate::nn::Net;
 use crate::runtime::json::from_json;
@@ -160,9 +159,9 @@ impl Requests {
         gone.sort_unstable();
         let request = self.request(&state, &gone)?;
         let parts = if gone.is_empty() {
-            request::partition(data, &request, *reference, *seed)?
+            forget_request::partition(data, &request, *reference, *seed)?
         } else {
-            request::with_held_out(data, self.split(&request, gone)?, *reference)?
+            forget_request::with_held_out(data, self.split(&request, gone)?, *reference)?
         };
         let first = state.earlier.first().unwrap_or(&parts.split.forget).clone();
         let earlier: Vec<Dataset> = state.earlier.iter().map(|positions| data.train.subset(positions)).collect();
@@ -223,7 +222,7 @@ impl Requests {
     /// The split of what is left: as the request would divide the training set, without what is gone.
     fn split(&self, request: &Request, gone: Vec<usize>) -> Result<Split> {
         let train = &self.0.data.train;
-        let whole = request::split(train, request, self.0.seed)?;
+        let whole = forget_request::split(train, request, self.0.seed)?;
         let forget: Vec<usize> = whole.forget.iter().copied().filter(|p| gone.binary_search(p).is_err()).collect();
         let fraction = if let Plan::Share(share) = self.0.plan { Some(share) } else { whole.fraction };
         Split { forget, gone, fraction, ..whole }.complete(train)

@@ -1,11 +1,9 @@
 //! Results that an earlier part of a resumed run left: taken from its folder in place of running the method again.
 
-use super::assess;
 use super::order::Order;
 use super::outcome::{Absent, Outcome};
-use super::reference;
-use super::store;
 use super::task::Task;
+use super::{assess, reference, store};
 use crate::eval::Metrics;
 use crate::experiment::references::References;
 use crate::nn::Net;

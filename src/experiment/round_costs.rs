@@ -5,8 +5,7 @@ use super::round::{Round, Spent};
 use super::task::Task;
 use crate::eval::{PartPredictions, predict};
 use crate::nn::Net;
-use crate::runtime::Result;
-use crate::runtime::Run;
+use crate::runtime::{Result, Run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -1,31 +1,25 @@
 //! `unlearn::run`: one method on one task, timed, evaluated and recorded.
 
 use super::accelerate::{self, Accelerate};
-use super::announce;
 use super::assess::{self, Assessment};
 use super::examiner::Examiner;
 use super::frame::{self, Frame, Record};
 use super::methods::{self, Method};
 use super::order::{Order, Subject};
 use super::outcome::{Absent, Outcome};
-use super::reference;
-use super::resume;
-use super::row;
 use super::task::Task;
-use crate::eval::{Metrics, warnings as alarms};
-use crate::experiment::identity;
-use crate::experiment::kept_weights;
+use super::{announce, reference, resume, row};
+use crate::eval::{Metrics, warnings};
 use crate::experiment::references::References;
 use crate::experiment::regularizer_choice::Workshop;
-use crate::experiment::round_costs;
 use crate::experiment::watch::Every;
+use crate::experiment::{identity, kept_weights, round_costs};
 use crate::nn::{Hooks, Net};
 use crate::report::runs::row::Row;
 use crate::report::{PredictionStore, Recorder};
-use crate::runtime::clock;
 use crate::runtime::error::message_of;
 use crate::runtime::options::describe;
-use crate::runtime::{Error, Result, Run, Script};
+use crate::runtime::{Error, Result, Run, Script, clock};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use std::rc::Rc;
 
@@ -259,7 +253,7 @@ fn finished(sheet: &row::Sheet, options: &Map, net: Net, found: Assessment) -> S
     let mut found = found;
     let round = round_costs::account(run, task, &net, &mut found, &sheet.seconds)?;
     let Assessment { parts, metrics, key } = found;
-    alarms::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
+    warnings::outputs(&metrics).iter().for_each(|line| run.progress().warn(&format!("{}: {line}", order.label)));
     if order.method == "retrain" {
         let seconds = sheet.seconds.get("unlearn").copied().unwrap_or(0.0);
         run.slot::<References>().add(task.split_id(), &metrics, &key);

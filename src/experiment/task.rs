@@ -3,9 +3,8 @@
 use super::round::Round;
 use super::selector::{Selector, Subject};
 use crate::condense::reduce::Reduced;
-use crate::data::forget_request as request;
 use crate::data::forget_request::{Partition, Request};
-use crate::data::{Data, Dataset};
+use crate::data::{Data, Dataset, forget_request};
 use crate::nn::Net;
 use crate::nn::architecture::model_name;
 use crate::runtime::{Error, Options, Result, Run};
@@ -32,7 +31,7 @@ struct Inner {
     /// The options the reduction was asked for with.
     reduced_by: String,
     reduced_plainly: bool,
-    cached: Option<crate::experiment::source::Source>,
+    cached: Option<super::source::Source>,
     /// Seconds that training the original took.
     trained: Option<f64>,
     original_hash: OnceCell<String>,
@@ -48,7 +47,7 @@ impl Task {
     /// # Errors
     /// A request that forgets nothing or everything; a network made for other data.
     pub fn new(original: &Net, data: &Data, request: &Request, reference: bool, seed: u64) -> Result<Self> {
-        Self::of_parts(original, data, request::partition(data, request, reference, seed)?, reference)
+        Self::of_parts(original, data, forget_request::partition(data, request, reference, seed)?, reference)
     }
 
     /// The task of a split that is known already.
@@ -189,7 +188,7 @@ impl Task {
     }
 
     /// Where the original came from, when it has a place in the cache.
-    pub fn cached(&self) -> Option<&crate::experiment::source::Source> {
+    pub fn cached(&self) -> Option<&super::source::Source> {
         self.0.cached.as_ref()
     }
 
@@ -229,7 +228,7 @@ impl Task {
 
     /// The same task, whose original and retrained reference have a place in the cache.
     #[must_use]
-    pub fn with_cache(&self, source: crate::experiment::source::Source, seconds: f64) -> Self {
+    pub fn with_cache(&self, source: super::source::Source, seconds: f64) -> Self {
         Self(Rc::new(Inner { cached: Some(source), trained: Some(seconds), ..(*self.0).clone() }))
     }
 

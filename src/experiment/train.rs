@@ -373,14 +373,14 @@ pub mod script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Data, load as sources};
+    use crate::data::{Data, load};
     use crate::experiment::models;
     use crate::runtime::Stream;
     use crate::runtime::run::Settings;
 
     fn setting(width: i64) -> (Run, Data, Net) {
         let run = Run::new(Settings { seed: 7, ..Settings::default() });
-        let data = sources::load("digits", Map::new(), &run).unwrap();
+        let data = load::load("digits", Map::new(), &run).unwrap();
         let options = Map::from([("width".into(), width.into())]);
         let (stream, device) = (Stream::new(1, "init"), run.device());
         let net = models::build("convnet", data.shape, data.classes, options, || stream, device).unwrap();

@@ -5,8 +5,9 @@ use super::resolver::Resolver;
 use crate::host::custom_syntax::CALL_LEVELS;
 use crate::host::diagnostics::diagnostic::{Diagnostic, Sources};
 use crate::host::docs::catalog::Catalog;
+use crate::runtime::run::Settings;
 use crate::runtime::sources::SourceMap;
-use crate::runtime::{Run, heap, interrupt, notation, run::Settings};
+use crate::runtime::{Run, heap, interrupt, notation};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, LexError, OptimizationLevel, Position, Scope, Token};
 use std::rc::Rc;
 
@@ -38,7 +39,7 @@ impl Host {
             true => Some(interrupt::cut().map_or(Dynamic::UNIT, Dynamic::from)),
             false => heap::beyond().map(Dynamic::from),
         });
-        if let Err(error) = crate::host::custom_syntax::register(&mut engine) {
+        if let Err(error) = super::custom_syntax::register(&mut engine) {
             run.progress().warn(&format!("the constructs no_grad and timed are missing: {error}"));
         }
         let progress = run.progress().clone();
@@ -46,7 +47,7 @@ impl Host {
         for room in super::rooms::ROOMS {
             (room.register)(&mut engine);
         }
-        if let Err(error) = crate::host::stdlib::register(&mut engine, &run) {
+        if let Err(error) = super::stdlib::register(&mut engine, &run) {
             run.progress().warn(&format!("the embedded library is incomplete: {error}"));
         }
         let engine = Rc::new(engine);

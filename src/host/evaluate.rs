@@ -1,7 +1,7 @@
 //! Evaluates a compiled script statement by statement, so that even a panic inside a primitive has a place.
 
 use super::unknown_keys;
-use crate::host::diagnostics::locate as unplaced;
+use crate::host::diagnostics::locate;
 use crate::runtime::heap;
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, ImmutableString, Position, Scope,
@@ -60,7 +60,7 @@ pub fn evaluate(
         let these = if returns { both.as_slice() } else { std::slice::from_ref(statement) };
         let run = || engine.eval_statements_raw(global, &mut caches, scope, these);
         last = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(value) => value.map_err(|error| unplaced::place(error, ast, statement))?,
+            Ok(value) => value.map_err(|error| locate::place(error, ast, statement))?,
             Err(_) => return Err(internal(statement.position())),
         };
         if let Some(beyond) = heap::refused() {

@@ -227,7 +227,7 @@ impl Session {
         let EvalAltResult::ErrorInFunctionCall(..) = error else { return None };
         match error.unwrap_inner() {
             EvalAltResult::ErrorVariableNotFound(name, _) if self.scope.contains(name) => {
-                Some(crate::host::diagnostics::engine_errors::outside(name))
+                Some(super::diagnostics::engine_errors::outside(name))
             }
             _ => None,
         }
@@ -313,8 +313,7 @@ impl Session {
     /// The comment and the signature of a function of the session.
     pub fn describe(&self, name: &str) -> Option<String> {
         let found = self.functions.named().find(|function| function.name == name)?;
-        let doc =
-            crate::host::docs::doc_comment::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let doc = super::docs::doc_comment::parse(&found.comments.iter().map(ToString::to_string).collect::<Vec<_>>());
         let text = if doc.summary.is_empty() { "a function of this session".into() } else { doc.summary };
         Some(format!("{}({})\n  {text}\n", found.name, found.params.join(", ")))
     }

@@ -45,13 +45,13 @@ impl Net {
     }
 }
 
-pub(crate) fn joined(prefix: &str, name: &str) -> String {
+pub(super) fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
 }
 
 impl Layer {
     /// Every layer that has tensors of its own, by its full name (empty for a layer that is the whole network).
-    pub(crate) fn layers(self: &Rc<Self>) -> Vec<(String, Rc<Self>)> {
+    pub(super) fn layers(self: &Rc<Self>) -> Vec<(String, Rc<Self>)> {
         let mut found = vec![];
         self.gather("", &mut found);
         found

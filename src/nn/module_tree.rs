@@ -1,7 +1,8 @@
 //! Walking the tree of layers: parameters by name, copies, properties.
 
-use crate::nn::layers::layer::Scripted;
-use crate::nn::layers::layer::{BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual};
+use crate::nn::layers::layer::{
+    BatchNorm, Child, Conv2d, GroupNorm, Layer, LayerNorm, Linear, Maybe, Residual, Scripted,
+};
 use crate::nn::parameter::Parameter;
 use crate::runtime::{Callback, Result};
 use std::cell::RefCell;

@@ -3,15 +3,14 @@
 
 use crate::nn::net::Net;
 use crate::nn::optim::optimizer::Optimizer;
+use crate::nn::pytorch;
 use crate::nn::pytorch::choose::{Group, Picked, fitting, largest};
 use crate::nn::pytorch::dictionaries::Rank;
 use crate::nn::pytorch::fit_names::{Shown, Wanted};
-use crate::nn::pytorch::read as pth;
 use crate::nn::pytorch::read::{Loaded, about, content_of};
-use crate::nn::pytorch::write as pth_write;
 use crate::runtime::{Error, Result, Run};
 use crate::tensor::io::content::Content;
-use crate::tensor::io::{npz, safetensors_file as files};
+use crate::tensor::io::{npz, safetensors_file};
 use std::path::Path;
 use tch::Tensor;
 
@@ -31,22 +30,22 @@ const FOREIGN: [&str; 16] = [
 fn write(path: &Path, state: &[(String, Tensor)]) -> Result<()> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     match extension.as_str() {
-        torch if TORCH.contains(&torch) => pth_write::save("save", path, state),
+        torch if TORCH.contains(&torch) => pytorch::write::save("save", path, state),
         "npz" => npz::save_npz(path, state),
         other if FOREIGN.contains(&other) => {
             Err(Error::file("save", path, format!("weights are not written as .{other} files"))
                 .hint("end the name with .safetensors, .pth or .npz"))
         }
-        _ => files::save_safetensors(path, state),
+        _ => safetensors_file::save_safetensors(path, state),
     }
 }
 
 /// Reads the named tensors that `choose` picks, whatever the file's name.
 fn read(path: &Path, choose: &mut dyn FnMut(&[Group<'_>]) -> Result<Picked>) -> Result<Loaded> {
     let named = match content_of(path)? {
-        Content::Safetensors | Content::Unknown => files::load_safetensors(path)?,
+        Content::Safetensors | Content::Unknown => safetensors_file::load_safetensors(path)?,
         Content::Zip if is_npz(path) => npz::load_npz(path)?,
-        Content::Zip | Content::OldTorch => return pth::read_chosen(path, choose),
+        Content::Zip | Content::OldTorch => return pytorch::read::read_chosen(path, choose),
         other => return Err(other.refused("load", path)),
     };
     let shapes: Vec<Vec<i64>> = named.iter().map(|(_, tensor)| tensor.size()).collect();
@@ -287,7 +286,7 @@ mod tests {
         let back = |name: &str| name.replace("classifier.", "fc.").replace("shortcut.", "downsample.");
         let state: Vec<_> = make(1).state().into_iter().map(|(name, tensor)| (back(&name), tensor)).collect();
         assert!(state.iter().any(|(name, _)| name == "fc.bias"));
-        files::save_safetensors(&path, &state).unwrap();
+        safetensors_file::save_safetensors(&path, &state).unwrap();
         let net = make(2);
         net.load(&path, "").unwrap();
         assert_eq!(net.weights_hash().unwrap(), make(1).weights_hash().unwrap());

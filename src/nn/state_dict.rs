@@ -19,7 +19,7 @@ impl Net {
         self.load_state_as("load_state", state)
     }
 
-    pub(crate) fn load_state_as(&self, operation: &str, state: &[(String, Tensor)]) -> Result<()> {
+    pub(super) fn load_state_as(&self, operation: &str, state: &[(String, Tensor)]) -> Result<()> {
         let mine = self.named_state();
         let sizes: Vec<Vec<i64>> = mine.iter().map(|(_, parameter)| parameter.get().size()).collect();
         let wanted: Vec<Shown<'_>> =
@@ -46,7 +46,7 @@ impl Net {
 ///
 /// # Errors
 /// The first parameter that is missing, differs in shape, or is not the network's.
-pub(crate) fn compare(operation: &str, wanted: &[Shown<'_>], state: &[Shown<'_>]) -> Result<()> {
+pub(super) fn compare(operation: &str, wanted: &[Shown<'_>], state: &[Shown<'_>]) -> Result<()> {
     let given: HashMap<&str, &[i64]> = state.iter().copied().collect();
     for (name, expected) in wanted {
         match given.get(name) {

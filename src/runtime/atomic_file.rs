@@ -2,8 +2,7 @@
 
 use crate::runtime::draft_file::Draft;
 use crate::runtime::io_error::reason;
-use crate::runtime::write_place as place;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, write_place};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -22,13 +21,13 @@ pub fn write_atomically(path: impl AsRef<Path>, write: impl FnOnce(&mut File) ->
 
 fn written(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     survive_size_limits();
-    let place = place::of(path)?;
+    let place = write_place::of(path)?;
     let mut draft = Draft::new(&place)?;
     write(&mut draft.file)?;
     draft.file.flush()?;
     draft.put(&place)?;
     // The rename itself survives a crash once the folder is on disk.
-    place::sync_folder(place::folder_of(&place.path));
+    write_place::sync_folder(write_place::folder_of(&place.path));
     Ok(())
 }
 
@@ -37,10 +36,10 @@ fn written(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) ->
 /// # Errors
 /// Why the place does not take a file.
 pub fn put(file: &File, from: &Path, to: &Path) -> std::io::Result<()> {
-    let place = place::of(to)?;
+    let place = write_place::of(to)?;
     file.sync_all()?;
     std::fs::rename(from, &place.path)?;
-    place::sync_folder(place::folder_of(&place.path));
+    write_place::sync_folder(write_place::folder_of(&place.path));
     Ok(())
 }
 

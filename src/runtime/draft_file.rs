@@ -153,13 +153,13 @@ pub fn draft_of(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::write_place as place;
+    use crate::runtime::write_place;
     use std::io::Write;
 
     #[test]
     fn a_draft_with_a_name_is_gone_when_it_is_not_put_in_place() {
         let folder = tempfile::tempdir().unwrap();
-        let place = place::of(&folder.path().join("x")).unwrap();
+        let place = write_place::of(&folder.path().join("x")).unwrap();
         let names = || -> Vec<_> {
             let entries = std::fs::read_dir(folder.path()).unwrap();
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_draft_without_a_name_can_be_copied_where_it_cannot_be_linked() {
         let folder = tempfile::tempdir().unwrap();
-        let place = place::of(&folder.path().join("x")).unwrap();
+        let place = write_place::of(&folder.path().join("x")).unwrap();
         let mut draft = Draft { file: tempfile::tempfile().unwrap(), named: None };
         draft.file.write_all(b"whole").unwrap();
         draft.put(&place).unwrap();

@@ -24,7 +24,7 @@ pub fn cat(tensors: &[tch::Tensor], dim: i64) -> Result<tch::Tensor> {
     let dim = dimension("cat", first.dim(), dim)?;
     let shape = first.size();
     for (place, other) in tensors.iter().enumerate().skip(1) {
-        crate::tensor::shape_errors::same_device("cat", first, other)?;
+        super::shape_errors::same_device("cat", first, other)?;
         let theirs = other.size();
         let fits = |(at, (a, b)): (usize, (&i64, &i64))| at as i64 == dim || a == b;
         if theirs.len() != shape.len() || !shape.iter().zip(&theirs).enumerate().all(fits) {
@@ -116,7 +116,7 @@ fn scatter_add(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &tch
     const OPERATION: &str = "scatter_add";
     let dim = dimension(OPERATION, tensor.dim(), dim)?;
     same_rank(OPERATION, tensor, index)?;
-    crate::tensor::shape_errors::same_kind(OPERATION, tensor, source)?;
+    super::shape_errors::same_kind(OPERATION, tensor, source)?;
     let add = |tensor: &tch::Tensor, source: &tch::Tensor| tensor.f_scatter_add(dim, index, source);
     let result = indexed(OPERATION, tensor, dim, index, add(tensor, source))?;
     no_overflow(OPERATION, tensor, source, &result, add)?;
@@ -133,7 +133,7 @@ fn no_overflow(
 ) -> Result<()> {
     let most = source.numel().saturating_add(1);
     let both = tch::Tensor::f_cat(&[tensor.f_reshape([-1]).at(operation)?, source.f_reshape([-1]).at(operation)?], 0);
-    crate::tensor::overflow::refuse_products(operation, &[&both.at(operation)?], most, result, |_| {
+    super::overflow::refuse_products(operation, &[&both.at(operation)?], most, result, |_| {
         let wide = |t: &tch::Tensor| t.f_to_kind(tch::Kind::Double).at(operation);
         add(&wide(tensor)?, &wide(source)?).at(operation)
     })
@@ -144,17 +144,11 @@ fn scatter(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &Dynamic
     let dim = dimension(OPERATION, tensor.dim(), dim)?;
     same_rank(OPERATION, tensor, index)?;
     if let Some(source) = source.read_lock::<Tensor>() {
-        crate::tensor::shape_errors::same_kind(OPERATION, tensor, &source)?;
+        super::shape_errors::same_kind(OPERATION, tensor, &source)?;
         return indexed(OPERATION, tensor, dim, index, tensor.f_scatter(dim, index, &source));
     }
     let value = Number::or_truth(OPERATION, "the source", source)?.fit(OPERATION, kind_of(tensor))?;
-    indexed(
-        OPERATION,
-        tensor,
-        dim,
-        index,
-        crate::tensor::shape_errors::scalar(|| tensor.f_scatter_value(dim, index, value)),
-    )
+    indexed(OPERATION, tensor, dim, index, super::shape_errors::scalar(|| tensor.f_scatter_value(dim, index, value)))
 }
 
 /// `tensor` with the slices of `source` added to those an index vector names.
@@ -164,7 +158,7 @@ fn scatter(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &Dynamic
 pub fn index_add(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &tch::Tensor) -> Result<tch::Tensor> {
     const OPERATION: &str = "index_add";
     let dim = dimension(OPERATION, tensor.dim(), dim)?;
-    crate::tensor::shape_errors::same_kind(OPERATION, tensor, source)?;
+    super::shape_errors::same_kind(OPERATION, tensor, source)?;
     let mut expected = tensor.size();
     if let Some(size) = expected.get_mut(dim as usize) {
         *size = index.numel() as i64;
@@ -190,17 +184,14 @@ pub fn index_add(tensor: &tch::Tensor, dim: i64, index: &tch::Tensor, source: &t
 /// Anything but a mask that broadcasts with the tensor.
 pub fn masked_select(tensor: &tch::Tensor, mask: &tch::Tensor) -> Result<tch::Tensor> {
     is_mask("masked_select", mask)?;
-    crate::tensor::shape_errors::pair("masked_select", tensor, mask, tensor.f_masked_select(mask))
+    super::shape_errors::pair("masked_select", tensor, mask, tensor.f_masked_select(mask))
 }
 
 fn is_mask(operation: &str, mask: &tch::Tensor) -> Result<()> {
     match kind_of(mask) {
         tch::Kind::Bool => Ok(()),
-        kind => Err(Error::new(
-            operation,
-            format!("needs a mask, got a tensor of {}", crate::tensor::dtype::kind_name(kind)),
-        )
-        .hint("comparisons give masks")),
+        kind => Err(Error::new(operation, format!("needs a mask, got a tensor of {}", super::dtype::kind_name(kind)))
+            .hint("comparisons give masks")),
     }
 }
 
@@ -213,7 +204,7 @@ fn masked_fill(tensor: &tch::Tensor, mask: &tch::Tensor, value: &Dynamic) -> Res
             .element(OPERATION, kind_of(tensor))
             .and_then(|value| value.f_to_device(tensor.device()).at(OPERATION))?,
     };
-    crate::tensor::shape_errors::pair("masked_fill", tensor, mask, tensor.f_masked_fill_tensor(mask, &value))
+    super::shape_errors::pair("masked_fill", tensor, mask, tensor.f_masked_fill_tensor(mask, &value))
 }
 
 /// Elements by their places in row-major order.
@@ -221,7 +212,7 @@ fn take(tensor: &tch::Tensor, index: &tch::Tensor) -> Result<tch::Tensor> {
     match tensor.f_take(index) {
         Ok(result) => Ok(result),
         Err(error) => {
-            crate::tensor::shape_errors::in_range("take", index, tensor.numel() as i64, "the elements")?;
+            super::shape_errors::in_range("take", index, tensor.numel() as i64, "the elements")?;
             Err(error).on("take", &[tensor, index])
         }
     }

@@ -43,8 +43,8 @@ impl Place {
 
 /// As `from_value`, with the element type and device asked for (floats are f32 by themselves).
 fn placed(run: &Run, value: &Dynamic, options: Map) -> Result<tch::Tensor> {
-    let tensor = crate::tensor::plain::nested::from_value(value)?;
-    let holds_tensors = crate::tensor::plain::nested::contains_tensor(value);
+    let tensor = super::plain::nested::from_value(value)?;
+    let holds_tensors = super::plain::nested::contains_tensor(value);
     let natural = match kind_of(&tensor) {
         Kind::Double if !holds_tensors => Kind::Float,
         kind => kind,

@@ -100,10 +100,10 @@ fn explain(target: &Target, error: &tch::TchError) -> Error {
 }
 
 fn fits(from: &[i64], to: &[i64]) -> Result<()> {
-    let fits = crate::tensor::shape_errors::broadcast("index", from, to).is_ok_and(|shape| shape == to);
+    let fits = super::shape_errors::broadcast("index", from, to).is_ok_and(|shape| shape == to);
     // Torch drops leading dimensions of size 1 as well.
     let trimmed: Vec<i64> = from.iter().copied().skip_while(|size| *size == 1).collect();
-    if fits || crate::tensor::shape_errors::broadcast("index", &trimmed, to).is_ok_and(|shape| shape == to) {
+    if fits || super::shape_errors::broadcast("index", &trimmed, to).is_ok_and(|shape| shape == to) {
         return Ok(());
     }
     Err(Error::new("index", format!("values of shape {from:?} do not fit the {to:?} elements they are written to")))

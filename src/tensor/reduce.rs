@@ -204,7 +204,7 @@ fn read_quantile(t: &tch::Tensor, q: &Dynamic, dims: Dynamic, options: Map) -> R
     let over = Over::read(OPERATION, t, dims, options, |_| Ok(()))?;
     not_empty(OPERATION, t, &over)?;
     let t = floating(t)?;
-    let levels = crate::tensor::plain::nested::from_value(q)?;
+    let levels = super::plain::nested::from_value(q)?;
     let values = super::value::floats(&levels)?;
     if let Some(bad) = values.iter().find(|v| !(0.0..=1.0).contains(*v)) {
         return Err(Error::new(OPERATION, format!("levels are between 0 and 1, got {bad}")));

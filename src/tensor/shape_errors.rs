@@ -111,7 +111,7 @@ pub fn indexed<T>(
 /// # Errors
 /// Names the first offender.
 pub fn in_range(operation: &str, index: &tch::Tensor, size: i64, what: &str) -> Result<()> {
-    let values = crate::tensor::value::integers(index)?;
+    let values = super::value::integers(index)?;
     match values.into_iter().find(|i| *i >= size || *i < -size) {
         Some(bad) => Err(Error::new(operation, format!("index {bad} is out of range for {what} (size {size})"))),
         None => Ok(()),

@@ -75,7 +75,7 @@ pub fn bincount(tensor: &tch::Tensor, bins: i64, weights: Option<&tch::Tensor>) 
         if low < 0 {
             return Err(Error::new(OPERATION, format!("counts integers of 0 or above, got {low}")));
         }
-        crate::tensor::dtype::elements(OPERATION, &[high.saturating_add(1)], 8)?;
+        super::dtype::elements(OPERATION, &[high.saturating_add(1)], 8)?;
     }
     tensor.f_bincount(weights, bins).at(OPERATION)
 }
@@ -100,7 +100,7 @@ pub fn one_hot(labels: &tch::Tensor, classes: i64) -> Result<tch::Tensor> {
     if kind != Kind::Int64 {
         return Err(Error::new("one_hot", format!("labels are i64, got {}", kind_name(kind))));
     }
-    let numbers = crate::tensor::value::integers(labels)?;
+    let numbers = super::value::integers(labels)?;
     if let Some(bad) = numbers.iter().find(|label| !(0..classes).contains(*label)) {
         return Err(Error::new(
             "one_hot",

@@ -2,7 +2,7 @@
 
 use super::{Repl, Step};
 use crate::cli::{doc, start};
-use crate::host::docs::manual as reference;
+use crate::host::docs::manual;
 use crate::host::docs::manual::Paint;
 use crate::host::session::Session;
 use crate::runtime::options::nearest;
@@ -104,7 +104,7 @@ fn document(repl: &mut Repl, name: &str) -> Step {
     let paint = Paint::new(start::colored(&std::io::stdout()));
     let catalog = repl.session.catalog();
     if name.is_empty() {
-        repl.say(reference::overview(catalog, paint).trim_end());
+        repl.say(manual::overview(catalog, paint).trim_end());
         return Step::Done;
     }
     if let Some(own) = repl.session.describe(name) {

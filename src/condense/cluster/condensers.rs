@@ -1,9 +1,8 @@
 //! Condensers that make one image of every cluster: Blend and its controls. What was made can be kept for the clusters that
 //! are still free in later rounds.
 
-use crate::condense::cluster::blend;
 use crate::condense::cluster::blend::{Source, Step};
-use crate::condense::cluster::controls;
+use crate::condense::cluster::{blend, controls};
 use crate::condense::embed::embedder;
 use crate::condense::matching::condensers::Made;
 use crate::condense::options::{Method, Recipe};

@@ -43,7 +43,7 @@ fn distances(rows: &Tensor, clusters: &[Vec<usize>]) -> Result<Vec<f32>> {
     let at = "nearest";
     let owner: Vec<i64> = clusters.iter().enumerate().flat_map(|(i, m)| vec![i as i64; m.len()]).collect();
     let owner = Tensor::f_from_slice(&owner).at(at)?.f_to_device(rows.device()).at(at)?;
-    let (means, _) = crate::condense::cluster::kmeans::segment_means(rows, &owner, clusters.len() as i64)?;
+    let (means, _) = super::kmeans::segment_means(rows, &owner, clusters.len() as i64)?;
     let difference = rows.f_sub(&means.f_index_select(0, &owner).at(at)?).at(at)?;
     let squared = difference.f_square().at(at)?.f_sum_dim_intlist(&[1_i64][..], false, Kind::Float).at(at)?;
     Vec::try_from(&squared.f_to_device(tch::Device::Cpu).at(at)?).at(at)

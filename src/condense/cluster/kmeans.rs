@@ -200,7 +200,7 @@ fn assign(rows: &Rows, centroids: &Tensor) -> Result<Tensor> {
 }
 
 /// Mean of the rows of each label and the number of rows, `[k, d]` and `[k]`; the mean of an empty one is 0.
-pub(crate) fn segment_means(x: &Tensor, labels: &Tensor, k: i64) -> Result<(Tensor, Tensor)> {
+pub(super) fn segment_means(x: &Tensor, labels: &Tensor, k: i64) -> Result<(Tensor, Tensor)> {
     let at = "kmeans";
     let counts = labels.f_bincount(None::<Tensor>, k).at(at)?.f_to_kind(Kind::Float).at(at)?;
     let sums = segment_sums(x, labels, k)?;

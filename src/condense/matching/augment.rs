@@ -1,7 +1,7 @@
 //! Siamese augmentation (DSA: Zhao and Bilen, ICML 2021): what is to be done to images is drawn once, on the host, and then
 //! applied to as many batches as are to be treated alike.
 
-use crate::condense::matching::image_transforms as transform;
+use crate::condense::matching::image_transforms;
 use crate::runtime::options::{describe, nearest};
 use crate::runtime::{At, Error, Options, Result, Stream};
 use rhai::{Array, Dynamic};
@@ -225,15 +225,15 @@ impl Share {
         let table = table.f_reshape([3, self.numbers.len() as i64]).at(at)?;
         let number = |k: i64| table.f_select(0, k).at(at);
         match self.operation {
-            Operation::Color => transform::color(x, &number(0)?, &number(1)?, &number(2)?),
-            Operation::Crop => transform::crop(x, &number(0)?, &number(1)?),
+            Operation::Color => image_transforms::color(x, &number(0)?, &number(1)?, &number(2)?),
+            Operation::Crop => image_transforms::crop(x, &number(0)?, &number(1)?),
             Operation::Cutout => {
                 let side = x.size().get(2).copied().unwrap_or(0);
-                transform::cutout(x, &number(0)?, &number(1)?, window(side))
+                image_transforms::cutout(x, &number(0)?, &number(1)?, window(side))
             }
-            Operation::Flip => transform::flip(x, &number(0)?),
-            Operation::Scale => transform::scale(x, &number(0)?, &number(1)?),
-            Operation::Rotate => transform::rotate(x, &number(0)?),
+            Operation::Flip => image_transforms::flip(x, &number(0)?),
+            Operation::Scale => image_transforms::scale(x, &number(0)?, &number(1)?),
+            Operation::Rotate => image_transforms::rotate(x, &number(0)?),
         }
     }
 }
@@ -293,8 +293,7 @@ fn shared_out(draws: &[Draw], owner: &[usize], height: i64, width: i64) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::Strategy;
-    use super::*;
+    use super::{Strategy, *};
     use proptest::prelude::*;
     use tch::Kind;
 

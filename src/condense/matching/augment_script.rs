@@ -140,7 +140,7 @@ pub mod script {
 #[rhai::export_module]
 pub mod given {
     use super::{numbers, radians};
-    use crate::condense::matching::image_transforms as transform;
+    use crate::condense::matching::image_transforms;
     use crate::runtime::{Error, Script};
     use crate::tensor::Tensor;
     use rhai::Dynamic;
@@ -161,7 +161,7 @@ pub mod given {
     #[rhai_fn(return_raw)]
     pub fn color(images: Tensor, brightness: Dynamic, saturation: Dynamic, contrast: Dynamic) -> Script<Tensor> {
         let read = |value| numbers("augment::color", &images, value);
-        Ok(transform::color(&images, &read(&brightness)?, &read(&saturation)?, &read(&contrast)?)?.into())
+        Ok(image_transforms::color(&images, &read(&brightness)?, &read(&saturation)?, &read(&contrast)?)?.into())
     }
 
     /// Shifted images: `out[h, w] = x[h + down, w + right]`, zero where that lies outside.
@@ -177,7 +177,7 @@ pub mod given {
     #[rhai_fn(return_raw)]
     pub fn crop(images: Tensor, down: Dynamic, right: Dynamic) -> Script<Tensor> {
         let read = |value| numbers("augment::crop", &images, value);
-        Ok(transform::crop(&images, &read(&down)?, &read(&right)?)?.into())
+        Ok(image_transforms::crop(&images, &read(&down)?, &read(&right)?)?.into())
     }
 
     /// Images with a window of `size` rows and columns set to zero: rows `row - size / 2` to `row - size / 2 + size - 1`, columns
@@ -196,7 +196,7 @@ pub mod given {
             return Err(Error::new("augment::cutout", format!("the size must be at least 1, got {size}")).into());
         }
         let read = |value| numbers("augment::cutout", &images, value);
-        Ok(transform::cutout(&images, &read(&row)?, &read(&column)?, size)?.into())
+        Ok(image_transforms::cutout(&images, &read(&row)?, &read(&column)?, size)?.into())
     }
 
     /// Images with left and right exchanged; with a second argument, those for which it is not 0.
@@ -215,7 +215,7 @@ pub mod given {
 
     #[rhai_fn(name = "flip", return_raw)]
     pub fn flip_some(images: Tensor, which: Dynamic) -> Script<Tensor> {
-        Ok(transform::flip(&images, &numbers("augment::flip", &images, &which)?)?.into())
+        Ok(image_transforms::flip(&images, &numbers("augment::flip", &images, &which)?)?.into())
     }
 
     /// Images sampled at `horizontal` and `vertical` times the distance from the centre: factors above 1 shrink them. Bilinear,
@@ -232,7 +232,7 @@ pub mod given {
     #[rhai_fn(return_raw)]
     pub fn scale(images: Tensor, horizontal: Dynamic, vertical: Dynamic) -> Script<Tensor> {
         let read = |value| numbers("augment::scale", &images, value);
-        Ok(transform::scale(&images, &read(&horizontal)?, &read(&vertical)?)?.into())
+        Ok(image_transforms::scale(&images, &read(&horizontal)?, &read(&vertical)?)?.into())
     }
 
     /// Images turned around their centre by an angle in degrees. Bilinear, zero outside.
@@ -248,6 +248,6 @@ pub mod given {
     #[rhai_fn(return_raw)]
     pub fn rotate(images: Tensor, degrees: Dynamic) -> Script<Tensor> {
         let degrees = numbers("augment::rotate", &images, &degrees)?;
-        Ok(transform::rotate(&images, &radians(&degrees)?)?.into())
+        Ok(image_transforms::rotate(&images, &radians(&degrees)?)?.into())
     }
 }

@@ -4,7 +4,7 @@ use crate::condense::coreset::{herding, k_center};
 use crate::condense::embed::{embed, embedder, steps};
 pub use crate::condense::matching::setup::Pool;
 use crate::condense::matching::setup::{Matched, Problem};
-use crate::condense::matching::{dc as gradient, dm as distribution, idm as improved};
+use crate::condense::matching::{dc, dm, idm};
 use crate::condense::options::{Method, Recipe};
 use crate::data::Dataset;
 use crate::runtime::{At, Error, Result, Run, Stream};
@@ -70,9 +70,9 @@ pub fn make(data: &Dataset, pools: &[Pool], recipe: &Recipe, width: usize, strea
     }
     let problem = Problem { data, pools, width, stream, run };
     match recipe {
-        Recipe::Dc(o) => made(data, gradient::run(&problem, o)?),
-        Recipe::Dm(o) => made(data, distribution::run(&problem, o)?),
-        Recipe::Idm(o) => made(data, improved::run(&problem, o)?),
+        Recipe::Dc(o) => made(data, dc::run(&problem, o)?),
+        Recipe::Dm(o) => made(data, dm::run(&problem, o)?),
+        Recipe::Idm(o) => made(data, idm::run(&problem, o)?),
         Recipe::Plain(Method::Random) => {
             let mut draws = stream.child("random");
             let each = |pool: &Pool| draws.sample(pool.members.len(), pool.count);

@@ -1,10 +1,9 @@
 //! From the files of a known data set to its decoded parts.
 
-use crate::data::catalog::checksum;
-use crate::data::catalog::decoded_cache as decoded;
 use crate::data::catalog::decoded_cache::{Images, Subject};
 use crate::data::catalog::known_datasets::{Known, Reader};
 use crate::data::catalog::local_files::Found;
+use crate::data::catalog::{checksum, decoded_cache};
 use crate::data::formats::{Decoded, cifar, cifar_python, cinic, idx, svhn};
 use crate::runtime::{Error, Result, Run};
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ pub fn images(known: &Known, found: &Found, pad: usize, run: &Run) -> Result<Vec
     let name = if pad == 0 { known.name.to_string() } else { format!("{}-pad{pad}", known.name) };
     let subject = Subject { stem: &name, dataset: known.name, place: &found.folder, parts: names };
     let make = || Ok(decode(known, found, run)?.into_iter().map(|part| part.padded(pad)).collect());
-    let parts = decoded::parts(run, &subject, checksum, make)?;
+    let parts = decoded_cache::parts(run, &subject, checksum, make)?;
     for ((part, name), expected) in parts.iter().zip(names).zip(known.counts) {
         if part.labels.len() != expected {
             let count = part.labels.len();

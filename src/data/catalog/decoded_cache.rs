@@ -8,8 +8,7 @@
 use crate::data::formats::Decoded;
 use crate::runtime::hex::hex;
 use crate::runtime::io_error::reason;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{At, Error, Result, Run, allocator, mapped};
+use crate::runtime::{At, Error, Result, Run, allocator, mapped, user_dirs};
 use crate::tensor::io::safetensors_file::{create_folders, write_atomically};
 use sha2::{Digest, Sha256};
 use std::io::{BufWriter, Read, Write};
@@ -17,7 +16,7 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 /// What every file of this kind starts with; the number is raised when what is decoded or how it is stored changes.
-pub(crate) const MAGIC: [u8; 8] = *b"LETHEu8\x02";
+pub(super) const MAGIC: [u8; 8] = *b"LETHEu8\x02";
 
 /// Where the pixels start: a page, so that they lie in memory as torch would lay them.
 const ALIGNMENT: u64 = 4096;
@@ -26,10 +25,10 @@ const ALIGNMENT: u64 = 4096;
 const BLOCK: usize = 1 << 20;
 
 /// Hex digits of the checksum in a file's name.
-pub(crate) const DIGITS: usize = 20;
+pub(super) const DIGITS: usize = 20;
 
 /// The folder of the cache that they are in.
-pub(crate) const FOLDER: &str = "decoded";
+pub(super) const FOLDER: &str = "decoded";
 
 /// What is decoded.
 #[derive(Debug, Clone, Copy)]
@@ -61,19 +60,19 @@ pub struct Images {
 
 /// What a file says about itself.
 #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Header {
+pub(super) struct Header {
     /// The data set it was first decoded for; another one with the same pictures may share it.
     #[serde(default)]
-    pub(crate) dataset: String,
+    pub(super) dataset: String,
     /// What its name starts with.
     #[serde(default)]
     stem: String,
     #[serde(default)]
-    pub(crate) part: String,
+    pub(super) part: String,
     /// The checksum of what it was decoded from.
-    pub(crate) source: String,
-    pub(crate) shape: [usize; 3],
-    pub(crate) count: usize,
+    pub(super) source: String,
+    pub(super) shape: [usize; 3],
+    pub(super) count: usize,
     /// SHA-256 of shape, pixels and labels.
     content: String,
     /// CRC-32 of the pixels and labels, which is quick to check at every load.
@@ -99,7 +98,7 @@ pub fn parts(
     checksum: impl Fn() -> Result<String>,
     make: impl FnOnce() -> Result<Vec<Decoded>>,
 ) -> Result<Vec<Images>> {
-    let (folder, source) = (folders::cache().join(FOLDER), checksum()?);
+    let (folder, source) = (user_dirs::cache().join(FOLDER), checksum()?);
     let headers: Vec<Header> = subject.parts.iter().map(|part| Header::empty(subject, part, &source)).collect();
     let places: Vec<PathBuf> = headers.iter().map(|header| folder.join(header.file())).collect();
     let mut found = vec![];
@@ -138,7 +137,7 @@ impl Header {
     }
 
     /// The name of the file.
-    pub(crate) fn file(&self) -> String {
+    pub(super) fn file(&self) -> String {
         let checksum: String = self.source.chars().take(DIGITS).collect();
         format!("{}-{}-{checksum}.u8", self.stem, self.part)
     }
@@ -187,7 +186,7 @@ fn hashed(decoded: &Decoded, header: Header) -> Header {
 }
 
 /// The hash of a content of this shape, before its pixels and labels.
-pub(crate) fn begun(shape: [usize; 3], count: usize) -> Sha256 {
+pub(super) fn begun(shape: [usize; 3], count: usize) -> Sha256 {
     let mut sha = Sha256::new();
     sha.update(format!("{shape:?} {count}"));
     sha
@@ -230,7 +229,7 @@ fn open(place: &Path, checksum: &str) -> std::result::Result<Images, Doubt> {
 
 /// The header of a file, and the bytes of its pixels and labels, which together are all of it: what lies beyond the end of a
 /// mapped file would end the process.
-pub(crate) fn start(file: &mut std::fs::File, magic: [u8; 8]) -> std::result::Result<(Header, [u64; 2]), String> {
+pub(super) fn start(file: &mut std::fs::File, magic: [u8; 8]) -> std::result::Result<(Header, [u64; 2]), String> {
     let length = file.metadata().map_err(|error| reason(&error))?.len();
     let mut first = vec![0; ALIGNMENT as usize];
     file.read_exact(&mut first).map_err(|_| "it ends within its header")?;
@@ -255,7 +254,7 @@ fn sizes(header: &Header) -> Option<[u64; 2]> {
 
 /// Reads pixels and labels, compares their checksum (and with `sha` given their hash), and gives the labels. The pixels are
 /// read rather than mapped here, so that checking does not make them count as memory of this process.
-pub(crate) fn check(
+pub(super) fn check(
     file: &mut std::fs::File,
     header: &Header,
     [pixels, labels]: [u64; 2],

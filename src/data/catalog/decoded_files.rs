@@ -1,6 +1,6 @@
 //! Decoded data sets as `lethe cache` sees them, those of earlier versions among them.
 
-use crate::data::catalog::decoded_cache as decoded;
+use crate::data::catalog::decoded_cache;
 use crate::data::catalog::decoded_cache::{DIGITS, FOLDER, MAGIC};
 use crate::runtime::cache_folder::{About, Shelf, Soundness};
 use crate::runtime::io_error::reason;
@@ -70,7 +70,7 @@ impl Shelf for Decodes {
         }
         let fail = |problem: String| Error::file("cache", path, problem);
         let mut file = File::open(path).map_err(|error| fail(reason(&error)))?;
-        let (header, _) = decoded::start(&mut file, MAGIC).map_err(fail)?;
+        let (header, _) = decoded_cache::start(&mut file, MAGIC).map_err(fail)?;
         Ok(About { dataset: Some(header.dataset), part: Some(header.part), ..About::default() })
     }
 
@@ -97,14 +97,14 @@ impl Shelf for Decodes {
 fn images(
     file: &mut File,
     magic: [u8; 8],
-    named: impl Fn(&decoded::Header) -> bool,
+    named: impl Fn(&decoded_cache::Header) -> bool,
 ) -> std::result::Result<(), String> {
-    let (header, sizes) = decoded::start(file, magic)?;
+    let (header, sizes) = decoded_cache::start(file, magic)?;
     if !named(&header) {
         return Err("its name is not that of what its header says it was decoded from".into());
     }
-    let sha = decoded::begun(header.shape, header.count);
-    decoded::check(file, &header, sizes, Some(sha)).map(drop)
+    let sha = decoded_cache::begun(header.shape, header.count);
+    decoded_cache::check(file, &header, sizes, Some(sha)).map(drop)
 }
 
 /// Reads a remembered checksum.

@@ -8,8 +8,7 @@
 use crate::data::formats::parallel;
 use crate::runtime::hex::hex_of;
 use crate::runtime::io_error::reason;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Error, Result, Run, interrupt};
+use crate::runtime::{Error, Result, Run, interrupt, user_dirs};
 use crate::tensor::io::safetensors_file::{create_folders, write_atomically};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -97,9 +96,7 @@ fn digest(path: &Path, memo: &Memo, row: &mut [u8]) -> std::result::Result<(), S
         Some(digest) => *digest,
         None => content(&mut file).map_err(fail)?,
     };
-    if known.is_none()
-        && file.metadata().map(|after| crate::data::catalog::digests::stamp(&after)).map_err(fail)? != stamp
-    {
+    if known.is_none() && file.metadata().map(|after| self::stamp(&after)).map_err(fail)? != stamp {
         return Err("it changed while it was read".into());
     }
     let worth = match (settled, known) {
@@ -222,7 +219,7 @@ fn bound(folder: &Path, own: &Path) {
 fn place(root: &Path) -> PathBuf {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     let hash = |bytes: &[u8]| hex_of(&Sha256::digest(bytes), 8);
-    folders::state().join("digests").join(hash(&host())).join(hash(root.as_os_str().as_encoded_bytes()))
+    user_dirs::state().join("digests").join(hash(&host())).join(hash(root.as_os_str().as_encoded_bytes()))
 }
 
 /// The name of this machine.

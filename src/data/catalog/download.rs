@@ -2,12 +2,11 @@
 
 use crate::data::catalog::checksum;
 use crate::data::catalog::known_datasets::File as Published;
-use crate::runtime::atomic_file as atomic;
 use crate::runtime::hex::hex;
 use crate::runtime::io_error::reason;
 use crate::runtime::progress::{Progress, Task};
 use crate::runtime::write_place::open_regular;
-use crate::runtime::{Error, Result, interrupt};
+use crate::runtime::{Error, Result, atomic_file, interrupt};
 use crate::tensor::io::safetensors_file::create_folders;
 use md5::{Digest, Md5};
 use std::fs::{File, TryLockError};
@@ -277,6 +276,6 @@ impl<'a> Part<'a> {
 
     /// Puts the file where it belongs.
     fn place(self, place: &Path) -> Result<()> {
-        atomic::put(&self.file, &self.path, place).map_err(|error| Error::file("fetch", place, reason(&error)))
+        atomic_file::put(&self.file, &self.path, place).map_err(|error| Error::file("fetch", place, reason(&error)))
     }
 }

@@ -1,17 +1,13 @@
 //! Fetching a data set: which files, from which servers, to where; and checking those that are here.
 
 use crate::data::catalog::checksum::md5_of;
-use crate::data::catalog::download;
 use crate::data::catalog::download::Patience;
-use crate::data::catalog::known_datasets as known;
 use crate::data::catalog::known_datasets::{File, Known};
-use crate::data::catalog::local_files as installed;
 use crate::data::catalog::local_files::{Found, State, megabytes};
-use crate::data::catalog::{checksum, decode as reading};
-use crate::data::load as sources;
+use crate::data::catalog::{checksum, decode, download, known_datasets, local_files};
+use crate::data::load;
 use crate::runtime::hex::hex;
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Error, Result, Run};
+use crate::runtime::{Error, Result, Run, user_dirs};
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 use std::io::BufReader;
@@ -47,8 +43,9 @@ pub enum Verdict {
 pub fn addresses(known: &Known, file: &File, given: &[String]) -> Result<Vec<String>> {
     let mut bases = given.to_vec();
     if bases.is_empty() {
-        for (name, urls) in folders::mirrors()? {
-            known::find(&name).ok_or_else(|| sources::unknown(&name).note("named in `mirrors` of config.toml"))?;
+        for (name, urls) in user_dirs::mirrors()? {
+            known_datasets::find(&name)
+                .ok_or_else(|| load::unknown(&name).note("named in `mirrors` of config.toml"))?;
             if name == known.name {
                 bases.extend(urls);
             }
@@ -102,8 +99,8 @@ fn one(known: &Known, file: &File, folder: &Path, given: &[String], patience: Pa
 /// # Errors
 /// A configuration file that cannot be read.
 pub fn elsewhere(known: &'static Known) -> Result<Option<PathBuf>> {
-    let home = installed::home(known)?;
-    Ok(match installed::state(known)? {
+    let home = local_files::home(known)?;
+    Ok(match local_files::state(known)? {
         State::Complete(found) if found.folder != home => Some(found.folder),
         _ => None,
     })
@@ -154,7 +151,7 @@ pub fn verify(known: &Known, found: &Found, run: &Run) -> Result<Vec<(PathBuf, V
         && !verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Wrong(_)))
     {
         for (part, (name, expected)) in
-            reading::decode(known, found, run)?.iter().zip(["training", "test", "validation"].iter().zip(known.counts))
+            decode::decode(known, found, run)?.iter().zip(["training", "test", "validation"].iter().zip(known.counts))
         {
             if part.len() != expected {
                 let message = format!("{} images in the {name} part, {expected} were published", part.len());
@@ -171,7 +168,7 @@ mod tests {
 
     #[test]
     fn addresses_are_folders_or_the_only_file() {
-        let (many, single) = (known::find("svhn").unwrap(), known::find("cinic10").unwrap());
+        let (many, single) = (known_datasets::find("svhn").unwrap(), known_datasets::find("cinic10").unwrap());
         let of = |known: &'static Known, url: &str| {
             addresses(known, &known.forms[0].files[0], &[url.to_string()]).unwrap().remove(0)
         };

@@ -2,8 +2,7 @@
 //! all ask here.
 
 use crate::data::catalog::known_datasets::{File, Form, Known, Reader};
-use crate::runtime::user_dirs as folders;
-use crate::runtime::{Error, Result};
+use crate::runtime::{Error, Result, user_dirs};
 use std::path::{Path, PathBuf};
 
 /// Where Debian's packages put data sets.
@@ -41,16 +40,16 @@ pub enum State {
 /// # Errors
 /// A configuration file that cannot be read.
 pub fn home(known: &Known) -> Result<PathBuf> {
-    Ok(folders::data()?.join(known.name))
+    Ok(user_dirs::data()?.join(known.name))
 }
 
 /// Where files are looked for, in this order.
 fn candidates(known: &Known) -> Result<Vec<PathBuf>> {
-    let data = folders::data()?;
+    let data = user_dirs::data()?;
     let mut all = vec![data.join(known.name)];
     all.extend(known.places.iter().map(|place| if place.is_empty() { data.clone() } else { data.join(place) }));
     all.push(Path::new(SYSTEM).join(known.name));
-    all.push(folders::cache().join("datasets").join(known.name));
+    all.push(user_dirs::cache().join("datasets").join(known.name));
     Ok(all)
 }
 

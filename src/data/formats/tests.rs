@@ -4,7 +4,8 @@
 use super::cifar::Kind;
 use super::picture::Target;
 use super::*;
-use crate::runtime::{Run, run::Settings};
+use crate::runtime::Run;
+use crate::runtime::run::Settings;
 use proptest::prelude::*;
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Makes a diagnostic of an error of the engine.
 
 use crate::host::diagnostics::diagnostic::{Diagnostic, Frame, Place, Sources};
-use crate::host::diagnostics::engine_errors as explain;
+use crate::host::diagnostics::engine_errors;
 use crate::host::docs::catalog::Catalog;
 use crate::runtime::error;
 use crate::runtime::sources::embedded;
@@ -39,11 +39,11 @@ impl Diagnostic {
                 Some(map) if map.contains_key("message") => found.fault(&map, sources),
                 _ => found.message = value.to_string(),
             },
-            other => explain::explain(&mut found, other, catalog),
+            other => engine_errors::explain(&mut found, other, catalog),
         }
         if let EvalAltResult::ErrorParsing(kind, position) = root {
             let text = sources.map.get(&source).unwrap_or_default();
-            found.hint = explain::habit(kind, &text, *position).map_or(found.hint, Into::into);
+            found.hint = engine_errors::habit(kind, &text, *position).map_or(found.hint, Into::into);
         }
         if found.frames.first().is_some_and(|frame| frame.place == found.place) {
             found.frames.remove(0);

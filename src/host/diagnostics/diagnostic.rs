@@ -20,13 +20,13 @@ pub struct Place {
 
 impl Place {
     /// Whether this is what stands in the brackets of an index.
-    pub(crate) fn is_index(&self) -> bool {
+    pub(super) fn is_index(&self) -> bool {
         let before: Vec<char> = self.text.chars().take(self.column.saturating_sub(1)).collect();
         before.iter().rev().find(|letter| !letter.is_whitespace()) == Some(&'[')
     }
 
     /// The property, when Rhai points at the dot before it.
-    pub(crate) fn behind_dot(self) -> Self {
+    pub(super) fn behind_dot(self) -> Self {
         let letters: Vec<char> = self.text.chars().skip(self.column.saturating_sub(1)).take(2).collect();
         match letters.as_slice() {
             ['.', next] if next.is_alphabetic() || *next == '_' => {

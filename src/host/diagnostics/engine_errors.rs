@@ -1,7 +1,6 @@
 //! What the engine's own errors mean: unknown functions and variables, wrong types, recursion, syntax.
 
-use crate::host::custom_syntax::CALL_LEVELS;
-use crate::host::custom_syntax::EVAL;
+use crate::host::custom_syntax::{CALL_LEVELS, EVAL};
 use crate::host::diagnostics::diagnostic::{Diagnostic, Place};
 use crate::host::diagnostics::habits;
 use crate::host::docs::catalog::{Catalog, script_type};

@@ -2,8 +2,7 @@
 
 use crate::host::docs::construct_docs::NAMES;
 use crate::host::docs::doc_comment::{Doc, parse};
-use crate::host::docs::entry::Entry;
-use crate::host::docs::entry::Kind;
+use crate::host::docs::entry::{Entry, Kind};
 use crate::host::rooms::ROOMS;
 use crate::runtime::sources::STDLIB;
 use rhai::{AST, Engine};
@@ -32,7 +31,7 @@ const EVERYWHERE: &[&str] = &["to_string", "to_debug", "print", "debug", "==", "
 impl Catalog {
     /// Reads the rooms and the embedded library; `engine` only compiles the latter.
     pub fn of(engine: &Engine) -> Self {
-        let mut entries = crate::host::docs::construct_docs::entries();
+        let mut entries = super::construct_docs::entries();
         let mut bare = vec![];
         for room in ROOMS {
             let mut alone = Engine::new_raw();

@@ -2,7 +2,7 @@
 
 use super::known::Arities;
 use crate::host::diagnostics::diagnostic::{Diagnostic, Severity, Sources};
-use crate::host::diagnostics::engine_errors as explain;
+use crate::host::diagnostics::engine_errors;
 use crate::host::docs::catalog::Catalog;
 use crate::runtime::Error;
 use crate::runtime::options::nearest;
@@ -69,7 +69,7 @@ impl Raw {
     pub fn explain(self, sources: &Sources, source: &str, catalog: &Catalog) -> Diagnostic {
         let mut hint = self.hint;
         if let Some((word, near)) = self.slip {
-            let found = slip(&word, &near).unwrap_or_else(|| explain::nearest(&word, catalog));
+            let found = slip(&word, &near).unwrap_or_else(|| engine_errors::nearest(&word, catalog));
             hint = if found.is_empty() { hint } else { found };
         }
         let forms = self.forms.iter().flat_map(|name| catalog.find(name)).flat_map(|entry| entry.signatures.clone());

@@ -1,25 +1,19 @@
 //! Reads a script and those it imports, each once, and checks them one by one.
 
-use super::calls;
 use super::known::{Arities, Known, arguments};
 use super::manual::Manual;
 use super::names::{self, Names};
-use super::notation;
-use super::properties;
-use super::rules;
+use super::{calls, notation, properties, rules};
 use crate::experiment::rules::RUN_OPTIONS;
 use crate::host::Host;
-use crate::host::diagnostics::engine_errors as explain;
+use crate::host::diagnostics::engine_errors;
 use crate::host::docs::catalog::Catalog;
 use crate::host::lint::context::Context;
-use crate::host::lint::finding::Aliases;
-use crate::host::lint::finding::Exports;
-use crate::host::lint::finding::Raw;
+use crate::host::lint::finding::{Aliases, Exports, Raw};
 use crate::host::syntax_tree::walk_body;
-use crate::runtime::imports;
-use crate::runtime::interrupt;
 use crate::runtime::notation::{faults, is_open};
 use crate::runtime::sources::{STDLIB, SourceMap};
+use crate::runtime::{imports, interrupt};
 use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, ParseError, Position, ScriptFuncDef, Shared, Stmt};
 use std::collections::{HashMap, HashSet};
 
@@ -115,8 +109,8 @@ impl<'h> Importer<'h> {
         if interrupt::raised() {
             return;
         }
-        let (message, mut hint) = explain::syntax(&problem.0);
-        if let Some(habit) = explain::habit(&problem.0, text, problem.1) {
+        let (message, mut hint) = engine_errors::syntax(&problem.0);
+        if let Some(habit) = engine_errors::habit(&problem.0, text, problem.1) {
             hint = habit.into();
         }
         let raw = Raw::error(file, problem.1, message).hint(hint);

@@ -3,12 +3,7 @@
 use super::known::Known;
 use crate::host::docs::catalog::{Catalog, script_type};
 use crate::host::docs::entry::Kind;
-use crate::host::lint::signature::BASIC;
-use crate::host::lint::signature::Form;
-use crate::host::lint::signature::form;
-use crate::host::lint::signature::plain_kind;
-use crate::host::lint::signature::single;
-use crate::host::lint::signature::space_of;
+use crate::host::lint::signature::{BASIC, Form, form, plain_kind, single, space_of};
 use rhai::Engine;
 use std::collections::{HashMap, HashSet};
 

@@ -3,7 +3,7 @@
 use super::known::{Arities, Known, arguments, is_keyword};
 use super::visit::{self, Scope, Visitor};
 use crate::host::custom_syntax::EVAL;
-use crate::host::diagnostics::{engine_errors as explain, habits};
+use crate::host::diagnostics::{engine_errors, habits};
 use crate::host::lint::finding::{Aliases, Exports, Raw};
 use crate::host::syntax_tree::walk_body;
 use rhai::{AST, ASTNode, FnCallExpr, Namespace, Position, ScriptFuncDef};
@@ -249,7 +249,7 @@ impl Visitor for Checker<'_> {
         } else if self.names.known.functions.contains_key(name) {
             raw = raw.hint(format!("`{name}` is a function; to pass it on write Fn(\"{name}\") or |x| {name}(x)"));
         } else if scope.function.is_some() && self.top.contains(name) {
-            raw = raw.hint(explain::outside(name));
+            raw = raw.hint(engine_errors::outside(name));
         } else {
             raw.slip = Some((name.into(), scope.names().map(ToString::to_string).collect()));
         }

@@ -3,7 +3,8 @@
 use super::known::arguments;
 
 /// The language's own types.
-pub const BASIC: [&str; 10] = ["int", "float", "string", "bool", "array", "map", "function", "range", "char", "()"];
+pub(super) const BASIC: [&str; 10] =
+    ["int", "float", "string", "bool", "array", "map", "function", "range", "char", "()"];
 
 /// One parameter of a documented signature.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub struct Form {
 
 impl Form {
     /// Whether the value before the dot may be of this type.
-    pub fn takes_first(&self, of: &str) -> bool {
+    pub(super) fn takes_first(&self, of: &str) -> bool {
         self.parameters.first().is_some_and(|first| accepts(&first.kinds, of))
     }
 
@@ -107,7 +108,7 @@ pub fn accepts(kinds: &[String], given: &str) -> bool {
 }
 
 /// A type without its shape, its default and what it is an array of.
-pub fn plain_kind(text: &str) -> String {
+pub(super) fn plain_kind(text: &str) -> String {
     let text = text.trim();
     if text.starts_with(['"', '|']) {
         return text.into();
@@ -126,7 +127,7 @@ pub fn plain_kind(text: &str) -> String {
 }
 
 /// The single type of a result; empty for several.
-pub fn single(text: &str) -> String {
+pub(super) fn single(text: &str) -> String {
     if text.contains(" | ") && !text.starts_with("#{") {
         return String::new();
     }
@@ -135,13 +136,13 @@ pub fn single(text: &str) -> String {
 }
 
 /// The module in a signature.
-pub fn space_of(text: &str) -> String {
+pub(super) fn space_of(text: &str) -> String {
     let head = text.split('(').next().unwrap_or_default();
     head.rsplit_once("::").map_or(String::new(), |(space, _)| space.trim().to_string())
 }
 
 /// The inside of the parameter list, optional parameters marked by `?`, and what follows it.
-pub fn marked(text: &str) -> Option<(String, String)> {
+fn marked(text: &str) -> Option<(String, String)> {
     let (mut out, mut open): (String, Vec<char>) = (String::new(), vec![]);
     for (at, letter) in text.char_indices() {
         let rest = text.get(at + letter.len_utf8()..)?;
@@ -173,7 +174,7 @@ pub fn marked(text: &str) -> Option<(String, String)> {
     None
 }
 
-pub fn parameter(text: &str) -> Parameter {
+fn parameter(text: &str) -> Parameter {
     let text = text.trim();
     let (text, marked) = text.strip_prefix('?').map_or((text, false), |rest| (rest.trim(), true));
     if text.starts_with("#{") {

@@ -13,10 +13,10 @@ use tch::{Device, Kind, Tensor};
 const CACHED: i64 = 1 << 21;
 const LARGE: i64 = 1 << 26;
 
-pub(crate) type Torch<T> = std::result::Result<T, tch::TchError>;
+pub(super) type Torch<T> = std::result::Result<T, tch::TchError>;
 
 /// The rows of n samples in k directions with respect to one parameter, as far as one layer determines them.
-pub(crate) struct Share {
+pub(super) struct Share {
     pub parameter: Rc<Parameter>,
     form: Form,
 }
@@ -58,7 +58,7 @@ impl Amount {
 }
 
 /// A tensor's size along a dimension.
-pub(crate) fn size(t: &Tensor, dim: usize) -> i64 {
+pub(super) fn size(t: &Tensor, dim: usize) -> i64 {
     t.size().get(dim).copied().unwrap_or(1)
 }
 
@@ -202,7 +202,7 @@ fn over_channels(v: &Tensor, like: &Tensor) -> Torch<Tensor> {
 }
 
 /// A layer that was passed, with what its rows need of its input, made once for all directions.
-pub(crate) struct Seen {
+pub(super) struct Seen {
     layer: Rc<Layer>,
     /// Unfolded for convolutions, normalised for normalisations.
     input: Tensor,

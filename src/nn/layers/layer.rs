@@ -2,9 +2,7 @@
 //! the layers, modes come with the pass.
 
 use crate::nn::parameter::Parameter;
-use crate::runtime::Callback;
-use crate::runtime::options;
-use crate::runtime::{At, Error, Result, Stream};
+use crate::runtime::{At, Callback, Error, Result, Stream, options};
 use crate::tensor;
 use rhai::Dynamic;
 use std::cell::{Cell, RefCell};
@@ -329,7 +327,7 @@ impl Layer {
             Self::GroupNorm(layer) => layer.forward(x),
             Self::LayerNorm(layer) => layer.forward(x),
             Self::Activation(activation) => activation.forward(x),
-            Self::AvgPool { kernel: 2, stride: 2, padding: 0 } => match crate::nn::layers::avg_pool_2x2::halved(x)? {
+            Self::AvgPool { kernel: 2, stride: 2, padding: 0 } => match super::avg_pool_2x2::halved(x)? {
                 Some(y) => Ok(y),
                 None => x.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None).on("avg_pool2d", &[x]),
             },

@@ -1,7 +1,6 @@
 //! A module whose forward pass is a closure of the script.
 
-use crate::nn::layers::layer::Scripted;
-use crate::nn::layers::layer::{Child, Layer, Pass};
+use crate::nn::layers::layer::{Child, Layer, Pass, Scripted};
 use crate::nn::net::Net;
 use crate::runtime::{Callback, Error, Options, Result, Run, options};
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};

@@ -1,7 +1,6 @@
 //! Entries of parameters that keep their values bit for bit whatever the steps of an optimiser do: masks on its flat layout.
 
-use crate::nn::optim::optimizer::Hold;
-use crate::nn::optim::optimizer::{Member, Optimizer};
+use crate::nn::optim::optimizer::{Hold, Member, Optimizer};
 use crate::nn::parameter::copied;
 use crate::runtime::options::nearest;
 use crate::runtime::{At, Error, Result};
@@ -58,14 +57,14 @@ impl Optimizer {
     }
 
     /// Takes the gradient of held entries away, where the norm of the whole matters.
-    pub(crate) fn mask_gradient(&self, members: &[&Member], gradient: &mut Tensor) -> Result<()> {
+    pub(super) fn mask_gradient(&self, members: &[&Member], gradient: &mut Tensor) -> Result<()> {
         let (Some(hold), Some(first)) = (&*self.0.held.borrow(), members.first()) else { return Ok(()) };
         let free = hold.free.f_narrow(0, first.offset, gradient.numel() as i64).at("hold")?;
         gradient.f_mul_(&free).map(drop).at("hold")
     }
 
     /// Puts the values of held entries back after a step.
-    pub(crate) fn restore_held(&self, members: &[&Member], values: &Tensor) -> Result<()> {
+    pub(super) fn restore_held(&self, members: &[&Member], values: &Tensor) -> Result<()> {
         let (Some(hold), Some(first)) = (&*self.0.held.borrow(), members.first()) else { return Ok(()) };
         let (shape, length) = (values.size(), values.numel() as i64);
         let part = |whole: &Tensor| whole.f_narrow(0, first.offset, length)?.f_view(shape.as_slice());

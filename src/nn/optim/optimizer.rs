@@ -12,9 +12,9 @@ use tch::{COptimizer, Kind, Tensor};
 /// The entries that steps leave alone, and what they are.
 pub struct Hold {
     /// True where an entry is free, in the layout of the optimiser's state.
-    pub(crate) free: Tensor,
+    pub(super) free: Tensor,
     /// The values at the time the mask was set, in the same layout.
-    pub(crate) values: Tensor,
+    pub(super) values: Tensor,
 }
 
 /// What SGD can be asked for.
@@ -77,25 +77,25 @@ pub struct Hooks(pub RefCell<Vec<Hook>>);
 
 /// A shared handle to an optimiser. Parameters frozen or without a gradient are left alone in a step, as in PyTorch.
 #[derive(Clone)]
-pub struct Optimizer(pub(crate) Rc<Inner>);
+pub struct Optimizer(pub(super) Rc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) rule: Rule,
+pub(super) struct Inner {
+    pub(super) rule: Rule,
     net: Option<Net>,
-    pub(crate) members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     lr: Cell<f64>,
     clip: Cell<Option<f64>>,
     /// One flat tensor for each name of `rule.state_names()`, made by the first step.
-    pub(crate) state: RefCell<Vec<Tensor>>,
+    pub(super) state: RefCell<Vec<Tensor>>,
     /// The entries that steps leave as they are.
-    pub(crate) held: RefCell<Option<Hold>>,
+    pub(super) held: RefCell<Option<Hold>>,
     last: RefCell<Option<Tensor>>,
     hooks: RefCell<Option<Rc<Hooks>>>,
     /// Torch's own optimiser, for the one thing tch offers nowhere else: gradients that become undefined again.
     clearer: COptimizer,
 }
 
-pub(crate) struct Member {
+pub(super) struct Member {
     pub name: String,
     pub parameter: Rc<Parameter>,
     /// Elements before this parameter in the flat state.
@@ -362,7 +362,7 @@ impl Optimizer {
         self.restore_held(members, values)
     }
 
-    pub(crate) fn prepare_state(&self) -> Result<()> {
+    pub(super) fn prepare_state(&self) -> Result<()> {
         let mut state = self.0.state.borrow_mut();
         let names = self.0.rule.state_names();
         let (Some(first), Some(last)) = (self.0.members.first(), self.0.members.last()) else { return Ok(()) };
@@ -430,7 +430,7 @@ fn runs(found: Vec<(&Member, Tensor)>) -> Vec<Vec<(&Member, Tensor)>> {
 }
 
 /// Scales all gradients together so that their common norm is at most `limit`; returns the norm before.
-pub(crate) fn clip_norm(gradients: &mut [Tensor], limit: f64) -> Result<Tensor> {
+pub(super) fn clip_norm(gradients: &mut [Tensor], limit: f64) -> Result<Tensor> {
     let compute = |gradients: &mut [Tensor]| {
         let norms: std::result::Result<Vec<Tensor>, _> = gradients.iter().map(Tensor::f_norm).collect();
         let norm = Tensor::f_stack(&norms?, 0)?.f_norm()?;

@@ -2,8 +2,7 @@
 //! the object, the names of its storages), then the storages, each behind the number of its elements.
 
 use crate::nn::pytorch::checkpoint::{Checkpoint, Object, Storage, Value};
-use crate::nn::pytorch::pickle::LARGEST_PICKLE;
-use crate::nn::pytorch::pickle::{Pickle, corrupt};
+use crate::nn::pytorch::pickle::{LARGEST_PICKLE, Pickle, corrupt};
 use crate::runtime::budget::{Budget, size};
 use crate::runtime::io_error::reason;
 use crate::runtime::{Error, Result};

@@ -85,7 +85,7 @@ pub trait Dialect<'a>: Sized {
 }
 
 /// The error of a name that the dialect does not know.
-pub(crate) fn refused<'a, D: Dialect<'a>>(module: &str, name: &str) -> Error {
+pub(super) fn refused<'a, D: Dialect<'a>>(module: &str, name: &str) -> Error {
     let message = format!("the file asks for {module}.{name}, which is not part of {}; it was not run", D::CONTENT);
     Error::new(D::OPERATION, message).hint(D::HINT)
 }
@@ -100,10 +100,10 @@ pub type Entry<'a, O> = (Value<'a, O>, Value<'a, O>);
 
 /// The containers of a pickle.
 pub struct Arena<'a, D: Dialect<'a>> {
-    pub(crate) sequences: Vec<Vec<Value<'a, D::Object>>>,
-    pub(crate) dicts: Vec<Vec<Entry<'a, D::Object>>>,
+    pub(super) sequences: Vec<Vec<Value<'a, D::Object>>>,
+    pub(super) dicts: Vec<Vec<Entry<'a, D::Object>>>,
     /// Entries that were copied from one container into another.
-    pub(crate) copied: usize,
+    pub(super) copied: usize,
 }
 
 impl<'a, D: Dialect<'a>> Arena<'a, D> {
@@ -113,7 +113,7 @@ impl<'a, D: Dialect<'a>> Arena<'a, D> {
     }
 
     /// The place of the dictionary that a value is or has.
-    pub(crate) fn dict_of(value: &Value<'a, D::Object>) -> Option<usize> {
+    pub(super) fn dict_of(value: &Value<'a, D::Object>) -> Option<usize> {
         match value {
             Value::Dict(at) => Some(*at),
             Value::Object(object) => D::inside(object),
@@ -157,7 +157,7 @@ impl<'a, D: Dialect<'a>> Arena<'a, D> {
         Value::Dict(self.dicts.len() - 1)
     }
 
-    pub(crate) fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) -> Value<'a, D::Object> {
+    pub(super) fn sequence(&mut self, items: Vec<Value<'a, D::Object>>) -> Value<'a, D::Object> {
         self.sequences.push(items);
         Value::Sequence(self.sequences.len() - 1)
     }

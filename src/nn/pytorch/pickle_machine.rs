@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// More steps than the pickles here take (CIFAR-100: 300,000): each may cost some hundred bytes, and a few megabytes of an
 /// archive inflate to any number of them.
-pub(crate) const MOST_STEPS: usize = 1 << 22;
+pub(super) const MOST_STEPS: usize = 1 << 22;
 
 impl<'a, D: Dialect<'a>> Pickle<'a, D> {
     /// Reads a pickle of protocol 0 to 5; what follows it is left alone.

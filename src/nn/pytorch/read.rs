@@ -7,15 +7,13 @@ use crate::nn::pytorch::choose::{Group, Picked};
 use crate::nn::pytorch::dictionaries;
 use crate::nn::pytorch::dictionaries::{Dictionary, Origin, described};
 use crate::nn::pytorch::fit_names::Shown;
-use crate::nn::pytorch::pickle::LARGEST_PICKLE;
-use crate::nn::pytorch::pickle::Pickle;
+use crate::nn::pytorch::pickle::{LARGEST_PICKLE, Pickle};
 use crate::runtime::budget::Budget;
 use crate::runtime::io_error::reason;
 use crate::runtime::{At, Error, Result, regular};
-use crate::tensor::io::content;
 use crate::tensor::io::content::Content;
 use crate::tensor::io::safetensors_file::from_bytes;
-use crate::tensor::io::zip_archive as archive;
+use crate::tensor::io::{content, zip_archive};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
@@ -39,7 +37,7 @@ pub struct Loaded {
 /// # Errors
 /// A file that is not one of torch's, is damaged, holds no tensors that can be read, or would take more memory than it may.
 pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    Ok(read_chosen(path, &mut |groups| crate::nn::pytorch::choose::largest(groups, ""))?.tensors)
+    Ok(read_chosen(path, &mut |groups| super::choose::largest(groups, ""))?.tensors)
 }
 
 /// Reads the tensors of the state dict that `choose` picks, under the names it gives them.
@@ -226,7 +224,7 @@ impl Archive {
     /// Opens an archive, and reads its pickle.
     fn open(path: &Path, file: File) -> Result<(Self, Vec<u8>)> {
         let length = file.metadata().map_err(|error| Error::file("load", path, reason(&error)))?.len();
-        let zip = archive::open(file).map_err(|error| {
+        let zip = zip_archive::open(file).map_err(|error| {
             Error::file("load", path, format!("not a complete file of torch.save ({error})"))
                 .hint("copy or download the file again: it is cut off, damaged, or of another kind")
         })?;
@@ -246,7 +244,7 @@ impl Archive {
     fn entry(&mut self, name: &str, largest: Option<u64>) -> Result<Vec<u8>> {
         let full = format!("{}{name}", self.folder);
         let damaged = |problem: String| Error::new("load", format!("entry {full}: {problem}"));
-        let mut entry = self.zip.by_name(&full).map_err(|error| damaged(archive::words(error)))?;
+        let mut entry = self.zip.by_name(&full).map_err(|error| damaged(zip_archive::words(error)))?;
         if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != entry.size() {
             return Err(damaged("compressed, as torch never writes it".into()));
         }
@@ -256,7 +254,7 @@ impl Archive {
         self.budget.take(entry.size()).map_err(damaged)?;
         // The size comes from the file and may lie: memory grows with what is really there.
         let mut bytes = vec![];
-        entry.read_to_end(&mut bytes).map_err(|error| damaged(archive::words(error)))?;
+        entry.read_to_end(&mut bytes).map_err(|error| damaged(zip_archive::words(error)))?;
         Ok(bytes)
     }
 

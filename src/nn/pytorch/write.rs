@@ -139,7 +139,7 @@ fn storage(kind: Kind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::pytorch::read as pth;
+    use crate::nn::pytorch::read;
     use tch::Device;
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         state.push(("number".into(), Tensor::from(2.5_f64)));
         state.push(("empty".into(), Tensor::zeros([2, 0], (Kind::Float, Device::Cpu))));
         save("save", &path, &state).unwrap();
-        let back = pth::read(&path).unwrap();
+        let back = read::read(&path).unwrap();
         assert_eq!(back.len(), state.len());
         for ((name, tensor), (expected, wanted)) in back.iter().zip(&state) {
             assert_eq!((name, tensor.kind(), tensor.size()), (expected, wanted.kind(), wanted.size()));

@@ -3,14 +3,11 @@
 use crate::eval::Metrics;
 use crate::eval::retrained::gaps::gaps;
 use crate::eval::warnings::{warnings, weak_original};
-use crate::report::leaderboard::about;
 use crate::report::leaderboard::entry::{Derived, Entry, Figure, break_even, group, reference, references};
-use crate::report::leaderboard::originals;
 use crate::report::leaderboard::originals::Original;
-use crate::report::leaderboard::pairwise_metrics as beside;
 use crate::report::leaderboard::seed_statistics::Statistic;
-use crate::report::leaderboard::view::DERIVED;
-use crate::report::leaderboard::view::View;
+use crate::report::leaderboard::view::{DERIVED, View};
+use crate::report::leaderboard::{about, originals, pairwise_metrics};
 use crate::report::plot::looks::Looks;
 use crate::report::runs::kinship::is_again;
 use crate::report::runs::row::Row;
@@ -100,7 +97,7 @@ impl Leaderboard {
         // Rows know their originals, so that a board without a task has them as well.
         originals::complete(&self.0.run, &mut self.0.originals.borrow_mut(), &rows);
         let mut originals = self.0.originals.borrow().clone();
-        beside::add(&self.0.run, &mut originals, &mut rows);
+        pairwise_metrics::add(&self.0.run, &mut originals, &mut rows);
         let derived = rows.iter().map(|row| Derived::of(&rows, row)).collect();
         let mut entries = group(&rows);
         let looks = self.0.run.slot::<Looks>();

@@ -112,7 +112,7 @@ pub fn seconds(x: f64) -> String {
 }
 
 impl Format {
-    pub(crate) fn plain(self, x: f64) -> String {
+    pub(super) fn plain(self, x: f64) -> String {
         match self {
             _ if x.is_nan() => DASH.into(),
             Self::Percent => format!("{:.1}", 100.0 * x),
@@ -128,7 +128,7 @@ impl Format {
     }
 
     /// A figure, with how many of its runs it is of where some have none: `98.7 ±0.4 (2 of 3)`.
-    pub(crate) fn show(self, figure: Figure) -> String {
+    pub(super) fn show(self, figure: Figure) -> String {
         format!("{}{}", self.number(figure), figure.counted())
     }
 
@@ -140,7 +140,7 @@ impl Format {
     }
 
     /// `98.7 ±0.4`, with a dash for what does not exist.
-    pub(crate) fn with_spread(self, x: f64, spread: f64) -> String {
+    pub(super) fn with_spread(self, x: f64, spread: f64) -> String {
         let (text, spread) = (self.plain(x), self.plain(spread));
         // `.025` instead of `0.025` saves the column's width.
         let spread =

@@ -33,7 +33,7 @@ impl Figure {
 }
 
 /// ` (2 of 3)` where some values of so many are missing; empty where all or none are.
-pub(crate) fn counted(n: usize, missing: usize) -> String {
+pub(super) fn counted(n: usize, missing: usize) -> String {
     if n > 0 && missing > 0 { format!(" ({n} of {})", n + missing) } else { String::new() }
 }
 
@@ -140,7 +140,7 @@ pub fn break_even(rows: &[Row], entries: &[Entry]) -> Vec<String> {
         let after = Figure::of(own.iter().map(|row| row.seconds("unlearn"))).mean;
         let spent = Figure::of(own.iter().map(|row| row.preparation())).mean;
         let saved = before - after;
-        let seconds = crate::report::leaderboard::columns::seconds;
+        let seconds = super::columns::seconds;
         if saved.is_nan() {
             continue;
         }

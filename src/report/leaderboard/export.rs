@@ -4,7 +4,7 @@ use crate::report::cells::{Sheet, bare};
 use crate::report::leaderboard::board::Leaderboard;
 use crate::report::leaderboard::entry::reference;
 use crate::report::leaderboard::view::{DERIVED, View};
-use crate::report::leaderboard::{figure as picture, table};
+use crate::report::leaderboard::{figure, table};
 use crate::report::raster;
 use crate::report::target::Target;
 use crate::runtime::{Error, Result, Run};
@@ -108,7 +108,7 @@ pub fn save(board: &Leaderboard, name: &str) -> Result<Vec<PathBuf>> {
             "csv" => csv(&view)?.into_bytes(),
             "json" => (json(&view)? + "\n").into_bytes(),
             "md" => table::markdown(&view).into_bytes(),
-            kind => drawn(board.run(), kind, &picture::of(&view).svg())?,
+            kind => drawn(board.run(), kind, &figure::of(&view).svg())?,
         };
         paths.push(target.write(kind, &bytes)?);
     }

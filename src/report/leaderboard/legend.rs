@@ -1,6 +1,6 @@
 //! What a table's columns are, in words: below the table on a screen, and in Markdown.
 
-use crate::eval::metric_list as listing;
+use crate::eval::metric_list;
 
 /// Accuracies share a sentence: heading, and on which samples.
 const ACCURACIES: [(&str, &str); 3] = [("RA", "retained"), ("FA", "forgotten"), ("TA", "test")];
@@ -36,7 +36,7 @@ pub fn of(headings: &[String], prepared: bool) -> String {
         parts.push(format!("{}: {meaning}{more}", name.trim_end_matches(" %")));
     }
     // Columns of one's choice are called by the metric's name.
-    let metrics = listing::list();
+    let metrics = metric_list::list();
     let chosen = metrics.iter().filter(|metric| headings.iter().any(|heading| heading == metric.name));
     parts.extend(chosen.map(|metric| format!("{}: {}", metric.name, metric.summary)));
     parts.join("; ")

@@ -7,8 +7,8 @@
 pub mod board {
     use crate::eval::metrics::to_json;
     use crate::report::leaderboard::seed_statistics::{Query, Statistic};
-    use crate::report::leaderboard::{export, figure as picture, table};
-    use crate::report::runs::finished_runs as finished;
+    use crate::report::leaderboard::{export, figure, table};
+    use crate::report::runs::finished_runs;
     use crate::runtime::places::to_read;
     use crate::runtime::{Error, Run, Script};
     use rhai::{Array, Map, NativeCallContext};
@@ -100,7 +100,7 @@ pub mod board {
     #[rhai_fn(return_raw, name = "leaderboards")]
     pub fn leaderboards(context: NativeCallContext, folder: &str) -> Script<Array> {
         let run = Run::of(&context);
-        let boards = finished::boards(&run, &[to_read(&run, folder)], false)?;
+        let boards = finished_runs::boards(&run, &[to_read(&run, folder)], false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
@@ -108,7 +108,7 @@ pub mod board {
     pub fn leaderboards_of(context: NativeCallContext, folders: Array) -> Script<Array> {
         let run = Run::of(&context);
         let folders: Vec<_> = folders.into_iter().map(|folder| to_read(&run, &folder.to_string())).collect();
-        let boards = finished::boards(&run, &folders, false)?;
+        let boards = finished_runs::boards(&run, &folders, false)?;
         Ok(boards.into_iter().map(rhai::Dynamic::from).collect())
     }
 
@@ -260,7 +260,7 @@ pub mod board {
     /// assert(leaderboard().svg().starts_with("<svg"));
     /// ```
     pub fn svg(board: Leaderboard) -> String {
-        picture::of(&board.view()).svg()
+        figure::of(&board.view()).svg()
     }
 
     /// Saves the leaderboard as `name.csv`, `.json`, `.md` and `.svg`, or only as what the extension of the name asks for (one of

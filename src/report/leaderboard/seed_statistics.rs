@@ -16,7 +16,7 @@ pub const USUAL: [&str; 4] = ["retain_accuracy", "forget_accuracy", "test_accura
 pub const LEVEL: f64 = 0.95;
 
 /// The level of a difference's interval that equivalence is judged by.
-pub(crate) const EQUIVALENCE: f64 = 0.9;
+pub(super) const EQUIVALENCE: f64 = 0.9;
 
 /// Whose figures are told: the networks before unlearning, those retrained on the full retain set, or an entry's.
 #[derive(Clone, Copy)]
@@ -299,7 +299,7 @@ impl View {
     pub fn check_metric(&self, operation: &str, metric: &str) -> Result<()> {
         let stages = self.rows.iter().filter_map(|row| row.value.get("seconds").and_then(Value::as_object));
         let stages = stages.flat_map(|stages| stages.keys().map(|stage| format!("seconds.{stage}")));
-        let derived = crate::report::leaderboard::view::DERIVED.into_iter().chain(["preparation"]).map(String::from);
+        let derived = super::view::DERIVED.into_iter().chain(["preparation"]).map(String::from);
         let known: Vec<String> = self.metrics().into_iter().chain(derived).chain(stages).collect();
         if known.iter().any(|name| name == metric) {
             return Ok(());
@@ -408,7 +408,7 @@ impl View {
     }
 
     /// Whether two subjects are one: nobody is measured against himself.
-    pub(crate) fn same_rows(&self, a: Subject, b: Subject) -> bool {
+    pub(super) fn same_rows(&self, a: Subject, b: Subject) -> bool {
         let is_reference = |entry: &Entry| self.first(entry).is_some_and(Row::is_reference);
         match (a, b) {
             (Subject::Original, Subject::Original) => true,
@@ -440,7 +440,7 @@ impl View {
     /// Everything that has at least two values (one will do when a baseline was named), for the JSON of the board.
     pub fn all_statistics(&self) -> Vec<Statistic> {
         let mut metrics = self.metrics();
-        metrics.extend(crate::report::leaderboard::view::DERIVED.map(String::from));
+        metrics.extend(super::view::DERIVED.map(String::from));
         let query = Query { metrics: Some(metrics), ..Query::default() };
         // No name is asked for that the board does not have.
         let found = self.statistics(&query).unwrap_or_default();

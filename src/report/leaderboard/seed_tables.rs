@@ -20,13 +20,7 @@ const COLUMNS: [(&str, &str, Format, u8); 4] = [
 fn grid(view: &View) -> Option<Grid> {
     let many = view.complete().filter(|entry| entry.rows.len() > 1);
     let mut subjects: Vec<(String, String, Subject)> = many
-        .map(|entry| {
-            (
-                crate::report::leaderboard::text_grid::name(entry),
-                crate::report::leaderboard::text_grid::retain(view, entry),
-                Subject::Entry(entry),
-            )
-        })
+        .map(|entry| (super::text_grid::name(entry), super::text_grid::retain(view, entry), Subject::Entry(entry)))
         .collect();
     if subjects.is_empty() {
         return None;
@@ -72,14 +66,14 @@ fn mark(verdict: Option<Verdict>) -> &'static str {
 }
 
 /// A table with what it is about, above it, and what its marks mean, below; the latter may be empty.
-pub(crate) struct Told {
+pub(super) struct Told {
     pub heading: String,
     pub grid: Grid,
     pub legend: String,
 }
 
 /// The tables that follow the leaderboard's own.
-pub(crate) fn tables(view: &View) -> Vec<Told> {
+pub(super) fn tables(view: &View) -> Vec<Told> {
     let over = grid(view).map(|grid| Told { heading: heading(view).into(), grid, legend: legend(view) });
     over.into_iter().chain(differences(view)).collect()
 }
@@ -94,10 +88,7 @@ fn differences(view: &View) -> Option<Told> {
     let mut grid = Grid::new(["method", "retain"]);
     for subject in &others {
         grid.row(match subject {
-            Subject::Entry(entry) => [
-                crate::report::leaderboard::text_grid::name(entry),
-                crate::report::leaderboard::text_grid::retain(view, entry),
-            ],
+            Subject::Entry(entry) => [super::text_grid::name(entry), super::text_grid::retain(view, entry)],
             Subject::Original | Subject::Retrained => ["original".into(), DASH.into()],
         });
     }

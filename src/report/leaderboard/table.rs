@@ -1,10 +1,9 @@
 //! The leaderboard as a table: for the terminal and as Markdown.
 
 use crate::report::cells::{markdown as escaped, plain};
-use crate::report::leaderboard::legend;
-use crate::report::leaderboard::seed_tables as seeds;
 use crate::report::leaderboard::text_grid::Grid;
 use crate::report::leaderboard::view::View;
+use crate::report::leaderboard::{legend, seed_tables};
 use crate::report::screen;
 use crate::report::screen::{PROSE, wrapped};
 use std::io::IsTerminal;
@@ -86,7 +85,7 @@ fn drawn(view: &View, width: Option<usize>, colored: bool, columns: &mut Explain
     }
     lines.extend(grid.lines(colored));
     lines.extend(wrapped(&grid.legend(), prose));
-    for mut told in seeds::tables(view) {
+    for mut told in seed_tables::tables(view) {
         let gone = told.grid.fit(width);
         columns.add(&told.grid);
         hidden.extend(gone.into_iter().filter(|heading| !hidden.contains(heading)).collect::<Vec<_>>());
@@ -122,7 +121,7 @@ pub fn markdown(view: &View) -> String {
     let sentences = sentences.into_iter().flatten().filter(|sentence| !sentence.is_empty());
     let told: Vec<String> = sentences.map(|sentence| format!("{sentence}.")).collect();
     lines.extend((!told.is_empty()).then(|| [String::new(), told.join(" ")]).into_iter().flatten());
-    for told in seeds::tables(view) {
+    for told in seed_tables::tables(view) {
         lines.extend([String::new(), format!("**{}**", escaped(&told.heading)), String::new()]);
         lines.extend(told.grid.markdown(false));
         lines.extend((!told.legend.is_empty()).then(|| [String::new(), told.legend]).into_iter().flatten());

@@ -12,41 +12,41 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 const NAMES: usize = 2;
 
 /// A rendered table: headings, rows of cells, and which cells are the best of their column.
-pub(crate) struct Grid {
-    pub(crate) headings: Vec<String>,
+pub(super) struct Grid {
+    pub(super) headings: Vec<String>,
     /// Which end of each column is better, as an arrow; empty where neither is.
     arrows: Vec<&'static str>,
     /// Rank of each column, 0 for those that always stay.
     ranks: Vec<u8>,
     cells: Vec<Vec<String>>,
-    pub(crate) best: Vec<Vec<bool>>,
+    pub(super) best: Vec<Vec<bool>>,
     /// The figures of each column that show a ±.
     spreads: Vec<Vec<Shown>>,
 }
 
 impl Grid {
     /// A table whose first columns, of names, stay in any width.
-    pub(crate) fn new(names: [&str; 2]) -> Self {
+    pub(super) fn new(names: [&str; 2]) -> Self {
         let headings = names.map(String::from).to_vec();
         let spreads = vec![vec![], vec![]];
         Self { headings, arrows: vec!["", ""], ranks: vec![0, 0], cells: vec![], best: vec![], spreads }
     }
 
     /// A row, so far with its names alone.
-    pub(crate) fn row(&mut self, names: [String; 2]) {
+    pub(super) fn row(&mut self, names: [String; 2]) {
         self.cells.push(names.to_vec());
         self.best.push(vec![false; 2]);
     }
 
     /// A column to be filled from the first row to the last.
-    pub(crate) fn column(&mut self, heading: &str, rank: u8) {
+    pub(super) fn column(&mut self, heading: &str, rank: u8) {
         self.headings.push(heading.into());
         self.arrows.push("");
         self.ranks.push(rank);
         self.spreads.push(vec![]);
     }
 
-    pub(crate) fn of(view: &View) -> Self {
+    pub(super) fn of(view: &View) -> Self {
         let mut grid = Self::new(["method", "retain"]);
         view.before_by_subject().into_iter().for_each(|(name, _)| grid.row([name, DASH.into()]));
         view.entries.iter().for_each(|entry| grid.row([name(entry), retain(view, entry)]));
@@ -56,7 +56,7 @@ impl Grid {
         grid
     }
 
-    pub(crate) fn add(&mut self, view: &View, column: &Column) {
+    fn add(&mut self, view: &View, column: &Column) {
         let offset = self.cells.len() - view.entries.len();
         let figures: Vec<Shown> = view.entries.iter().map(|entry| view.shown(entry, column.figure)).collect();
         let before: Vec<Shown> =
@@ -85,7 +85,7 @@ impl Grid {
     }
 
     /// A figure of the last column as text.
-    pub(crate) fn told(&mut self, column: &Column, shown: Shown) -> String {
+    fn told(&mut self, column: &Column, shown: Shown) -> String {
         if let Some(spreads) = self.spreads.last_mut().filter(|_| column.format != Format::Speedup) {
             spreads.push(shown);
         }
@@ -93,12 +93,12 @@ impl Grid {
     }
 
     /// What ± is in the columns that the table has; empty without any.
-    pub(crate) fn legend(&self) -> String {
+    pub(super) fn legend(&self) -> String {
         words(&self.spreads.concat())
     }
 
     /// The next cell of a row.
-    pub(crate) fn push(&mut self, row: usize, text: String, best: bool) {
+    pub(super) fn push(&mut self, row: usize, text: String, best: bool) {
         if let (Some(cells), Some(marks)) = (self.cells.get_mut(row), self.best.get_mut(row)) {
             cells.push(text);
             marks.push(best);
@@ -107,7 +107,7 @@ impl Grid {
 
     /// Leaves out columns, least important first, until the table fits; returns what was left out. Without a width everything
     /// stays.
-    pub(crate) fn fit(&mut self, width: Option<usize>) -> Vec<String> {
+    pub(super) fn fit(&mut self, width: Option<usize>) -> Vec<String> {
         let mut hidden = vec![];
         let Some(width) = width else { return hidden };
         while self.width() > width {
@@ -132,12 +132,12 @@ impl Grid {
     }
 
     /// Whether anything stands in brackets behind the speed-ups.
-    pub(crate) fn has_brackets(&self) -> bool {
+    pub(super) fn has_brackets(&self) -> bool {
         self.cells.iter().filter_map(|row| row.last()).any(|cell| cell.contains("x ("))
     }
 
     /// Drops what stands in brackets behind the speed-ups; false when nothing did.
-    pub(crate) fn shorten(&mut self) -> bool {
+    fn shorten(&mut self) -> bool {
         let mut shortened = false;
         for cell in self.cells.iter_mut().filter_map(|row| row.last_mut()) {
             if let Some(cut) = cell.find("x (") {
@@ -148,17 +148,17 @@ impl Grid {
         shortened
     }
 
-    pub(crate) fn width(&self) -> usize {
+    fn width(&self) -> usize {
         let table = self.table(false);
         table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
     }
 
-    pub(crate) fn lines(&self, colored: bool) -> Vec<String> {
+    pub(super) fn lines(&self, colored: bool) -> Vec<String> {
         self.table(colored).lines().map(|line| line.trim_end().to_string()).collect()
     }
 
     /// The table in Markdown, with arrows in the headings, the best cells in bold where wanted.
-    pub(crate) fn markdown(&self, bold: bool) -> Vec<String> {
+    pub(super) fn markdown(&self, bold: bool) -> Vec<String> {
         let trimmed = |cells: &Vec<String>| cells.iter().map(|cell| cell.trim().to_string()).collect();
         let headings = self.headings.iter().zip(&self.arrows);
         let headings = headings.map(|(heading, arrow)| format!("{heading} {arrow}").trim().to_string()).collect();
@@ -167,7 +167,7 @@ impl Grid {
         Sheet { headings, right, rows: self.cells.iter().map(trimmed).collect(), bold }.markdown()
     }
 
-    pub(crate) fn table(&self, colored: bool) -> Table {
+    fn table(&self, colored: bool) -> Table {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         if colored {
@@ -193,12 +193,12 @@ impl Grid {
 }
 
 /// `acf (n=3)`.
-pub(crate) fn name(entry: &Entry) -> String {
+pub(super) fn name(entry: &Entry) -> String {
     if entry.rows.len() > 1 { format!("{} (n={})", entry.name, entry.rows.len()) } else { entry.name.clone() }
 }
 
 /// `full 638`, `blend 410 (64 %)`.
-pub(crate) fn retain(view: &View, entry: &Entry) -> String {
+pub(super) fn retain(view: &View, entry: &Entry) -> String {
     let Some(row) = view.first(entry) else { return DASH.into() };
     let size = row.retain("size").as_f64().map_or(String::new(), |size| format!(" {size}"));
     let ratio = row.retain("ratio").as_f64().filter(|_| !row.is_full());

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 /// A line that says what bars are.
-pub(crate) const BAR_ROW: f64 = 15.0;
+pub(super) const BAR_ROW: f64 = 15.0;
 
 /// More labels than this are not drawn.
 const MOST_LABELS: usize = 300;
@@ -24,10 +24,10 @@ const MOST_MARKERS: usize = 40;
 const MOST_LARGE: usize = 300;
 
 /// So many lines are told apart by dashes and colours; of more, each gets markers here and there.
-pub(crate) const FEW_LINES: usize = 6;
+pub(super) const FEW_LINES: usize = 6;
 
 /// A panel with its place on the sheet: maps data to pixels.
-pub(crate) struct Frame<'a> {
+pub(super) struct Frame<'a> {
     panel: &'a Panel,
     left: f64,
     top: f64,
@@ -37,7 +37,7 @@ pub(crate) struct Frame<'a> {
 }
 
 /// What of a panel cannot be drawn, in a sentence with counts; `None` when all of it can.
-pub(crate) fn undrawn(panel: &Panel) -> Option<String> {
+pub(super) fn undrawn(panel: &Panel) -> Option<String> {
     let points = panel.points.iter().map(|p| (p.x, p.y));
     let (mut all, mut missing, mut below) = (0_usize, 0_usize, 0_usize);
     for (x, y) in points.chain(panel.lines.iter().flat_map(|line| line.points.iter().copied())) {
@@ -71,7 +71,7 @@ pub(crate) fn undrawn(panel: &Panel) -> Option<String> {
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(
+    pub(super) fn new(
         panel: &'a Panel,
         (left, top): (f64, f64),
         (width, height): (f64, f64),
@@ -81,7 +81,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The room that the labels of a panel's vertical axis need to its left.
-    pub(crate) fn margin(panel: &Panel) -> f64 {
+    pub(super) fn margin(panel: &Panel) -> f64 {
         let ticks = panel.y.ticks(8);
         ticks.iter().map(|tick| 22.0 + text_width(&panel.y.label(*tick, &ticks), FONT)).fold(0.0, f64::max)
     }
@@ -111,7 +111,7 @@ impl<'a> Frame<'a> {
     /// Draws the panel; tells whether labels cover each other or markers.
     ///
     /// Its title stands above so many `bars`, lines that say what bars are.
-    pub(crate) fn draw(&self, out: &mut String, bars: usize) -> bool {
+    pub(super) fn draw(&self, out: &mut String, bars: usize) -> bool {
         self.head(out, bars);
         self.axes(out);
         let bounds = Area { left: self.left, top: self.top, right: self.right(), bottom: self.bottom() };

@@ -71,4 +71,4 @@ pub struct Panel {
 }
 
 /// What a label reads in the picture: itself, or the number under which the legend has it.
-pub(crate) type Names = HashMap<String, String>;
+pub(super) type Names = HashMap<String, String>;

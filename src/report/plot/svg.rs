@@ -4,14 +4,14 @@ use crate::report::plot::label_placement::text_width;
 use std::fmt::Write;
 
 /// The size of usual text.
-pub(crate) const FONT: f64 = 12.0;
+pub(super) const FONT: f64 = 12.0;
 /// The size of small text.
-pub(crate) const SMALL: f64 = 11.0;
+pub(super) const SMALL: f64 = 11.0;
 /// What keeps text readable where it crosses a line, drawn beneath it: programs that know no `paint-order` would cover the text.
 const HALO: &str = "stroke=\"white\" stroke-width=\"3\" stroke-linejoin=\"round\"";
 
 /// A place or a length in pixels.
-pub(crate) fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     format!("{x:.1}")
 }
 
@@ -31,23 +31,23 @@ pub fn escape(text: &str) -> String {
 }
 
 /// A piece of text; `extra` are further attributes.
-pub(crate) fn text(out: &mut String, (x, y): (f64, f64), content: &str, extra: &str) {
+pub(super) fn text(out: &mut String, (x, y): (f64, f64), content: &str, extra: &str) {
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {extra}>{}</text>", escape(content));
 }
 
 /// Text that stays readable on lines.
-pub(crate) fn text_above(out: &mut String, at: (f64, f64), content: &str, extra: &str) {
+pub(super) fn text_above(out: &mut String, at: (f64, f64), content: &str, extra: &str) {
     text(out, at, content, &format!("{extra} {HALO}"));
     text(out, at, content, extra);
 }
 
-pub(crate) fn stroke(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
+pub(super) fn stroke(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
     let ((x1, y1), (x2, y2)) = (from, to);
     let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
 }
 
 /// The text, cut where it would be wider than this.
-pub(crate) fn cut(text: &str, size: f64, width: f64) -> String {
+pub(super) fn cut(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.into();
     }
@@ -62,7 +62,7 @@ pub(crate) fn cut(text: &str, size: f64, width: f64) -> String {
 }
 
 /// The text in lines of at most this width, broken between words.
-pub(crate) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+pub(super) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

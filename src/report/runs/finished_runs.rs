@@ -3,9 +3,8 @@
 use crate::eval::Metrics;
 use crate::eval::summary_scores::adaptive_unlearning_score;
 use crate::report::Leaderboard;
-use crate::report::leaderboard::about;
-use crate::report::leaderboard::originals;
 use crate::report::leaderboard::originals::Original;
+use crate::report::leaderboard::{about, originals};
 use crate::report::runs::gathering::gather;
 use crate::report::runs::predictions::PredictionStore;
 use crate::report::runs::results;

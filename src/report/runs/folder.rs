@@ -1,9 +1,8 @@
 //! The folder of one run: its name, its files, and how they are written so that a full disk spoils nothing.
 
-use crate::report::runs::lock;
 use crate::report::runs::lock::Lock;
-use crate::report::runs::results;
 use crate::report::runs::results::Results;
+use crate::report::runs::{lock, results};
 use crate::runtime::draft_file::draft_of;
 use crate::runtime::hex::hex_of;
 use crate::runtime::io_error::reason;

@@ -1,8 +1,7 @@
 //! The prediction store: the logits of every network on every part of its split, so that metrics can be computed, and added to
 //! finished runs, without another forward pass. In memory for the run, and in its folder where there is one.
 
-use crate::eval::compare;
-use crate::eval::{Metrics, PartPredictions};
+use crate::eval::{Metrics, PartPredictions, compare};
 use crate::report::runs::recorder::Recorder;
 use crate::runtime::io_error::reason;
 use crate::runtime::write_place::folder_of;

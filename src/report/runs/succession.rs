@@ -81,7 +81,7 @@ impl Missed {
             let label = |value: &Value| value.get("label").cloned();
             let Some(own) = parts(row) else { continue };
             let orders = self.orders.iter().filter(|order| label(order) == label(own));
-            let compared = orders.map(|order| crate::report::runs::difference::differences(own, order));
+            let compared = orders.map(|order| super::difference::differences(own, order));
             let Some(found) = compared.min_by_key(Vec::len) else { continue };
             let reason =
                 format!("{}: {}", label(own).as_ref().and_then(Value::as_str).unwrap_or_default(), describe(&found));

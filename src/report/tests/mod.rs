@@ -6,7 +6,7 @@ mod statistics;
 use super::Leaderboard;
 use crate::eval::{Basis, Metrics};
 use crate::report::leaderboard::seed_statistics::{Query, Statistic};
-use crate::report::leaderboard::{export, figure as picture, table};
+use crate::report::leaderboard::{export, figure, table};
 use crate::runtime::Run;
 use crate::runtime::run::Settings;
 use serde_json::{Value, json};
@@ -136,11 +136,11 @@ fn nothing_is_left_out_where_no_terminal_sets_a_width() {
 #[test]
 fn what_a_plus_minus_is_is_said_below_the_table_and_in_the_picture() {
     let single = full_board().view();
-    let (text, svg) = (table::render(&single, None, false), picture::of(&single).svg());
+    let (text, svg) = (table::render(&single, None, false), figure::of(&single).svg());
     assert!(text.contains("\n± standard error\n"), "{text}");
     assert!(svg.contains(">bars: ± standard error<") && !svg.contains("standard deviation"), "{svg}");
     let mixed = board_of_seeds().view();
-    let (text, svg) = (table::render(&mixed, None, false), picture::of(&mixed).svg());
+    let (text, svg) = (table::render(&mixed, None, false), figure::of(&mixed).svg());
     let both = "± standard deviation over seeds (n = 3), of single runs ± standard error";
     assert!(text.contains(&format!("\n{both}\n")) && table::markdown(&mixed).contains(&format!("{both}.")), "{text}");
     // Broken into lines where the panel ends.
@@ -154,7 +154,7 @@ fn what_a_plus_minus_is_is_said_below_the_table_and_in_the_picture() {
     // Accuracies of single runs have no error.
     assert!(svg.contains(">bars: ± standard deviation over seeds (n = 3)<"), "{svg}");
     let none = board([row("acf", "full", 0, &Metrics::default(), 1.0)]).view();
-    assert!(!picture::of(&none).svg().contains("bars: "));
+    assert!(!figure::of(&none).svg().contains("bars: "));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn of_classes(method: &str, classes: &[i64], fa: f64, seconds: f64) -> Value {
 #[test]
 fn the_picture_of_class_requests_has_the_accuracy_on_what_is_forgotten() {
     let rows = || [of_classes("retrain", &[3], 0.0, 1.7), of_classes("finetune", &[3], 0.97, 0.4)];
-    let chart = picture::of(&board(rows()).view());
+    let chart = figure::of(&board(rows()).view());
     assert_eq!(chart.panels.len(), 3);
     assert_eq!(chart.panels[1].title, "Accuracy on the forgotten class 3, %");
     let heights: Vec<f64> = chart.panels[1].points.iter().map(|point| point.y).collect();
@@ -190,12 +190,12 @@ fn the_picture_of_class_requests_has_the_accuracy_on_what_is_forgotten() {
     assert!(chart.panels[1].rules.iter().any(|rule| rule.label == "retrained" && rule.y == 0.0));
     assert!(chart.panels[0].title.contains("other classes"));
     let two = board([of_classes("finetune", &[1, 5], 0.5, 1.0)]);
-    assert_eq!(picture::of(&two.view()).panels[1].title, "Accuracy on the forgotten classes 1, 5, %");
+    assert_eq!(figure::of(&two.view()).panels[1].title, "Accuracy on the forgotten classes 1, 5, %");
     let drawn = board(rows().into_iter().chain([of_classes("finetune", &[4], 0.9, 0.4)]));
-    assert_eq!(picture::of(&drawn.view()).panels[1].title, "Accuracy on the forgotten classes, %");
+    assert_eq!(figure::of(&drawn.view()).panels[1].title, "Accuracy on the forgotten classes, %");
     let mixed = board(rows().into_iter().chain([row("ssd", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0)]));
-    assert_eq!(picture::of(&mixed.view()).panels[1].title, "Accuracy on the forgotten samples, %");
-    assert_eq!(picture::of(&full_board().view()).panels.len(), 2, "requests for samples");
+    assert_eq!(figure::of(&mixed.view()).panels[1].title, "Accuracy on the forgotten samples, %");
+    assert_eq!(figure::of(&full_board().view()).panels.len(), 2, "requests for samples");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn two_dozen_methods_are_told_apart_and_keep_their_looks_from_picture_to_picture
     for i in 0..24 {
         many.add(row(&format!("method_{i}"), "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
     }
-    let chart = picture::of(&many.view());
+    let chart = figure::of(&many.view());
     let looks: Vec<usize> = chart.panels[0].points.iter().map(|point| point.look).collect();
     assert_eq!(looks, (0..24).collect::<Vec<_>>());
     // All in one place: numbers beside the markers, names in the legend, each once.
@@ -237,7 +237,7 @@ fn two_dozen_methods_are_told_apart_and_keep_their_looks_from_picture_to_picture
     }
     let few = Leaderboard::new(&run, "few");
     few.add(row("method_7", "full", 0, &metrics(1.0, 1.0, 0.9, 0.5), 1.0));
-    assert_eq!(picture::of(&few.view()).panels[0].points[0].look, 7);
+    assert_eq!(figure::of(&few.view()).panels[0].points[0].look, 7);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn entries_that_have_no_place_in_the_picture_are_named_in_it() {
         failed,
     ])
     .view();
-    let svg = picture::of(&view).svg();
+    let svg = figure::of(&view).svg();
     assert!(
         svg.contains("not drawn: ntk (no seconds of unlearning)") && svg.contains("not drawn: x (failed)"),
         "{svg}"
@@ -357,7 +357,7 @@ fn csv_quotes_and_leaves_missing_figures_empty() {
 fn failed_and_empty_boards_are_told_as_such() {
     let empty = Leaderboard::new(&Run::new(Settings::default()), "");
     assert!(table::render(&empty.view(), 100, false).contains("no results yet"));
-    assert!(export::csv(&empty.view()).is_ok() && picture::of(&empty.view()).svg().ends_with("</svg>\n"));
+    assert!(export::csv(&empty.view()).is_ok() && figure::of(&empty.view()).svg().ends_with("</svg>\n"));
     let failed = json!({ "label": "x", "method": "x", "status": "failed", "error": "loss is NaN", "metrics": {}, "seconds": {} });
     let text = table::render(&board([failed]).view(), 100, false);
     assert!(text.contains("warning: x: failed: loss is NaN"), "{text}");
@@ -418,7 +418,7 @@ fn saving_below_a_file_is_a_clear_error_and_a_path_is_taken_as_one() {
 
 #[test]
 fn the_picture_is_well_formed_and_labels_every_method() {
-    let svg = picture::of(&full_board().view()).svg();
+    let svg = figure::of(&full_board().view()).svg();
     if let Ok(path) = std::env::var("LETHE_TEST_SVG") {
         std::fs::write(path, &svg).unwrap();
     }

@@ -54,7 +54,7 @@ fn parse_npy(bytes: &[u8]) -> std::result::Result<(Tensor, Option<String>), Stri
 ///
 /// # Errors
 /// What is damaged, or of a type that nothing here has.
-pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Array, Trouble> {
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Array, Trouble> {
     let header = npy_header::read(bytes).map_err(Trouble::Damaged)?;
     let width = match &header.element {
         Element::Number { width, .. } | Element::Text { width, .. } => *width,
@@ -136,7 +136,7 @@ fn swap(data: &[u8], width: usize) -> Vec<u8> {
 }
 
 /// The bytes of a tensor as a `.npy` file.
-pub(crate) fn npy_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
+pub(super) fn npy_bytes(operation: &str, tensor: &Tensor) -> Result<Vec<u8>> {
     let code = match kind_of(tensor) {
         Kind::Float => "<f4",
         Kind::Double => "<f8",
@@ -176,7 +176,7 @@ pub fn save_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
-pub(crate) fn placed(operation: &str, tensor: &Tensor, device: tch::Device) -> Result<crate::tensor::Tensor> {
+pub(super) fn placed(operation: &str, tensor: &Tensor, device: tch::Device) -> Result<crate::tensor::Tensor> {
     tensor.f_to_device(device).at(operation).map(Into::into)
 }
 

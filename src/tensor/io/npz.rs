@@ -4,11 +4,9 @@ use crate::runtime::budget::{Budget, ENTRY};
 use crate::runtime::{Error, Result};
 use crate::tensor::io::content::{Content, explained};
 use crate::tensor::io::npy::{Array, Trouble, npy_bytes, parse, placed};
-use crate::tensor::io::safetensors_file::read_bytes;
-use crate::tensor::io::safetensors_file::write_atomically;
-use crate::tensor::io::zip_archive as archive;
-use std::io::Write;
-use std::io::{Cursor, Read};
+use crate::tensor::io::safetensors_file::{read_bytes, write_atomically};
+use crate::tensor::io::zip_archive;
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 use tch::Tensor;
 use zip::result::ZipError;
@@ -85,9 +83,9 @@ pub fn of_bytes(operation: &str, path: &Path, bytes: &[u8]) -> Result<Npz> {
 ///
 /// # Errors
 /// A damaged archive or entry, in words.
-pub(crate) fn parse_all(bytes: &[u8]) -> std::result::Result<Npz, String> {
-    let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {}", archive::words(problem));
-    let mut archive = archive::open(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
+pub(super) fn parse_all(bytes: &[u8]) -> std::result::Result<Npz, String> {
+    let broken = |problem: &dyn std::fmt::Display| format!("not a sound .npz archive: {}", zip_archive::words(problem));
+    let mut archive = zip_archive::open(Cursor::new(bytes)).map_err(|problem| broken(&problem))?;
     let mut budget = Budget::of(bytes.len() as u64);
     let mut npz = Npz::default();
     for place in 0..archive.len() {

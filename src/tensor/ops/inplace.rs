@@ -18,7 +18,7 @@ type Change = fn(&mut tch::Tensor, &tch::Tensor) -> std::result::Result<(), tch:
 pub fn change(operation: &str, tensor: &Tensor, operand: &Dynamic, apply: Change) -> Result<()> {
     let operand = match operand.read_lock::<Tensor>() {
         Some(operand) => operand.shallow_clone(),
-        None => crate::tensor::ops::math::tensor_or_number(operation, operand, tensor)?,
+        None => super::math::tensor_or_number(operation, operand, tensor)?,
     };
     let kind = kind_of(tensor);
     let integers = integers(kind).is_some() && integers(kind_of(&operand)).is_some();

@@ -8,7 +8,7 @@ use crate::tensor::value::Tensor;
 use rhai::{Dynamic, Map};
 
 /// The limits of a clamp as torch takes them.
-pub(crate) struct Limits {
+pub(super) struct Limits {
     /// The lower one, if any element is below.
     pub low: Option<Number>,
     /// The upper one, if any element is above.
@@ -60,7 +60,7 @@ pub fn clamp(operation: &str, tensor: &tch::Tensor, low: Option<Number>, high: O
 }
 
 /// A limit of `clamp`: a number, or `()` for none.
-pub(crate) fn limit(operation: &str, value: &Dynamic) -> Result<Option<Number>> {
+pub(super) fn limit(operation: &str, value: &Dynamic) -> Result<Option<Number>> {
     if value.is_unit() { Ok(None) } else { Number::read(operation, "each limit", value).map(Some) }
 }
 
@@ -85,7 +85,7 @@ fn softmax(operation: &str, tensor: &tch::Tensor, dim: i64, log: bool) -> Result
 }
 
 /// A tensor, or a number as a tensor of rank 0 that leaves the dtype of `beside` as it is.
-pub(crate) fn tensor_or_number(operation: &str, value: &Dynamic, beside: &tch::Tensor) -> Result<tch::Tensor> {
+pub(super) fn tensor_or_number(operation: &str, value: &Dynamic, beside: &tch::Tensor) -> Result<tch::Tensor> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return Ok(tensor.shallow_clone());
     }
